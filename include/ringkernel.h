@@ -1,0 +1,1266 @@
+/*
+ * ringkernel.h: GPU actors for C, C++, Go and Zig.
+ *
+ * Generated from src/capi by cbindgen (run `cargo test --test header` with UPDATE=1 to renew it); do not edit.
+ *
+ * In general
+ *   Handles   are passed by value and never valid when zero. One that was destroyed, also by another thread at this
+ *             moment, gives RK_ERROR_STALE_HANDLE and nothing else happens.
+ *   Status    RK_OK is 0, errors are negative, RK_AGAIN and RK_TIMEOUT are positive and no errors. `error` may always
+ *             be NULL.
+ *   Options   start with struct_size; zero everywhere means the defaults. Set them up with RK_..._INIT, or the
+ *             _init function, so that fields added later are zero. NULL is the defaults.
+ *   Strings   come in as pointer and length in UTF-8.
+ *   Threads   every function may be called from any thread at any time unless it says otherwise.
+ *   After     fork() the child gets RK_ERROR_FORKED from everything but rk_version() and rk_status_name().
+ *   The host  is left alone: nothing is printed, no signal handler installed, no exit handler registered.
+ *   Messages  travel from rk_send() over a ring to a handler (ringkernel/actor.h) and from its replies over a ring to
+ *             rk_poll(). Nothing is lost silently: what cannot be delivered comes back as a dead letter and is counted.
+ */
+
+
+#ifndef RINGKERNEL_H
+#define RINGKERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Version of this header, for rk_runtime_create(). */
+#define RK_VERSION (((uint32_t)RK_VERSION_MAJOR << 22) | ((uint32_t)RK_VERSION_MINOR << 12) | RK_VERSION_PATCH)
+
+/** A compiled module, defined in ringkernel/module.h and written by rkc. */
+#ifndef RK_MODULE_IMAGE_DECLARED
+#define RK_MODULE_IMAGE_DECLARED
+typedef struct rk_module_image rk_module_image;
+#endif
+
+/** Initialisers: `rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;` */
+#ifdef __cplusplus
+template <class T> static inline T rk_sized_() {
+    T value = T();
+    value.struct_size = sizeof(T);
+    return value;
+}
+#define RK_SIZED_(type) rk_sized_<type>()
+#else
+#define RK_SIZED_(type) {.struct_size = sizeof(type)}
+#endif
+#define RK_RUNTIME_OPTIONS_INIT RK_SIZED_(rk_runtime_options)
+#define RK_KERNEL_OPTIONS_INIT RK_SIZED_(rk_kernel_options)
+#define RK_SEND_OPTIONS_INIT RK_SIZED_(rk_send_options)
+#define RK_KERNEL_STATISTICS_INIT RK_SIZED_(rk_kernel_statistics)
+#define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
+
+/**
+ * Version of this header; a program passes RK_VERSION, made of these, to rk_runtime_create().
+ */
+#define RK_VERSION_MAJOR 0
+
+/**
+ * See RK_VERSION_MAJOR.
+ */
+#define RK_VERSION_MINOR 1
+
+/**
+ * See RK_VERSION_MAJOR.
+ */
+#define RK_VERSION_PATCH 0
+
+/**
+ * rk_error.native_domain: there is no native code.
+ */
+#define RK_NATIVE_NONE 0
+
+/**
+ * rk_error.native_domain: native_code is an errno.
+ */
+#define RK_NATIVE_ERRNO 1
+
+/**
+ * rk_error.native_domain: native_code is a CUresult.
+ */
+#define RK_NATIVE_CUDA 2
+
+/**
+ * rk_error.native_domain: native_code is an nvrtcResult.
+ */
+#define RK_NATIVE_NVRTC 3
+
+/**
+ * rk_error.native_domain: native_code is a VkResult.
+ */
+#define RK_NATIVE_VULKAN 4
+
+/**
+ * rk_error.flags: the same call may succeed later.
+ */
+#define RK_ERROR_FLAG_RETRIABLE 1
+
+/**
+ * rk_error.flags: the object is beyond use and can only be destroyed.
+ */
+#define RK_ERROR_FLAG_FATAL 2
+
+/**
+ * Bytes of rk_error.message, with its NUL.
+ */
+#define RK_ERROR_MESSAGE_SIZE 488
+
+/**
+ * Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+ */
+#define RK_BACKEND_AUTO 0
+
+/**
+ * Worker threads of this process. Always there.
+ */
+#define RK_BACKEND_CPU 1
+
+/**
+ * NVIDIA GPUs, through the CUDA driver.
+ */
+#define RK_BACKEND_CUDA 2
+
+/**
+ * GPUs through Vulkan compute.
+ */
+#define RK_BACKEND_VULKAN 3
+
+/**
+ * Log levels; a callback gets messages of its level and below.
+ */
+#define RK_LOG_ERROR 1
+
+/**
+ * See RK_LOG_ERROR.
+ */
+#define RK_LOG_WARN 2
+
+/**
+ * See RK_LOG_ERROR.
+ */
+#define RK_LOG_INFO 3
+
+/**
+ * See RK_LOG_ERROR.
+ */
+#define RK_LOG_DEBUG 4
+
+/**
+ * In place of a time or count where zero means "default": none at all.
+ */
+#define RK_NONE 4294967295
+
+/**
+ * As a timeout: wait without limit.
+ */
+#define RK_FOREVER -1
+
+/**
+ * Kernel states.
+ */
+#define RK_KERNEL_CREATED 1
+
+/**
+ * Messages are handled.
+ */
+#define RK_KERNEL_ACTIVE 2
+
+/**
+ * Messages are accepted and wait.
+ */
+#define RK_KERNEL_SUSPENDED 3
+
+/**
+ * What is there is handled, nothing more accepted from the host.
+ */
+#define RK_KERNEL_DRAINING 4
+
+/**
+ * Over; what was left became dead letters.
+ */
+#define RK_KERNEL_TERMINATED 5
+
+/**
+ * Over because of a fault of the device or the library.
+ */
+#define RK_KERNEL_FAILED 6
+
+/**
+ * Priorities. Any value of 1 to 255 is taken for the highest of these not above it. Messages of one sender to one
+ * actor stay in order within a priority; a higher one overtakes.
+ */
+#define RK_PRIORITY_DEFAULT 0
+
+/**
+ * Level 0, below 64.
+ */
+#define RK_PRIORITY_LOW 1
+
+/**
+ * Level 64; what RK_PRIORITY_DEFAULT stands for.
+ */
+#define RK_PRIORITY_NORMAL 64
+
+/**
+ * Level 128.
+ */
+#define RK_PRIORITY_HIGH 128
+
+/**
+ * Level 192.
+ */
+#define RK_PRIORITY_CRITICAL 192
+
+/**
+ * rk_message.kind: an actor's reply to a message from the host.
+ */
+#define RK_MESSAGE_REPLY 1
+
+/**
+ * rk_message.kind: an actor's message that answers none.
+ */
+#define RK_MESSAGE_EMIT 2
+
+/**
+ * rk_message.kind: a message that could not be handled comes back; `reason` says why.
+ */
+#define RK_MESSAGE_DEAD_LETTER 3
+
+/**
+ * rk_message.kind: something happened to a kernel or actor; type is RK_EVENT_..., reason a code.
+ */
+#define RK_MESSAGE_EVENT 4
+
+/**
+ * Why a message became a dead letter; rk_message.reason.
+ */
+#define RK_DEAD_EXPIRED 1
+
+/**
+ * The address has no actor, or not any more.
+ */
+#define RK_DEAD_NO_ACTOR 2
+
+/**
+ * The actor had stopped.
+ */
+#define RK_DEAD_STOPPED 3
+
+/**
+ * The actor had failed.
+ */
+#define RK_DEAD_FAILED 4
+
+/**
+ * The actor does not handle that type.
+ */
+#define RK_DEAD_UNKNOWN_TYPE 5
+
+/**
+ * The kernel was terminated with the message waiting.
+ */
+#define RK_DEAD_TERMINATED 6
+
+/**
+ * Memory for messages on their way between actors ran out.
+ */
+#define RK_DEAD_OVERFLOW 7
+
+/**
+ * The payload is larger than the type's, or than the receiver's rings can carry.
+ */
+#define RK_DEAD_SIZE 8
+
+/**
+ * An actor's handler failed; `from` is the actor, reason its code.
+ */
+#define RK_EVENT_ACTOR_FAILED 1
+
+/**
+ * A kernel was terminated or drained; the payload is empty.
+ */
+#define RK_EVENT_KERNEL_TERMINATED 2
+
+/**
+ * A kernel failed; reason is an rk_status.
+ */
+#define RK_EVENT_KERNEL_FAILED 3
+
+/**
+ * Result of every call. Negative: an error. Zero: done. Positive: an ordinary outcome that is not an error.
+ */
+typedef int32_t rk_status;
+
+/**
+ * Receives log messages. `text` is UTF-8 of `length` bytes, not NUL-terminated, valid during the call only. Called
+ * from any thread, the library's own included, with no lock held; must not call back into the library, and must not
+ * unwind.
+ */
+typedef void (*rk_log_fn)(void *user, uint32_t level, const char *text, size_t length);
+
+/**
+ * Options of a runtime. Zero everywhere is a good default.
+ */
+typedef struct rk_runtime_options {
+    /**
+     * sizeof this struct, as RK_RUNTIME_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_... for kernels that do not name one.
+     */
+    uint32_t backend;
+    /**
+     * Threads of the CPU backend, 1 to 1024. 0: one less than the processors this process may use, at least one.
+     */
+    uint32_t cpu_threads;
+    /**
+     * Microseconds that an idle thread of ours looks for work before it sleeps. 0: 50. RK_NONE: sleeps at once.
+     */
+    uint32_t spin_us;
+    /**
+     * Longest stay of a kernel's pump on a device, in microseconds, 100 to 1,000,000. 0: 2000.
+     */
+    uint32_t quantum_us;
+    /**
+     * RK_LOG_... level for `log`. 0: RK_LOG_WARN.
+     */
+    uint32_t log_level;
+    /**
+     * Receives log messages; NULL: the library is silent.
+     */
+    rk_log_fn log;
+    /**
+     * Passed to `log`.
+     */
+    void *log_user;
+    /**
+     * Processors for the CPU backend: thread i runs on cpus[i % cpu_count]. NULL: wherever the system puts it. Read
+     * during the call only.
+     */
+    const uint32_t *cpus;
+    /**
+     * Entries of `cpus`.
+     */
+    uint32_t cpu_count;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} rk_runtime_options;
+
+/**
+ * A runtime: devices, worker threads, kernels. Zero is never valid.
+ */
+typedef struct rk_runtime {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_runtime;
+
+/**
+ * Detail of a failed call. Owned by the caller, who may leave it uninitialised; a call that returns a negative status
+ * fills it, any other leaves it alone. Nothing is kept per thread.
+ */
+typedef struct rk_error {
+    /**
+     * The status that the call returned.
+     */
+    rk_status status;
+    /**
+     * RK_NATIVE_...: what native_code is.
+     */
+    uint32_t native_domain;
+    /**
+     * Code of the operating system or driver, 0 if none.
+     */
+    int64_t native_code;
+    /**
+     * RK_ERROR_FLAG_... bits.
+     */
+    uint32_t flags;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * What happened, in English; UTF-8, NUL-terminated, cut at a character boundary when longer.
+     */
+    char message[RK_ERROR_MESSAGE_SIZE];
+} rk_error;
+
+/**
+ * A device and what it can do. Filled by rk_device_info().
+ */
+typedef struct rk_device_properties {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_...
+     */
+    uint32_t backend;
+    /**
+     * Number of the device within its backend, for rk_kernel_options.device.
+     */
+    uint32_t ordinal;
+    /**
+     * 1 if kernels can run on it, 0 if not; `reason` says why not.
+     */
+    uint32_t usable;
+    /**
+     * Workers that can run at once.
+     */
+    uint32_t workers;
+    /**
+     * Largest number of lanes of a worker.
+     */
+    uint32_t lanes;
+    /**
+     * Device memory in bytes; 0 for the CPU.
+     */
+    uint64_t memory;
+    /**
+     * UTF-8, NUL-terminated.
+     */
+    char name[128];
+    /**
+     * UTF-8, NUL-terminated, empty if usable.
+     */
+    char reason[256];
+} rk_device_properties;
+
+/**
+ * A module: compiled handlers. Zero is never valid.
+ */
+typedef struct rk_module {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_module;
+
+/**
+ * A queue: where kernels put what they have for the host. Zero stands for the runtime's own queue in options.
+ */
+typedef struct rk_queue {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_queue;
+
+/**
+ * Options of a kernel. Zero everywhere launches one actor.
+ */
+typedef struct rk_kernel_options {
+    /**
+     * sizeof this struct, as RK_KERNEL_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_...; 0: the runtime's.
+     */
+    uint32_t backend;
+    /**
+     * Ordinal of the device within the backend.
+     */
+    uint32_t device;
+    /**
+     * Number of actors, 1 to 1,048,576. 0: one.
+     */
+    uint32_t actors;
+    /**
+     * Workers that they are divided among, in equal runs of consecutive actors. 0: as many as the device runs well,
+     * at most one an actor. On the CPU backend several workers may share a thread.
+     */
+    uint32_t workers;
+    /**
+     * Threads of a worker, 1 to 1024, all of which run each handler. 0: one. The CPU backend always has one.
+     */
+    uint32_t lanes;
+    /**
+     * Microseconds, 100 to 1,000,000. 0: the runtime's.
+     */
+    uint32_t quantum_us;
+    /**
+     * Messages that the rings of one worker hold: from the host, from actors, and for the host. Each a power of two
+     * from 4 to 1,048,576. 0: 1024, or fewer where payloads are large. The rings for high, low and critical
+     * priority hold a quarter of that, at least 4.
+     */
+    uint32_t inbound_capacity;
+    /**
+     * See inbound_capacity.
+     */
+    uint32_t actor_capacity;
+    /**
+     * See inbound_capacity.
+     */
+    uint32_t outbound_capacity;
+    /**
+     * Bytes that the posts of one handler may fill, each with 48 bytes of envelope. 0: 65,536, or room for four of
+     * the largest messages if that is more.
+     */
+    uint32_t outbox_bytes;
+    /**
+     * Bytes of `initial_state`.
+     */
+    uint32_t initial_state_size;
+    /**
+     * State that every actor starts with, copied during the call: as large as the actor's state, or NULL for zeros.
+     */
+    const void *initial_state;
+    /**
+     * Queues for what the kernel has for the host; worker w uses queues[w * queue_count / workers]. NULL: the
+     * runtime's own queue. Read during the call only.
+     */
+    const struct rk_queue *queues;
+    /**
+     * Entries of `queues`.
+     */
+    uint32_t queue_count;
+    /**
+     * Bytes of `name`.
+     */
+    uint32_t name_length;
+    /**
+     * Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
+     */
+    const char *name;
+} rk_kernel_options;
+
+/**
+ * A kernel: N actors of one type on one device. Zero is never valid.
+ */
+typedef struct rk_kernel {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_kernel;
+
+/**
+ * The address of one actor. The same 64 bits as `rk_address` in handlers: keep it in state, send it in messages,
+ * compare it. Zero is no actor (as a sender: the host).
+ */
+typedef struct rk_actor {
+    /**
+     * Kernel, generation and index, see rk_actor_index().
+     */
+    uint64_t id;
+} rk_actor;
+
+/**
+ * Counters of a kernel, filled by rk_kernel_stats(). While it is parked, suspended or over,
+ * accepted = handled + dead_letters + pending holds exactly.
+ */
+typedef struct rk_kernel_statistics {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_KERNEL_... state.
+     */
+    uint32_t state;
+    /**
+     * RK_BACKEND_...
+     */
+    uint32_t backend;
+    /**
+     * Actors launched.
+     */
+    uint32_t actors;
+    /**
+     * Workers.
+     */
+    uint32_t workers;
+    /**
+     * Lanes of a worker.
+     */
+    uint32_t lanes;
+    /**
+     * Messages taken into the kernel's rings, from the host and from actors.
+     */
+    uint64_t accepted;
+    /**
+     * Messages whose handler ran, also those whose handler failed.
+     */
+    uint64_t handled;
+    /**
+     * Accepted messages that could not be handled, and posts of its actors that had nowhere to go count in the
+     * receiver's or, where there is none, in `undeliverable`.
+     */
+    uint64_t dead_letters;
+    /**
+     * Messages waiting in the rings.
+     */
+    uint64_t pending;
+    /**
+     * Most messages that ever waited at one worker.
+     */
+    uint64_t high_water;
+    /**
+     * Replies and emits handed to the host's queues.
+     */
+    uint64_t sent_host;
+    /**
+     * Messages handed to actors' rings.
+     */
+    uint64_t sent_actors;
+    /**
+     * Posts waiting for room in another worker's ring or in the host's.
+     */
+    uint64_t deferred;
+    /**
+     * Posts to actors that do not exist or not any more.
+     */
+    uint64_t undeliverable;
+    /**
+     * Posts refused because a handler's outbox was full.
+     */
+    uint64_t refused;
+    /**
+     * Handlers that failed.
+     */
+    uint64_t failures;
+    /**
+     * Times that a worker's pump was left and entered again.
+     */
+    uint64_t quanta;
+    /**
+     * Bytes of memory of the kernel: states, actor table and rings.
+     */
+    uint64_t memory;
+    /**
+     * Bytes of memory per actor beside its state (the rings belong to the workers and are not counted).
+     */
+    uint64_t memory_per_actor;
+    /**
+     * User counters, see rk_count() in ringkernel/actor.h.
+     */
+    uint64_t counters[8];
+} rk_kernel_statistics;
+
+/**
+ * Options of rk_send() and rk_call().
+ */
+typedef struct rk_send_options {
+    /**
+     * sizeof this struct, as RK_SEND_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_PRIORITY_..., or any number to 255.
+     */
+    uint32_t priority;
+    /**
+     * Comes back with the reply. The library gives it no meaning. Ignored by rk_call().
+     */
+    uint64_t correlation;
+    /**
+     * Nanoseconds from now after which the message is no longer to be handled but becomes a dead letter. 0: none.
+     */
+    uint64_t deadline_ns;
+    /**
+     * rk_send(): nanoseconds to wait for room in the ring; RK_FOREVER without limit. Ignored by rk_call().
+     */
+    int64_t timeout_ns;
+} rk_send_options;
+
+/**
+ * One message for rk_send_many(). Zero everything that is not used.
+ */
+typedef struct rk_outbound {
+    /**
+     * Receiver.
+     */
+    struct rk_actor to;
+    /**
+     * Comes back with the reply.
+     */
+    uint64_t correlation;
+    /**
+     * As in rk_send_options.
+     */
+    uint64_t deadline_ns;
+    /**
+     * Payload, read during the call only; may be NULL if size is 0.
+     */
+    const void *payload;
+    /**
+     * Message type.
+     */
+    uint32_t type;
+    /**
+     * Bytes of payload.
+     */
+    uint32_t size;
+    /**
+     * RK_PRIORITY_...
+     */
+    uint32_t priority;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} rk_outbound;
+
+/**
+ * One message for the host, filled by rk_poll(). 64 bytes.
+ */
+typedef struct rk_message {
+    /**
+     * Sending actor; of a dead letter: the sender of the message that died, 0 for the host.
+     */
+    struct rk_actor from;
+    /**
+     * Of a dead letter: the intended receiver. Else 0.
+     */
+    struct rk_actor to;
+    /**
+     * Of the message that this answers, or of the dead letter.
+     */
+    uint64_t correlation;
+    /**
+     * Hybrid logical clock stamp given when it was sent, see rk_hlc_now().
+     */
+    uint64_t time;
+    /**
+     * In the caller's payload buffer, 16-byte aligned if that is; NULL if size is 0.
+     */
+    const void *payload;
+    /**
+     * RK_MESSAGE_...
+     */
+    uint32_t kind;
+    /**
+     * Message type, or RK_EVENT_...
+     */
+    uint32_t type;
+    /**
+     * Bytes of payload.
+     */
+    uint32_t size;
+    /**
+     * RK_DEAD_... of a dead letter, code of an event, else 0.
+     */
+    int32_t reason;
+    /**
+     * Level it was sent with: 0, 64, 128 or 192.
+     */
+    uint32_t priority;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} rk_message;
+
+/**
+ * Done.
+ */
+#define RK_OK 0
+
+/**
+ * Nothing was done because a ring is full or empty right now. Try again.
+ */
+#define RK_AGAIN 1
+
+/**
+ * The time given ran out. What had been done until then is done.
+ */
+#define RK_TIMEOUT 2
+
+/**
+ * An argument is NULL, out of range or contradicts another.
+ */
+#define RK_ERROR_INVALID_ARGUMENT -1
+
+/**
+ * The handle or address is zero, was destroyed, or is of another kind.
+ */
+#define RK_ERROR_STALE_HANDLE -2
+
+/**
+ * The process was forked after the runtime was created; the child cannot use it.
+ */
+#define RK_ERROR_FORKED -3
+
+/**
+ * A bug in the library was caught at its boundary. The runtime is poisoned.
+ */
+#define RK_ERROR_PANIC -4
+
+/**
+ * An earlier call ended in RK_ERROR_PANIC; the runtime can only be destroyed.
+ */
+#define RK_ERROR_POISONED -5
+
+/**
+ * Memory, host's or device's, or another resource of the system ran out.
+ */
+#define RK_ERROR_NO_MEMORY -6
+
+/**
+ * Header and library are of incompatible versions.
+ */
+#define RK_ERROR_VERSION -7
+
+/**
+ * This build, backend or device cannot do it.
+ */
+#define RK_ERROR_UNSUPPORTED -8
+
+/**
+ * The backend has no usable driver or device here.
+ */
+#define RK_ERROR_NO_DEVICE -9
+
+/**
+ * The call is not legal in the kernel's present state.
+ */
+#define RK_ERROR_BAD_STATE -10
+
+/**
+ * The kernel failed; see rk_kernel_stats() and its event.
+ */
+#define RK_ERROR_KERNEL_FAILED -11
+
+/**
+ * The module image is truncated, corrupt, contradictory or not a module at all.
+ */
+#define RK_ERROR_BAD_IMAGE -12
+
+/**
+ * The module was built with another layout version; rebuild it.
+ */
+#define RK_ERROR_LAYOUT -13
+
+/**
+ * The module's source did not compile for the device.
+ */
+#define RK_ERROR_COMPILE -14
+
+/**
+ * There is nothing of that name, or the actor does not handle that message type.
+ */
+#define RK_ERROR_NOT_FOUND -15
+
+/**
+ * The payload is larger than its message type, or than a reply's buffer.
+ */
+#define RK_ERROR_SIZE -16
+
+/**
+ * The message, or the reply to it, became a dead letter.
+ */
+#define RK_ERROR_UNDELIVERED -17
+
+/**
+ * A limit of the library was reached, as said in the error.
+ */
+#define RK_ERROR_LIMIT -18
+
+/**
+ * The operating system refused; native_code is errno.
+ */
+#define RK_ERROR_SYSTEM -19
+
+/**
+ * A device driver refused; native_code is its code.
+ */
+#define RK_ERROR_DRIVER -20
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library that is loaded, laid out as RK_VERSION: major << 22 | minor << 12 | patch.
+ *
+ * Thread-safe, also in signal handlers and after fork. Since 0.1.0.
+ */
+uint32_t rk_version(void);
+
+/**
+ * The name of a status, such as "RK_ERROR_STALE_HANDLE"; "RK_UNKNOWN" for any other number.
+ *
+ * Static, never NULL. Thread-safe, also in signal handlers and after fork. Since 0.1.0.
+ */
+const char *rk_status_name(rk_status status);
+
+/**
+ * Sets `options` to the defaults, for languages without RK_RUNTIME_OPTIONS_INIT.
+ *
+ * struct_size: sizeof(rk_runtime_options) as the caller knows it; no more is written. RK_ERROR_INVALID_ARGUMENT if
+ * options is NULL or the size less than 4. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_runtime_options_init(struct rk_runtime_options *options,
+                                  uint32_t struct_size);
+
+/**
+ * Creates a runtime: its worker threads and its queue. Devices other than the CPU are opened when first used.
+ *
+ * version: RK_VERSION, so that a library that does not match the header is found out (RK_ERROR_VERSION).
+ * options: may be NULL for the defaults; copied. runtime: receives the handle; set to zero on error. error: may be
+ * NULL. The caller destroys the runtime with rk_runtime_destroy(). Takes about a millisecond. Installs no signal
+ * handlers; its threads have all signals blocked. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_runtime_create(uint32_t version,
+                            const struct rk_runtime_options *options,
+                            struct rk_runtime *runtime,
+                            struct rk_error *error);
+
+/**
+ * Destroys a runtime with everything in it: kernels are terminated, queues and modules destroyed, threads joined.
+ *
+ * Calls of other threads that are waiting in it return RK_ERROR_STALE_HANDLE; this call waits for them to leave.
+ * What handlers are doing is finished first. Thread-safe, but not from a log callback. Since 0.1.0.
+ */
+rk_status rk_runtime_destroy(struct rk_runtime runtime);
+
+/**
+ * Brings every kernel of the runtime to rest, and returns when no handler runs and no pump is on a device.
+ *
+ * Messages are still accepted and wait. Counted: each park needs its unpark. While parked, the statistics are exact.
+ * timeout_ns: RK_FOREVER, or nanoseconds to wait; on RK_TIMEOUT the park has been taken back. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_runtime_park(struct rk_runtime runtime,
+                          int64_t timeout_ns,
+                          struct rk_error *error);
+
+/**
+ * Undoes one rk_runtime_park(); the last one lets the kernels go on.
+ *
+ * RK_ERROR_BAD_STATE if the runtime is not parked. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_runtime_unpark(struct rk_runtime runtime, struct rk_error *error);
+
+/**
+ * The file descriptor of the runtime's own queue; see rk_queue_fd().
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_runtime_fd(struct rk_runtime runtime, int32_t *fd, struct rk_error *error);
+
+/**
+ * Arms the file descriptor of the runtime's own queue; see rk_queue_arm().
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_runtime_arm(struct rk_runtime runtime);
+
+/**
+ * Counts the devices of all backends, usable or not. Device 0 is the CPU.
+ *
+ * count: receives the number. Opens drivers at the first call, which may take a second. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_device_count(struct rk_runtime runtime,
+                          uint32_t *count);
+
+/**
+ * Describes one device. index: below the count. info: caller-owned, with its struct_size set; no more is written.
+ *
+ * RK_ERROR_NOT_FOUND: no such device. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_device_info(struct rk_runtime runtime,
+                         uint32_t index,
+                         struct rk_device_properties *info,
+                         struct rk_error *error);
+
+/**
+ * Creates a module from an image that is part of the program.
+ *
+ * image: must stay where it is, with all it points to, until the module and its kernels are destroyed; it is what
+ * `RK_DECLARE_MODULE(name)` declares. module: receives the handle; set to zero on error. error: may be NULL.
+ * RK_ERROR_LAYOUT if it was built with another layout version, RK_ERROR_BAD_IMAGE if it contradicts itself.
+ * Destroyed with rk_module_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_module_create(struct rk_runtime runtime,
+                           const rk_module_image *image,
+                           struct rk_module *module,
+                           struct rk_error *error);
+
+/**
+ * Creates a module from a file that `rkc --file` wrote.
+ *
+ * path: UTF-8, path_length bytes, not NUL-terminated. The file is read during the call and not needed later. Its CPU
+ * code is native code and runs in this process: load only files you trust. The file is checked whole (size, checksum,
+ * every offset) before any of it is used; RK_ERROR_BAD_IMAGE says what is wrong, RK_ERROR_LAYOUT that it was built
+ * with another layout version. Else as rk_module_create(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_module_load(struct rk_runtime runtime,
+                         const char *path,
+                         size_t path_length,
+                         struct rk_module *module,
+                         struct rk_error *error);
+
+/**
+ * rk_module_load() of a file that is in memory already. data: size bytes, read during the call only.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_module_load_memory(struct rk_runtime runtime,
+                                const void *data,
+                                size_t size,
+                                struct rk_module *module,
+                                struct rk_error *error);
+
+/**
+ * Destroys a module. RK_ERROR_BAD_STATE while a kernel launched from it has not been destroyed.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_module_destroy(struct rk_module module);
+
+/**
+ * Sets `options` to the defaults, for languages without RK_KERNEL_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_options_init(struct rk_kernel_options *options, uint32_t struct_size);
+
+/**
+ * Launches a kernel: options->actors actors of the type `actor` of the module. It is RK_KERNEL_CREATED: messages are
+ * accepted, and handled once rk_kernel_activate() is called.
+ *
+ * actor: name of the actor type, actor_length bytes, UTF-8; NULL if the module has only one. options: may be NULL.
+ * kernel: receives the handle; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND: no such actor type.
+ * RK_ERROR_NO_MEMORY, RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED: as the error says. Destroyed with
+ * rk_kernel_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_launch(struct rk_runtime runtime,
+                           struct rk_module module,
+                           const char *actor,
+                           size_t actor_length,
+                           const struct rk_kernel_options *options,
+                           struct rk_kernel *kernel,
+                           struct rk_error *error);
+
+/**
+ * Lets a kernel that is RK_KERNEL_CREATED or RK_KERNEL_SUSPENDED handle messages: RK_KERNEL_ACTIVE.
+ *
+ * RK_ERROR_BAD_STATE in any other state. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_activate(struct rk_kernel kernel, struct rk_error *error);
+
+/**
+ * Suspends a kernel that is RK_KERNEL_ACTIVE, and returns when no handler of it runs. Messages are accepted and wait.
+ *
+ * RK_ERROR_BAD_STATE in any other state. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_deactivate(struct rk_kernel kernel,
+                               struct rk_error *error);
+
+/**
+ * Handles what has been accepted, then ends the kernel. From now on rk_send() returns RK_ERROR_BAD_STATE; messages of
+ * actors are accepted until the rings are empty.
+ *
+ * Legal when RK_KERNEL_ACTIVE, _SUSPENDED or _DRAINING. timeout_ns: RK_FOREVER, or nanoseconds to wait. RK_OK: it is
+ * RK_KERNEL_TERMINATED. RK_TIMEOUT: it goes on draining; call again, or terminate. Messages for the host stay in the
+ * queue; if they fill it, polling is what lets the drain go on. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_drain(struct rk_kernel kernel,
+                          int64_t timeout_ns,
+                          struct rk_error *error);
+
+/**
+ * Ends a kernel now, after the handlers that are running. What was still waiting becomes dead letters.
+ *
+ * Legal in every state but RK_KERNEL_TERMINATED and _FAILED. left: may be NULL; receives how many messages were
+ * waiting. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_terminate(struct rk_kernel kernel,
+                              uint64_t *left,
+                              struct rk_error *error);
+
+/**
+ * Destroys a kernel, in any state, and frees its memory. One that is not over is terminated first. What it had for
+ * the host and nobody polled is lost.
+ *
+ * Thread-safe; calls of other threads that wait for it return RK_ERROR_STALE_HANDLE. Since 0.1.0.
+ */
+rk_status rk_kernel_destroy(struct rk_kernel kernel);
+
+/**
+ * The state of a kernel. state: receives RK_KERNEL_...
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_state(struct rk_kernel kernel, uint32_t *state);
+
+/**
+ * The address of actor `index` of a kernel.
+ *
+ * actor: receives it. RK_ERROR_NOT_FOUND: index is not below the number of actors. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_actor(struct rk_kernel kernel, uint32_t index, struct rk_actor *actor);
+
+/**
+ * The index of an actor in its kernel, which is what rk_index() gives in its handlers. No check is made.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+uint32_t rk_actor_index(struct rk_actor actor);
+
+/**
+ * Reads a kernel's counters. stats: caller-owned, with its struct_size set; no more is written.
+ *
+ * Each counter is exact when the kernel is at rest; while it runs they are read one after the other. Makes no call to
+ * a driver, and works on a failed kernel. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_stats(struct rk_kernel kernel,
+                          struct rk_kernel_statistics *stats,
+                          struct rk_error *error);
+
+/**
+ * Sets `options` to the defaults, for languages without RK_SEND_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_send_options_init(struct rk_send_options *options, uint32_t struct_size);
+
+/**
+ * Sends one message to an actor.
+ *
+ * payload: size bytes, copied; may be NULL if size is 0. size may be less than the declared size of the type; what is
+ * missing then reads as unspecified bytes, and rk_size() tells the handler. options: may be NULL.
+ *
+ * RK_OK: the actor's kernel accepted it. It will be handled once, or become a dead letter; messages of one thread to
+ * one actor with one priority are handled in the order sent. RK_AGAIN: the ring is full (RK_TIMEOUT: still full after
+ * options->timeout_ns); nothing was sent. RK_ERROR_NOT_FOUND: the actor's type does not handle `type`.
+ * RK_ERROR_SIZE: larger than the type. RK_ERROR_STALE_HANDLE: no such actor. RK_ERROR_BAD_STATE: the kernel is
+ * draining or over. Takes some 30 ns when the ring has room. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_send(struct rk_actor to,
+                  uint32_t type,
+                  const void *payload,
+                  uint32_t size,
+                  const struct rk_send_options *options);
+
+/**
+ * Sends many messages, to any actors, in order.
+ *
+ * messages: count of them, read during the call only. timeout_ns: to wait for room, 0 not at all, RK_FOREVER without
+ * limit. sent: may be NULL; receives how many, from the first, were accepted, whatever is returned. RK_OK: all.
+ * Otherwise what stopped it at messages[*sent], as rk_send() would return. Several times faster a message than
+ * rk_send(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_send_many(const struct rk_outbound *messages,
+                       uint32_t count,
+                       int64_t timeout_ns,
+                       uint32_t *sent);
+
+/**
+ * Receives messages from the runtime's own queue: replies, emits, dead letters and events.
+ *
+ * messages: room for capacity of them, at least 1. payloads: room for payload_bytes; payloads are copied there, one
+ * after the other, each at a 16-byte boundary, and messages[i].payload points to them; may be NULL if no message has
+ * a payload. count: receives how many came. timeout_ns: to wait for the first one, 0 not at all, RK_FOREVER without
+ * limit; it never waits for a second.
+ *
+ * RK_OK: *count is at least 1. RK_AGAIN: nothing there, with timeout 0. RK_TIMEOUT: nothing came. RK_ERROR_SIZE: the
+ * next message's payload does not fit `payloads`; messages[0].size says what it needs, and it stays queued.
+ * Messages of one actor come in the order sent. Thread-safe; threads that poll together share the messages.
+ * Since 0.1.0.
+ */
+rk_status rk_poll(struct rk_runtime runtime,
+                  struct rk_message *messages,
+                  uint32_t capacity,
+                  void *payloads,
+                  size_t payload_bytes,
+                  int64_t timeout_ns,
+                  uint32_t *count);
+
+/**
+ * Sends a message and waits for its reply, which no rk_poll() will see.
+ *
+ * payload, size, options: as rk_send(); options->priority and deadline_ns are used. reply: receives up to
+ * reply_capacity bytes; may be NULL if that is 0. message: may be NULL; receives type, size and sender of the reply,
+ * its payload pointing to `reply`. timeout_ns: for sending and reply together, RK_FOREVER without limit. error: may
+ * be NULL.
+ *
+ * RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes. RK_ERROR_UNDELIVERED: the
+ * message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity; message->size says how large,
+ * and the reply is lost. Waits without holding anything: any number of threads may call at once. Thread-safe. Since
+ * 0.1.0.
+ */
+rk_status rk_call(struct rk_actor to,
+                  uint32_t type,
+                  const void *payload,
+                  uint32_t size,
+                  const struct rk_send_options *options,
+                  void *reply,
+                  uint32_t reply_capacity,
+                  struct rk_message *message,
+                  int64_t timeout_ns,
+                  struct rk_error *error);
+
+/**
+ * Creates a queue beside the runtime's own, for a thread that wants its kernels' messages for itself.
+ *
+ * Kernels are given queues when they are launched. queue: receives the handle; set to zero on error. error: may be
+ * NULL. Destroyed with rk_queue_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_queue_create(struct rk_runtime runtime,
+                          struct rk_queue *queue,
+                          struct rk_error *error);
+
+/**
+ * Destroys a queue. RK_ERROR_BAD_STATE while a kernel that uses it has not been destroyed.
+ *
+ * Waiting calls of other threads return RK_ERROR_STALE_HANDLE. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_queue_destroy(struct rk_queue queue);
+
+/**
+ * rk_poll() on a queue other than the runtime's own.
+ *
+ * Thread-safe; threads that share a queue share its messages. Since 0.1.0.
+ */
+rk_status rk_queue_poll(struct rk_queue queue,
+                        struct rk_message *messages,
+                        uint32_t capacity,
+                        void *payloads,
+                        size_t payload_bytes,
+                        int64_t timeout_ns,
+                        uint32_t *count);
+
+/**
+ * An eventfd that becomes readable when a message arrives after rk_queue_arm(), for epoll, libuv, asio or Go.
+ *
+ * Owned by the queue: do not close it. Do not read it either; rk_queue_arm() resets it. fd: receives it. error: may be
+ * NULL. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_queue_fd(struct rk_queue queue,
+                      int32_t *fd,
+                      struct rk_error *error);
+
+/**
+ * Asks for the file descriptor to become readable with the next message.
+ *
+ * The loop that loses no wake-up: poll with timeout 0 until RK_AGAIN, arm, and wait for the descriptor only if that
+ * returned RK_OK. RK_AGAIN: a message is there already; poll again. One message makes it readable once; arm again for
+ * the next. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_queue_arm(struct rk_queue queue);
+
+/**
+ * Ticks the runtime's hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014) and gives the stamp.
+ *
+ * Stamps compare as numbers: of two events where one could have caused the other, the later has the larger stamp, over
+ * host, actors and devices. Bits 8 to 63: physical time in units of 2^-24 s (59.6 ns) since 1970; bits 0 to 7: logical
+ * part. Every stamp given by one clock is unique and larger than the ones before, under any number of threads.
+ * stamp: receives it. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_hlc_now(struct rk_runtime runtime,
+                     uint64_t *stamp);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* RINGKERNEL_H */

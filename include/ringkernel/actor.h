@@ -1,0 +1,54 @@
+/* ringkernel/actor.h: the actor dialect.
+ *
+ * A file of actors is written once and compiled by three stock compilers: as C (or C++) for the CPU, as CUDA C++ for
+ * NVIDIA GPUs and as GLSL for Vulkan. There is no transpiler; the preprocessor is the one thing the three share. A
+ * program that only talks to actors includes this file and theirs for the message structs and type numbers.
+ *
+ *     RK_MESSAGE(add, 1, rk_u64 value;)          struct add; types are unique numbers from 1 to RK_TYPE_MAX
+ *     RK_MESSAGE(sum, 2, rk_u64 total;)
+ *     RK_SIGNAL(reset, 3)                        a message without a payload
+ *     RK_STATE(counter, rk_u64 total;)           struct counter; zero when the kernel is launched
+ *     RK_ON(counter, add) {                      the handler of add; every lane of the worker runs it
+ *         if (rk_lane() == 0u) rk_state.total += rk_msg.value;
+ *         rk_barrier();
+ *         RK_OUT(sum).total = rk_state.total;
+ *         rk_reply(sum);
+ *     }
+ *     RK_ON(counter, reset) { rk_state.total = rk_u64(0); }
+ *     RK_ACTOR(counter, RK_HANDLES(counter, add) RK_HANDLES(counter, reset))
+ *
+ * Types        rk_u8 rk_u16 rk_u32 rk_u64 rk_i32 rk_i64 rk_f32 rk_f64 rk_address (of an actor; an rk_u64). Conversions
+ *              are calls: rk_u32(x). Literals: 1, 1u, 1.0f. Structs hold these and arrays of them, fields separated by
+ *              `;` alone (one field a declaration, no commas). Bytes are the same on every backend, in C's layout.
+ * In a handler rk_state, rk_msg: the state and the payload, in place. RK_OUT(type): the message being written; fields
+ *              not written hold whatever was there. Then, each by all lanes together:
+ *                rk_reply(type)            to whoever sent the message being handled, actor or host
+ *                rk_tell(address, type)    to an actor
+ *                rk_tell_as(address, type, priority, correlation, deadline_ns)
+ *                rk_emit(type)             to the host, unasked
+ *                rk_forward(address, type) to an actor, which then replies to our sender
+ *              Each yields 0u, or 1u when this handler's outbox is full: nothing was sent and the kernel counted it.
+ *              rk_index() rk_actors() rk_self() rk_peer(index) rk_sender() rk_from_host() rk_correlation() rk_size()
+ *              rk_time() rk_priority(): who we are, who is asking, when.
+ *              rk_lane() rk_lanes() rk_barrier() rk_scratch(actor): lanes share the worker's scratch memory, declared
+ *              with RK_SCRATCH(actor, fields). Its contents do not outlive the handler.
+ *              rk_fail(code), rk_stop(): leave the handler; the actor fails, or takes no further message.
+ *              rk_count(k, n): adds n to user counter k of the kernel, k < RK_COUNTERS; called by one lane.
+ * Functions    RK_FUNC rk_f32 square(rk_f32 x) { return x * x; }. One that uses the above takes RK_PARAMS(actor) first
+ *              and is called with RK_ARGS.
+ * Mathematics  rk_sin rk_cos rk_tan rk_atan2 rk_sqrt rk_rsqrt rk_exp rk_log rk_pow rk_floor rk_fabs rk_fma on rk_f32;
+ *              rk_min rk_max rk_clamp on any one type.
+ * Own code     #if RK_IS_CPU, RK_IS_CUDA, RK_IS_VULKAN select a body for one backend.
+ */
+#ifndef RINGKERNEL_ACTOR_H
+#define RINGKERNEL_ACTOR_H
+
+#if defined(RK_SCAN)
+#include "dialect_scan.h"
+#elif defined(RK_GLSL)
+#include "dialect_glsl.h"
+#else
+#include "dialect_c.h"
+#endif
+
+#endif
