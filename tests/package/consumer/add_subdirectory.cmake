@@ -1,0 +1,1 @@
+add_subdirectory("${RINGKERNEL_SOURCE}" ringkernel)

@@ -1,0 +1,1 @@
+find_package(ringkernel 0.1 CONFIG REQUIRED)

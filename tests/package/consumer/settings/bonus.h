@@ -1,0 +1,1 @@
+#define BONUS 0
