@@ -12,6 +12,11 @@ if(TARGET ringkernel_cargo)
     add_dependencies(ringkernel::static ringkernel_cargo)
 endif()
 
+if(RINGKERNEL_SANITIZE) # a shared library would lack the sanitizer's runtime, which comes with the program
+    add_library(ringkernel::ringkernel ALIAS ringkernel::static)
+    return()
+endif()
+
 # rustc's own cdylib has neither SONAME nor symbol versions and takes no second version script. All of the archive goes
 # in, because the exported symbols are what nothing refers to yet; the linker then drops what they do not reach.
 set(map "${PROJECT_SOURCE_DIR}/cmake/ringkernel.map")

@@ -15,7 +15,6 @@ add_compile_options(${c_flags})
 add_link_options(${c_flags})
 set(RINGKERNEL_CARGO_ENVIRONMENT RUSTC_BOOTSTRAP=1 "RUSTFLAGS=${rust_flags} -Cforce-frame-pointers=yes")
 
-set(RINGKERNEL_LINK STATIC)
 set(RINGKERNEL_INSTALL OFF)
 set(RINGKERNEL_BUILD_EXAMPLES OFF)
 if(NOT RINGKERNEL_RUST_TARGET)
