@@ -1,17 +1,18 @@
-# ringkernel_add_actors(TARGET [MODULE name] SOURCES a.rk.h [b.rk.h ...] [INCLUDE_DIRECTORIES dir ...] [NO_VULKAN])
+# ringkernel_add_actors(TARGET [MODULE name] SOURCES a.rk.h [b.rk.h ...]
+#                       [INCLUDE_DIRECTORIES dir ...] [DEFINITIONS NAME[=VALUE] ...] [NO_VULKAN])
 #
-# Compiles files of actors into a module of TARGET, whose programs then say
+# Compiles files of actors into a module of TARGET, whose program then says
 #
 #     #include <ringkernel/module.h>
 #     RK_DECLARE_MODULE(name);
 #
-# and pass &name to rk_module_create(). MODULE defaults to the target's name. Links ringkernel::ringkernel, unless
-# TARGET links ringkernel::shared or ringkernel::static already. NO_VULKAN leaves out the SPIR-V image and with it the
-# need for glslc.
+# and passes &name to rk_module_create(). MODULE defaults to the target's name. Links ringkernel::ringkernel, unless
+# TARGET links ringkernel::shared or ringkernel::static already. INCLUDE_DIRECTORIES and DEFINITIONS hold for the
+# actors on every backend and for TARGET. NO_VULKAN leaves out the SPIR-V images, which take glslc to make.
 cmake_minimum_required(VERSION 3.22)
 
 function(ringkernel_add_actors target)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "NO_VULKAN" "MODULE" "SOURCES;INCLUDE_DIRECTORIES")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "NO_VULKAN" "MODULE" "SOURCES;INCLUDE_DIRECTORIES;DEFINITIONS")
     if(NOT TARGET ${target})
         message(FATAL_ERROR "ringkernel_add_actors: there is no target ${target}")
     elseif(NOT arg_SOURCES)
@@ -34,6 +35,10 @@ function(ringkernel_add_actors target)
         list(APPEND options -I "${directory}")
         target_include_directories(${target} PRIVATE "${directory}")
     endforeach()
+    foreach(definition IN LISTS arg_DEFINITIONS)
+        list(APPEND options -D "${definition}")
+        target_compile_definitions(${target} PRIVATE "${definition}")
+    endforeach()
     if(arg_NO_VULKAN)
         list(APPEND options --no-vulkan)
     endif()
@@ -44,12 +49,13 @@ function(ringkernel_add_actors target)
     endforeach()
 
     get_target_property(include_dir ringkernel::static INTERFACE_INCLUDE_DIRECTORIES)
-    set(output "${CMAKE_CURRENT_BINARY_DIR}/${target}_actors/${arg_MODULE}_module.c")
-    file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/${target}_actors")
+    set(directory "${CMAKE_CURRENT_BINARY_DIR}/${target}_actors")
+    set(output "${directory}/${arg_MODULE}_module.c")
+    file(MAKE_DIRECTORY "${directory}")
     add_custom_command(
         OUTPUT "${output}"
-        COMMAND ringkernel::rkc ${sources} --module ${arg_MODULE} -o "${output}" --include-dir "${include_dir}"
-                --depfile "${output}.d" ${options}
+        COMMAND ${CMAKE_COMMAND} -E env "CC=${CMAKE_C_COMPILER}" $<TARGET_FILE:ringkernel::rkc> ${sources}
+                --module ${arg_MODULE} -o "${output}" --include-dir "${include_dir}" --depfile "${output}.d" ${options}
         DEPENDS ${sources} ringkernel::rkc
         DEPFILE "${output}.d"
         COMMENT "Compiling actors of module ${arg_MODULE}"

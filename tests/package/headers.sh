@@ -12,17 +12,21 @@ check() { # compiler, language, standard, header
 }
 
 for cc in "$@"; do
+    cxx=yes
+    if ! echo '#include <memory>' | "$cc" -x c++ -fsyntax-only - 2>/dev/null; then
+        echo "$cc comes without C++: not checked"
+        cxx=
+    fi
     for header in ringkernel.h ringkernel/module.h ringkernel/actor.h; do
         for standard in c99 c11 c17; do
             check "$cc" c "$standard" "$header"
         done
-        if ! echo 'int x;' | "$cc" -x c++ -fsyntax-only - 2>/dev/null; then
-            echo "$cc has no C++ compiler: not checked as C++"
-            continue
-        fi
-        for standard in c++14 c++17; do
+        for standard in ${cxx:+c++14 c++17}; do
             check "$cc" c++ "$standard" "$header"
         done
     done
+    if [ -n "$cxx" ]; then
+        check "$cc" c++ c++17 ringkernel.hpp
+    fi
 done
 exit $fail
