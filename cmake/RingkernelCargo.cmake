@@ -37,10 +37,16 @@ if(NOT products)
     return()
 endif()
 
-find_program(RINGKERNEL_CARGO NAMES "${CARGO}" "$ENV{CARGO}" cargo HINTS ENV CARGO_HOME PATHS "$ENV{HOME}/.cargo"
-    PATH_SUFFIXES bin DOC "cargo, the Rust build tool")
+set(name cargo)
+if(CARGO)
+    set(name "${CARGO}")
+elseif(DEFINED ENV{CARGO})
+    set(name "$ENV{CARGO}")
+endif()
+find_program(RINGKERNEL_CARGO "${name}" HINTS ENV CARGO_HOME PATHS "$ENV{HOME}/.cargo" PATH_SUFFIXES bin
+    DOC "cargo, the Rust build tool")
 if(NOT RINGKERNEL_CARGO)
-    message(FATAL_ERROR "ringkernel: cargo was not found. Install Rust (https://rustup.rs), or set CARGO to it, "
+    message(FATAL_ERROR "ringkernel: ${name} was not found. Install Rust (https://rustup.rs), or set CARGO to it, "
         "or set both RINGKERNEL_PREBUILT_STATIC and RINGKERNEL_RKC to files that were built elsewhere.")
 endif()
 

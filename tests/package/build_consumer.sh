@@ -11,7 +11,7 @@ mkdir -p "$directory"
 cp -R "$here/consumer" "$directory/source"
 
 build_and_run() {
-    cmake --build "$directory/build"
+    "$CMAKE" --build "$directory/build"
     for program in consumer consumer_shared consumer_static; do
         echo "running $program"
         "$directory/bin/$program" "$1"
@@ -19,7 +19,7 @@ build_and_run() {
 }
 
 # The empty expression keeps generators of many configurations from adding a directory for each.
-cmake -S "$directory/source" -B "$directory/build" "-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=$directory/bin/\$<1:>" "$@"
+"$CMAKE" -S "$directory/source" -B "$directory/build" "-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=$directory/bin/\$<1:>" "$@"
 build_and_run 0
 # Whatever the resolution of the file system's clock, the file gets newer than what was built from it.
 bonus=$directory/source/settings/bonus.h

@@ -7,7 +7,7 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 
 rm -rf "$directory"
 mkdir -p "$directory"
-cmake --install "$build" --config "$config" --prefix "$directory/first"
+"$CMAKE" --install "$build" --config "$config" --prefix "$directory/first"
 mv "$directory/first" "$directory/moved"
 if grep -rlIF -e "$directory" -e "$source" -e "$build" "$directory/moved"; then
     echo "these files name a place that may be gone"
