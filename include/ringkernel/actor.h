@@ -43,9 +43,7 @@
 #ifndef RINGKERNEL_ACTOR_H
 #define RINGKERNEL_ACTOR_H
 
-#if defined(RK_SCAN)
-#include "dialect_scan.h"
-#elif defined(RK_GLSL)
+#if defined(RK_GLSL)
 #include "dialect_glsl.h"
 #else
 #include "dialect_c.h"
