@@ -43,10 +43,11 @@
 #ifndef RINGKERNEL_ACTOR_H
 #define RINGKERNEL_ACTOR_H
 
+/* With the whole name, by which NVRTC finds what is only in memory. */
 #if defined(RK_GLSL)
-#include "dialect_glsl.h"
+#include <ringkernel/dialect_glsl.h>
 #else
-#include "dialect_c.h"
+#include <ringkernel/dialect_c.h>
 #endif
 
 #endif

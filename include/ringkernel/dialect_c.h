@@ -2,7 +2,7 @@
 #ifndef RINGKERNEL_DIALECT_C_H
 #define RINGKERNEL_DIALECT_C_H
 
-#include "module.h"
+#include <ringkernel/module.h>
 
 #if defined(__CUDACC__)
 #define RK_IS_CPU 0
@@ -47,9 +47,9 @@ typedef uint64_t rk_address;
 #endif
 
 #if RK_IS_CUDA
-#include "cuda/context.cuh"
+#include <ringkernel/cuda/context.cuh>
 #else
-#include "cpu_context.h"
+#include <ringkernel/cpu_context.h>
 #endif
 
 #define RK_MESSAGE(name, id, fields)                                                                                   \

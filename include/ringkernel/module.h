@@ -13,6 +13,13 @@
 #if !defined(__CUDACC_RTC__)
 #include <stddef.h>
 #include <stdint.h>
+#else /* NVRTC has no headers; these are the types of CUDA's own <cuda/std/cstdint> there */
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef unsigned int uint32_t;
+typedef unsigned long long uint64_t;
+typedef signed int int32_t;
+typedef signed long long int64_t;
 #endif
 
 #ifdef __cplusplus
