@@ -114,7 +114,9 @@ typedef struct rk_message_type {
 } rk_message_type;
 
 /** Kinds of section. */
-#define RK_SECTION_CUDA_SOURCE 1u /**< a source file; name is its path as the user wrote it */
+/** CUDA C++, followed by a NUL that `size` does not count. The first is what to compile; the others are the files that it
+ * includes, each under its name, which is its path as rkc was given it. */
+#define RK_SECTION_CUDA_SOURCE 1u
 #define RK_SECTION_CUDA_CUBIN 2u  /**< name is "<actor>.sm_<NN>" */
 #define RK_SECTION_CUDA_PTX 3u    /**< name is "<actor>.compute_<NN>" */
 #define RK_SECTION_SPIRV 4u       /**< name is "<actor>" */

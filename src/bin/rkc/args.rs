@@ -103,7 +103,7 @@ pub fn parse() -> Result<Action, Error> {
 }
 
 /// A path has to fit between the quotes of an #include.
-fn path(path: String) -> Result<String, Error> {
+pub fn path(path: String) -> Result<String, Error> {
     if path.is_empty() || path.contains(['"', '\\', '\n']) {
         return Err(Error::Usage(format!("{path:?}: a path may not be empty or hold quotes, backslashes or newlines")));
     }

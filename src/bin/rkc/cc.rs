@@ -13,13 +13,13 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    pub fn find(args: &Args) -> Result<Self, Error> {
+    pub fn find(args: &Args) -> Self {
         let cc = std::env::var("CC").unwrap_or_default();
         let mut command: Vec<String> = cc.split_whitespace().map(String::from).collect();
         if command.is_empty() {
             command.push("cc".into());
         }
-        Ok(Self { command, flags: flags(args) })
+        Self { command, flags: flags(args) }
     }
 
     /// Preprocesses `source`.
@@ -39,11 +39,24 @@ impl Compiler {
         self.run(&["-fsyntax-only"], source).map(drop)
     }
 
+    /// Compiles `source` to a shared object that exports what it says is visible, and needs nothing but the C library.
+    pub fn link(&self, source: &str, object: &str) -> Result<(), Error> {
+        let mut command =
+            self.command(&["-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wl,-z,defs", "-o", object]);
+        command.arg("-lm");
+        run(command, source).map(drop)
+    }
+
     fn run(&self, arguments: &[&str], source: &str) -> Result<Vec<u8>, Error> {
+        run(self.command(arguments), source)
+    }
+
+    /// The compiler reading C from standard input, from where includes are relative to the working directory.
+    fn command(&self, arguments: &[&str]) -> Command {
         let (program, first) = self.command.split_first().expect("find() leaves no empty command");
         let mut command = Command::new(program);
         command.args(first).args(arguments).args(&self.flags).args(["-x", "c", "-"]);
-        run(command, source)
+        command
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which files a module is made of.
 
-use crate::args::Args;
+use crate::args::{path, Args};
 use crate::cc::Compiler;
 use crate::emit::include_lines;
 use crate::scan::marking;
@@ -29,6 +29,7 @@ pub fn closure(cc: &Compiler, args: &Args) -> Result<Files, Error> {
     all.extend_from_slice(&cuda);
     all.sort();
     all.dedup();
+    all.iter().try_for_each(|file| path(file.clone()).map(drop))?;
     Ok(Files { all, cuda: cuda.into_iter().filter(is_users).collect() })
 }
 

@@ -3,7 +3,9 @@
 use crate::args::Args;
 use crate::scan::Names;
 use crate::Error;
+use ringkernel::module::file::LAYOUT_VERSION;
 use std::fmt::Write;
+use std::mem::size_of;
 use std::path::{Component, Path, PathBuf};
 
 /// A part of the image for one backend.
@@ -16,8 +18,19 @@ pub struct Section {
 
 /// Bytes of a section, as aligned as their reader wants them.
 pub enum Data {
-    /// Followed by a NUL.
+    /// Followed by a NUL that does not count.
     Text(String),
+    /// SPIR-V.
+    Words(Vec<u32>),
+}
+
+impl Data {
+    fn size(&self) -> usize {
+        match self {
+            Data::Text(text) => text.len(),
+            Data::Words(words) => words.len() * size_of::<u32>(),
+        }
+    }
 }
 
 /// The user's files, included in the order given.
@@ -25,20 +38,8 @@ pub fn include_lines(paths: &[String]) -> String {
     paths.iter().map(|path| format!("#include \"{path}\"\n")).collect()
 }
 
-/// CUDA source: first what is to be compiled, named after the module, then the files that it includes.
-pub fn cuda_sections(args: &Args, files: &[String]) -> Result<Vec<Section>, Error> {
-    let text = |name: String, text| Section { kind: "RK_SECTION_CUDA_SOURCE", name, data: Data::Text(text) };
-    let root = format!("#include <ringkernel/actor.h>\n{}", include_lines(&args.sources));
-    let mut sections = vec![text(format!("{}.cu", args.module), root)];
-    for file in files {
-        let source = std::fs::read_to_string(file).map_err(|error| Error::Io(file.clone(), error))?;
-        sections.push(text(file.clone(), source));
-    }
-    Ok(sections)
-}
-
 /// The C file that defines the module's image.
-pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[String]) -> Result<String, Error> {
+pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[String]) -> String {
     let mut c = String::new();
     let module = &args.module;
     let version = env!("CARGO_PKG_VERSION");
@@ -46,7 +47,8 @@ pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[Stri
     let _ = write!(
         c,
         "/* Module {module}, written by rkc {version} from {sources}; do not edit. */\n\
-         #include <ringkernel/module.h>\n{}\n",
+         #include <ringkernel/module.h>\n{}\n\
+         RK_ASSERT(RK_LAYOUT_VERSION == {LAYOUT_VERSION}u, \"rkc and ringkernel/module.h are of different versions\");\n",
         include_lines(includes)
     );
     numbers_differ(&mut c, names);
@@ -65,7 +67,7 @@ pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[Stri
         names.messages.len(),
         sections.len()
     );
-    Ok(c)
+    c
 }
 
 /// Numbers may be any constant expression, so it is the compiler that compares them.
@@ -88,6 +90,12 @@ fn data(c: &mut String, index: usize, data: &Data) {
             let _ = write!(c, "static const unsigned char rk_data_{index}_[] = {{");
             for (i, byte) in text.bytes().chain([0]).enumerate() {
                 let _ = write!(c, "{}{byte},", if i % 24 == 0 { "\n    " } else { "" });
+            }
+        }
+        Data::Words(words) => {
+            let _ = write!(c, "static const uint32_t rk_data_{index}_[] = {{");
+            for (i, word) in words.iter().enumerate() {
+                let _ = write!(c, "{}{word:#x},", if i % 10 == 0 { "\n    " } else { "" });
             }
         }
     }
@@ -116,8 +124,7 @@ fn tables(c: &mut String, names: &Names, sections: &[Section]) {
     }
     c.push_str("static const rk_section rk_sections_[] = {\n");
     for (i, Section { kind, name, data }) in sections.iter().enumerate() {
-        let Data::Text(text) = data;
-        let _ = writeln!(c, "    {{{kind}, 0, \"{name}\", rk_data_{i}_, {}}},", text.len());
+        let _ = writeln!(c, "    {{{kind}, 0, \"{name}\", rk_data_{i}_, {}}},", data.size());
     }
     c.push_str("};\n\n");
 }

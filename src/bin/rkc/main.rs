@@ -6,9 +6,12 @@
 
 mod args;
 mod cc;
+mod cuda;
 mod depend;
 mod emit;
+mod file;
 mod scan;
+mod vulkan;
 
 use args::{Action, Args};
 use std::process::ExitCode;
@@ -20,6 +23,9 @@ enum Error {
     Usage(String),
     #[error("{0}")]
     Source(String),
+    /// As compilers write it, for editors to jump to.
+    #[error("{0}: error: {1}")]
+    At(scan::Place, String),
     /// The tool has said what is wrong on standard error.
     #[error("{0} failed ({1})")]
     Tool(String, std::process::ExitStatus),
@@ -38,6 +44,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::At(..)) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("rkc: {error}");
             ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
@@ -46,15 +56,21 @@ fn main() -> ExitCode {
 }
 
 fn build(args: &Args) -> Result<(), Error> {
-    let cc = cc::Compiler::find(args)?;
+    let cc = cc::Compiler::find(args);
     let names = scan::scan(&cc, args)?;
     let files = depend::closure(&cc, args)?;
-    cc.check(&emit::module(args, &names, &[], &args.sources)?)?;
+    cc.check(&emit::module(args, &names, &[], &args.sources))?;
 
-    let sections = emit::cuda_sections(args, &files.cuda)?;
+    let mut sections = cuda::sections(args, &files.cuda)?;
+    if args.vulkan {
+        sections.extend(vulkan::sections(args, &names)?);
+    }
     if let Some(output) = &args.output {
         let includes = emit::relative_to(output, &args.sources)?;
-        write(output, emit::module(args, &names, &sections, &includes)?.as_bytes())?;
+        write(output, emit::module(args, &names, &sections, &includes).as_bytes())?;
+    }
+    if let Some(output) = &args.file {
+        write(output, &file::build(&cc, args, &names, &sections, output)?)?;
     }
     if let Some(depfile) = &args.depfile {
         write(depfile, depend::makefile(args, &files.all).as_bytes())?;

@@ -30,7 +30,6 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Actor {
     pub name: String,
-    pub place: Place,
     pub has_scratch: bool,
 }
 
@@ -116,6 +115,9 @@ fn names(marks: &[Mark], args: &Args) -> Result<Names, Error> {
         return fail(&mark.place, format!("RK_HANDLES({0}): there is no RK_ON({0})", shown(mark)));
     }
     for mark in of("on").filter(|mark| !listed("handles", mark)) {
+        if !has("actor", &mark.name) {
+            return fail(&mark.place, format!("actor {0} has no RK_ACTOR({0}, ...)", mark.name));
+        }
         let text = format!("RK_ON({0}) is never called: RK_ACTOR({1}, ...) lacks RK_HANDLES({0})", shown(mark), mark.name);
         return fail(&mark.place, text);
     }
@@ -136,11 +138,7 @@ fn names(marks: &[Mark], args: &Args) -> Result<Names, Error> {
     }
 
     let message = |mark: &Mark| Message { name: mark.name.clone(), place: mark.place.clone() };
-    let actor = |mark: &Mark| Actor {
-        name: mark.name.clone(),
-        place: mark.place.clone(),
-        has_scratch: has("scratch", &mark.name),
-    };
+    let actor = |mark: &Mark| Actor { name: mark.name.clone(), has_scratch: has("scratch", &mark.name) };
     Ok(Names { messages: of("message").map(message).collect(), actors: of("actor").map(actor).collect() })
 }
 
@@ -154,5 +152,5 @@ fn shown(mark: &Mark) -> String {
 }
 
 fn fail<T>(place: &Place, text: String) -> Result<T, Error> {
-    Err(Error::Source(format!("{place}: error: {text}")))
+    Err(Error::At(place.clone(), text))
 }
