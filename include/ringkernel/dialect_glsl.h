@@ -114,12 +114,14 @@
 #define RK_OUT(message) message##_rk_ref(rk_stage_()).v
 #define rk_scratch(actor) actor##_rk_scratch_memory
 
-#define rk_reply(message) rk_post_(RK_POST_REPLY, rk_u64(0), RK_TYPE(message), RK_SIZE(message), 0u, rk_u64(0), rk_u64(0))
+#define rk_reply(message)                                                                                              \
+    rk_post_(RK_POST_REPLY, rk_u64(0), RK_TYPE(message), RK_SIZE(message), 0u, rk_u64(0), rk_u64(0))
 #define rk_tell(address, message)                                                                                      \
     rk_post_(RK_POST_SEND, (address), RK_TYPE(message), RK_SIZE(message), 0u, rk_u64(0), rk_u64(0))
 #define rk_tell_as(address, message, priority, correlation, deadline_ns)                                               \
     rk_post_(RK_POST_SEND, (address), RK_TYPE(message), RK_SIZE(message), (priority), (correlation), (deadline_ns))
-#define rk_emit(message) rk_post_(RK_POST_EMIT, rk_u64(0), RK_TYPE(message), RK_SIZE(message), 0u, rk_u64(0), rk_u64(0))
+#define rk_emit(message)                                                                                               \
+    rk_post_(RK_POST_EMIT, rk_u64(0), RK_TYPE(message), RK_SIZE(message), 0u, rk_u64(0), rk_u64(0))
 #define rk_forward(address, message)                                                                                   \
     rk_post_(RK_POST_FORWARD, (address), RK_TYPE(message), RK_SIZE(message), 0u, rk_u64(0), rk_u64(0))
 

@@ -62,7 +62,7 @@ typedef struct rk_outgoing {
     uint64_t reserved; /**< keeps the payload 16-byte aligned */
 } rk_outgoing;
 
-/** What a handler sees while it runs. Owned by the worker; valid during one call of one handler. 160 bytes. */
+/** What a handler sees while it runs. Owned by the worker; valid during one call of one handler. 144 bytes. */
 typedef struct rk_context {
     void *state;           /**< the actor's state, in place */
     const void *message;   /**< payload, 16-byte aligned, readable for at least the declared size of its type */
@@ -114,8 +114,8 @@ typedef struct rk_message_type {
 } rk_message_type;
 
 /** Kinds of section. */
-/** CUDA C++, followed by a NUL that `size` does not count. The first is what to compile; the others are the files that it
- * includes, each under its name, which is its path as rkc was given it. */
+/** CUDA C++, followed by a NUL that `size` does not count. The first is what to compile; the others are the files that
+ * it includes, each under its name, which is its path as rkc was given it. */
 #define RK_SECTION_CUDA_SOURCE 1u
 #define RK_SECTION_CUDA_CUBIN 2u  /**< name is "<actor>.sm_<NN>" */
 #define RK_SECTION_CUDA_PTX 3u    /**< name is "<actor>.compute_<NN>" */

@@ -70,11 +70,8 @@ pub fn flags(args: &Args) -> Vec<String> {
 /// Runs a tool on `source` and gives what it wrote to standard output. What it has to complain about goes to ours.
 pub fn run(mut command: Command, source: &str) -> Result<Vec<u8>, Error> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| Error::Io(name.clone(), error))?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| Error::Io(name.clone(), error))?;
     let mut stdin = child.stdin.take().expect("it was asked for");
     let output = std::thread::scope(|scope| {
         // A tool that fails early does not read to the end; its status tells.

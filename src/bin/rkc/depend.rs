@@ -62,14 +62,3 @@ pub fn makefile(args: &Args, files: &[String]) -> String {
 fn escape(path: &str) -> String {
     path.replace('$', "$$").replace('#', "\\#").replace(' ', "\\ ")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compilers_rules_are_read() {
-        let rule = "-: counter.rk.h \\\n ./sub/a\\ b$$\\#.h \\\n /usr/x.h\n";
-        assert_eq!(prerequisites(rule), ["counter.rk.h", "sub/a b$#.h", "/usr/x.h"]);
-    }
-}

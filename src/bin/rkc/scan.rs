@@ -118,7 +118,8 @@ fn names(marks: &[Mark], args: &Args) -> Result<Names, Error> {
         if !has("actor", &mark.name) {
             return fail(&mark.place, format!("actor {0} has no RK_ACTOR({0}, ...)", mark.name));
         }
-        let text = format!("RK_ON({0}) is never called: RK_ACTOR({1}, ...) lacks RK_HANDLES({0})", shown(mark), mark.name);
+        let text =
+            format!("RK_ON({0}) is never called: RK_ACTOR({1}, ...) lacks RK_HANDLES({0})", shown(mark), mark.name);
         return fail(&mark.place, text);
     }
     for mark in of("actor") {

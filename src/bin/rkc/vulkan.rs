@@ -18,7 +18,9 @@ pub fn sections(args: &Args, names: &Names) -> Result<Vec<Section>, Error> {
                 data: Data::Words(spirv.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()),
             }),
             Err(Error::Io(tool, error)) if error.kind() == ErrorKind::NotFound => {
-                eprintln!("rkc: note: {tool} is not installed: the module has no Vulkan images (--no-vulkan says so too)");
+                eprintln!(
+                    "rkc: note: {tool} is not installed: the module has no Vulkan images (--no-vulkan says so too)"
+                );
                 break;
             }
             Err(error) => return Err(error),
