@@ -12,6 +12,9 @@ if(TARGET ringkernel_cargo)
     add_dependencies(ringkernel::static ringkernel_cargo)
 endif()
 
+if(TARGET ringkernel_tsan)
+    set_property(TARGET ringkernel::static APPEND PROPERTY INTERFACE_LINK_LIBRARIES ringkernel_tsan)
+endif()
 if(RINGKERNEL_SANITIZE) # a shared library would lack the sanitizer's runtime, which comes with the program
     add_library(ringkernel::ringkernel ALIAS ringkernel::static)
     return()
