@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub fn fixture(out: &Path) -> PathBuf {
     let c = out.join("fixture.c");
     let mut command = rkc();
-    command.args(["everything.rk.h", "sub/relay.rk.h", "-I", "include", "--module", "fixture", "-o"]).arg(&c);
+    command.args(["./everything.rk.h", "sub/relay.rk.h", "-I", "./include", "--module", "fixture", "-o"]).arg(&c);
     if glslc().is_none() {
         command.arg("--no-vulkan");
     }
