@@ -1,7 +1,8 @@
-/* The Vulkan backend of run.c: the module's SPIR-V on the first device that can. */
+/* The Vulkan backend of run.c: the module's SPIR-V on the first device that can. RUN_VULKAN says that there is Vulkan to
+ * compile and link with. */
 #include "run.h"
 
-#if __has_include(<vulkan/vulkan.h>)
+#ifdef RUN_VULKAN
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,19 @@ static void allocate(VkPhysicalDevice physical) {
     address = vkGetBufferDeviceAddress(device, &of);
 }
 
+static const rk_section *image_of(const char *actor) {
+    for (uint32_t i = 0; i < fixture.section_count; i++) {
+        if (fixture.sections[i].kind == RK_SECTION_SPIRV && strcmp(fixture.sections[i].name, actor) == 0) {
+            return &fixture.sections[i];
+        }
+    }
+    return NULL;
+}
+
 static const char *vulkan_open(void) {
+    if (!image_of("everything")) {
+        return "the module was built without glslc";
+    }
     VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_2};
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
     VkInstance instance;
@@ -118,15 +131,6 @@ static const char *vulkan_open(void) {
     VkCommandPoolCreateInfo commands = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .queueFamilyIndex = family};
     MUST(vkCreateCommandPool(device, &commands, NULL, &pool));
     allocate(devices[chosen]);
-    return NULL;
-}
-
-static const rk_section *image_of(const char *actor) {
-    for (uint32_t i = 0; i < fixture.section_count; i++) {
-        if (fixture.sections[i].kind == RK_SECTION_SPIRV && strcmp(fixture.sections[i].name, actor) == 0) {
-            return &fixture.sections[i];
-        }
-    }
     return NULL;
 }
 
@@ -199,7 +203,7 @@ const backend backend_vulkan = {"vulkan", vulkan_open, vulkan_run};
 #else
 
 static const char *vulkan_open(void) {
-    return "vulkan/vulkan.h is not installed";
+    return "/usr/include/vulkan/vulkan.h is not installed";
 }
 
 const backend backend_vulkan = {"vulkan", vulkan_open, NULL};

@@ -31,8 +31,10 @@ fn compile(out: &Path, module: &Path) -> std::path::PathBuf {
         let mut cc = command(family.c);
         cc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]).args(STRICT).args(["-I", INCLUDE, "-I.", "-Iinclude"]);
         cc.args(["run.c", "run_vulkan.c", "run_cuda.c"]).arg(module).arg("-o").arg(&program).args(["-lm", "-ldl"]);
-        let vulkan = Path::new("/usr/include/vulkan/vulkan.h").exists();
-        run(cc.args(vulkan.then_some("-lvulkan")));
+        if Path::new("/usr/include/vulkan/vulkan.h").exists() {
+            cc.args(["-DRUN_VULKAN", "-lvulkan"]);
+        }
+        run(&mut cc);
     }
     program
 }
