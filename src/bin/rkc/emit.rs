@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::scan::{Message, Names};
 use crate::Error;
-use ringkernel::module::file::LAYOUT_VERSION;
+use ringkernel::layout::LAYOUT_VERSION;
 use std::fmt::Write;
 use std::mem::size_of;
 use std::path::{Component, Path, PathBuf};
