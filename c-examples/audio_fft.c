@@ -153,7 +153,7 @@ static struct recording read_recording(const char *path, uint32_t size) {
         for (sf_count_t i = 0; i < count; i++, at++) {
             float sample = info.channels == 2 ? 0.5f * (block[2 * i] + block[2 * i + 1]) : block[i];
             if (!isfinite(sample)) {
-                fail(path, "sample %zu is not a number", at);
+                fail(path, "sample %zu is not a finite number", at);
             }
             recording.samples[at] = sample;
         }
@@ -216,6 +216,9 @@ static rk_kernel launch(const struct settings *settings, rk_runtime runtime) {
     for (uint32_t i = 0; i < settings->size / 2; i++) {
         initial.cosine[i] = (float)cos(2.0 * PI * i / settings->size);
         initial.sine[i] = (float)sin(2.0 * PI * i / settings->size);
+    }
+    for (uint32_t i = 0; i <= settings->size / 2; i++) {
+        initial.window[i] = (float)pow(sin(PI * i / settings->size), 2.0);
     }
     rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
     options.actors = settings->actors;

@@ -12,12 +12,13 @@ RK_MESSAGE(prime, 1, rk_f32 samples[FFT_HOP_MAX];)
 RK_MESSAGE(slide, 2, rk_f32 samples[FFT_HOP_MAX];)
 RK_MESSAGE(spectrum, 3, rk_f32 magnitude[FFT_BINS_MAX];)
 
-/* The sines come with the initial state: the host computes them in double precision, while a GPU's own sine may be off
+/* The tables come with the initial state: the host computes them in double precision, while a GPU's own sine may be off
  * by 5e-4 (that is all Vulkan promises). */
 RK_STATE(fft,
     rk_u32 log2_size;
-    rk_f32 cosine[FFT_SIZE_MAX / 2]; /* cos(2 pi i / size), half a turn */
+    rk_f32 cosine[FFT_SIZE_MAX / 2]; /* of 2 pi i / size, half a turn */
     rk_f32 sine[FFT_SIZE_MAX / 2];
+    rk_f32 window[FFT_HOP_MAX + 1]; /* Hann's, rising to its middle */
     rk_f32 overlap[FFT_HOP_MAX];)
 
 RK_SCRATCH(fft,
@@ -45,12 +46,11 @@ RK_ON(fft, slide) {
     rk_u32 hop = (1u << bits) / 2u;
 
     for (rk_u32 i = rk_lane(); i < hop; i += rk_lanes()) {
-        rk_f32 hann = 0.5f - 0.5f * rk_state.cosine[i]; /* half a window later it is 1 - hann */
         rk_u32 first = reverse_bits(i, bits);
         rk_u32 second = reverse_bits(i + hop, bits);
-        rk_scratch(fft).re[first] = hann * rk_state.overlap[i];
+        rk_scratch(fft).re[first] = rk_state.window[i] * rk_state.overlap[i];
         rk_scratch(fft).im[first] = 0.0f;
-        rk_scratch(fft).re[second] = (1.0f - hann) * rk_msg.samples[i];
+        rk_scratch(fft).re[second] = rk_state.window[hop - i] * rk_msg.samples[i];
         rk_scratch(fft).im[second] = 0.0f;
         rk_state.overlap[i] = rk_msg.samples[i];
     }
