@@ -209,7 +209,7 @@ static void take_spectrum(struct analysis *analysis, size_t window, const float 
 /* ---- Through the actors ---- */
 
 static rk_kernel launch(const struct settings *settings, rk_runtime runtime) {
-    static fft initial;
+    static struct fft initial;
     while (1u << initial.log2_size < settings->size) {
         initial.log2_size++;
     }
