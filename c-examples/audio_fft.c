@@ -100,7 +100,7 @@ static void require_complete(const char *path, SNDFILE *file, const SF_INFO *inf
     if (iterator == NULL || sf_get_chunk_size(iterator, &chunk) != SF_ERR_NO_ERROR || chunk.datalen == UINT32_MAX) {
         return;
     }
-    uint64_t width = 0;
+    uint64_t width;
     switch (info->format & SF_FORMAT_SUBMASK) {
     case SF_FORMAT_PCM_U8: width = 1; break;
     case SF_FORMAT_PCM_16: width = 2; break;
@@ -110,10 +110,10 @@ static void require_complete(const char *path, SNDFILE *file, const SF_INFO *inf
     case SF_FORMAT_DOUBLE: width = 8; break;
     default: return; /* compressed */
     }
-    uint64_t there = (uint64_t)info->frames * (uint64_t)info->channels * width;
-    if (chunk.datalen > there) {
-        fail(path, "truncated: its header announces %" PRIu32 " bytes of samples, %" PRIu64 " are there",
-             chunk.datalen, there);
+    uint64_t announced = chunk.datalen / (width * (uint64_t)info->channels);
+    if (announced > (uint64_t)info->frames) {
+        fail(path, "truncated: its header announces %" PRIu64 " samples, %" PRId64 " are there", announced,
+             (int64_t)info->frames);
     }
 }
 
@@ -124,7 +124,7 @@ static struct recording read_recording(const char *path, uint32_t size) {
         fail(path, "%s", strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
-        fail(path, "not a file");
+        fail(path, "not a regular file");
     }
     SF_INFO info = {.format = 0};
     SNDFILE *file = sf_open(path, SFM_READ, &info);
@@ -151,7 +151,7 @@ static struct recording read_recording(const char *path, uint32_t size) {
             fail(path, "reading failed after %zu of %zu samples: %s", at, recording.length, sf_strerror(file));
         }
         for (sf_count_t i = 0; i < count; i++, at++) {
-            float sample = info.channels == 2 ? 0.5f * (block[2 * i] + block[2 * i + 1]) : block[i];
+            float sample = info.channels == 2 ? 0.5f * block[2 * i] + 0.5f * block[2 * i + 1] : block[i];
             if (!isfinite(sample)) {
                 fail(path, "sample %zu is not a finite number", at);
             }

@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
     refuse_option("--spectra", "nowhere/spectra", "No such file");
 
     refuse_path("missing file", "missing.wav", "No such file");
-    refuse_path("directory", ".", "not a file");
+    refuse_path("directory", ".", "not a regular file");
     refuse_bytes("empty file", good, 0, "not a recording");
     refuse_bytes("text", (const uint8_t *)"Once upon a time there was no recording in here.\n", 49, "not a recording");
     for (size_t length = 1; length < WAV_HEADER; length++) {

@@ -1,5 +1,5 @@
-/* audio_fft_picture PROGRAM [SEED]: the picture, decoded, and the table of pitches, for recordings of two pure tones one
- * after the other: the brightest row of each column and the row of the table must be those of the tone. */
+/* audio_fft_picture PROGRAM [SEED]: the picture, decoded, and the table of pitches, for recordings of two pure tones,
+ * one after the other: the brightest row of each column and the row of the table must be those of the tone. */
 #define _DEFAULT_SOURCE /* mkdtemp, M_PI */
 #include "audio_fft_run.h"
 

@@ -109,7 +109,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t size = cases[i][0], actors = cases[i][1];
         /* Shorter than a window, exactly one, a sample more, whole windows, any length. */
-        const size_t lengths[] = {1 + random_below(size - 1), size, size + 1, 10 * size, 4 * size + random_below(30000)};
+        const size_t lengths[] = {1 + random_below(size - 1), size, size + 1, 10 * size,
+                                  4 * size + random_below(30000)};
         for (int kind = 0; kind < 4; kind++) {
             int format = kind & 1 ? WAV_FLOAT : WAV_PCM;
             int channels = kind & 2 ? 2 : 1;
