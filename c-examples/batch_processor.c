@@ -31,7 +31,8 @@ struct pipeline {
     size_t rejection_count;
     report reports[STATIONS_MAX];
     uint32_t report_count;
-    int finished;
+    size_t reported; /* lines that went into the reports */
+    int report_is_complete;
 };
 
 static rk_kernel launch(rk_runtime runtime, rk_module module, const char *actor, uint32_t actors, uint32_t ring) {
@@ -91,6 +92,11 @@ static void add_rejection(struct pipeline *pipeline, const rejected *rejection) 
     pipeline->rejections[pipeline->rejection_count++] = *rejection;
 }
 
+static void add_report(struct pipeline *pipeline, const report *row) {
+    pipeline->reports[pipeline->report_count++] = *row;
+    pipeline->reported += row->days;
+}
+
 /* Takes what the pipeline has for the host: rejections as they occur, the reports at the end. */
 static rk_status collect(struct pipeline *pipeline, int64_t timeout_ns) {
     rk_message messages[16];
@@ -109,8 +115,8 @@ static rk_status collect(struct pipeline *pipeline, int64_t timeout_ns) {
         }
         switch (message->type) {
         case RK_TYPE(rejected): add_rejection(pipeline, message->payload); break;
-        case RK_TYPE(report): pipeline->reports[pipeline->report_count++] = *(const report *)message->payload; break;
-        case RK_TYPE(end_of_report): pipeline->finished = 1; break;
+        case RK_TYPE(report): add_report(pipeline, message->payload); break;
+        case RK_TYPE(end_of_report): pipeline->report_is_complete = 1; break;
         }
     }
     return RK_OK;
@@ -133,8 +139,9 @@ static void feed(struct pipeline *pipeline, rk_actor parser, uint32_t type, cons
     check(status, NULL, "rk_send");
 }
 
-/* Deals the lines out to the parsers, whatever is in them. The first one holds the names of the columns. */
-static uint32_t feed_file(struct pipeline *pipeline, FILE *file) {
+/* Deals the lines out to the parsers, whatever is in them, and returns how many. The very first one is not dealt: it
+ * holds the names of the columns. */
+static size_t feed_file(struct pipeline *pipeline, FILE *file) {
     char *text = NULL;
     size_t capacity = 0;
     ssize_t length;
@@ -155,7 +162,7 @@ static uint32_t feed_file(struct pipeline *pipeline, FILE *file) {
     for (uint32_t i = 0; i < PARSERS; i++) {
         feed(pipeline, pipeline->parser[i], RK_TYPE(end_of_input), NULL, 0);
     }
-    return message.number;
+    return message.number > 0 ? message.number - 1 : 0;
 }
 
 static int by_line(const void *a, const void *b) {
@@ -221,13 +228,14 @@ int main(int argc, char **argv) {
     pipeline.parsers = launch(pipeline.runtime, module, "parser", PARSERS, ring);
     connect_pipeline(&pipeline, stations);
 
-    uint32_t lines = feed_file(&pipeline, file);
+    size_t lines = feed_file(&pipeline, file);
     if (ferror(file)) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return EXIT_FAILURE;
     }
     fclose(file);
-    while (!pipeline.finished) {
+    /* Messages of different actors have no order: a parser's rejection may come after the reporter's end_of_report. */
+    while (!pipeline.report_is_complete || pipeline.reported + pipeline.rejection_count < lines) {
         check(collect(&pipeline, 10 * SECOND), NULL, "rk_poll");
     }
 
@@ -235,7 +243,7 @@ int main(int argc, char **argv) {
         qsort(pipeline.rejections, pipeline.rejection_count, sizeof *pipeline.rejections, by_line);
     }
     print_results(&pipeline);
-    fprintf(stderr, "%" PRIu32 " lines; the first ring was full %" PRIu64 " times\n", lines, pipeline.refused);
+    fprintf(stderr, "%zu lines; the first ring was full %" PRIu64 " times\n", lines, pipeline.refused);
     print_statistics("parsers", pipeline.parsers);
     print_statistics("aggregators", pipeline.aggregators);
     print_statistics("reporter", pipeline.reporter);
