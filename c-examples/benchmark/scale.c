@@ -131,7 +131,7 @@ void measure_memory(setup *s) {
     report(s, name, "B", (double)statistics.memory_per_actor, NONE, AT_MOST, 128);
     if (s->options.backend == RK_BACKEND_CPU)
         report(s, "  of the process (resident growth, rings included)", "B",
-               grown / c.actors - (double)sizeof(echoer), NONE, AT_MOST, 128);
+               grown / c.actors - (double)sizeof(struct echoer), NONE, AT_MOST, 128);
     report(s, "  time until all were created and reached", "ms", taken * 1e3, NONE, AT_MOST, NONE);
     free_crowd(&c);
 }
