@@ -43,12 +43,11 @@
 #ifndef RINGKERNEL_ACTOR_H
 #define RINGKERNEL_ACTOR_H
 
-#if defined(RK_SCAN)
-#include "dialect_scan.h"
-#elif defined(RK_GLSL)
-#include "dialect_glsl.h"
+/* With the whole name, by which NVRTC finds what is only in memory. */
+#if defined(RK_GLSL)
+#include <ringkernel/dialect_glsl.h>
 #else
-#include "dialect_c.h"
+#include <ringkernel/dialect_c.h>
 #endif
 
 #endif

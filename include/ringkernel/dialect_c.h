@@ -2,7 +2,7 @@
 #ifndef RINGKERNEL_DIALECT_C_H
 #define RINGKERNEL_DIALECT_C_H
 
-#include "module.h"
+#include <ringkernel/module.h>
 
 #if defined(__CUDACC__)
 #define RK_IS_CPU 0
@@ -47,9 +47,9 @@ typedef uint64_t rk_address;
 #endif
 
 #if RK_IS_CUDA
-#include "cuda/context.cuh"
+#include <ringkernel/cuda/context.cuh>
 #else
-#include "cpu_context.h"
+#include <ringkernel/cpu_context.h>
 #endif
 
 #define RK_MESSAGE(name, id, fields)                                                                                   \
@@ -73,12 +73,13 @@ typedef uint64_t rk_address;
 /** Bytes of its payload. */
 #define RK_SIZE(message) ((uint32_t)message##_rk_size)
 
+/* A tag only, so that a module, which is an object, can have the name of its actor. */
 #define RK_STATE(actor, fields)                                                                                        \
-    typedef struct actor {                                                                                             \
+    struct actor {                                                                                                     \
         fields                                                                                                         \
-    } actor;                                                                                                           \
-    RK_ASSERT(sizeof(actor) <= RK_STATE_MAX, "RK_STATE(" #actor ", ...): the state is over 1 MiB");                    \
-    RK_ASSERT(RK_ALIGNOF(actor) <= 16, "RK_STATE(" #actor ", ...): a field wants more than 16-byte alignment");
+    };                                                                                                                 \
+    RK_ASSERT(sizeof(struct actor) <= RK_STATE_MAX, "RK_STATE(" #actor ", ...): the state is over 1 MiB");             \
+    RK_ASSERT(RK_ALIGNOF(struct actor) <= 16, "RK_STATE(" #actor ", ...): a field wants more than 16-byte alignment");
 
 #define RK_SCRATCH(actor, fields)                                                                                      \
     typedef struct actor##_rk_scratch {                                                                                \
@@ -87,7 +88,7 @@ typedef uint64_t rk_address;
     RK_ASSERT(sizeof(actor##_rk_scratch) <= RK_SCRATCH_MAX, "RK_SCRATCH(" #actor ", ...): over 32 KiB");
 
 #define RK_FUNC RK_DEVICE
-#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED actor *rk_self_state
+#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *rk_self_state
 #define RK_ARGS rk_cx, rk_self_state
 
 #define rk_state (*rk_self_state)

@@ -13,6 +13,13 @@
 #if !defined(__CUDACC_RTC__)
 #include <stddef.h>
 #include <stdint.h>
+#else /* NVRTC has no headers; these are the types of CUDA's own <cuda/std/cstdint> there */
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef unsigned int uint32_t;
+typedef unsigned long long uint64_t;
+typedef signed int int32_t;
+typedef signed long long int64_t;
 #endif
 
 #ifdef __cplusplus
@@ -55,7 +62,7 @@ typedef struct rk_outgoing {
     uint64_t reserved; /**< keeps the payload 16-byte aligned */
 } rk_outgoing;
 
-/** What a handler sees while it runs. Owned by the worker; valid during one call of one handler. 160 bytes. */
+/** What a handler sees while it runs. Owned by the worker; valid during one call of one handler. 144 bytes. */
 typedef struct rk_context {
     void *state;           /**< the actor's state, in place */
     const void *message;   /**< payload, 16-byte aligned, readable for at least the declared size of its type */
@@ -107,7 +114,9 @@ typedef struct rk_message_type {
 } rk_message_type;
 
 /** Kinds of section. */
-#define RK_SECTION_CUDA_SOURCE 1u /**< a source file; name is its path as the user wrote it */
+/** CUDA C++, followed by a NUL that `size` does not count. The first is what to compile; the others are the files that
+ * it includes, each under its name, which is its path as rkc was given it. */
+#define RK_SECTION_CUDA_SOURCE 1u
 #define RK_SECTION_CUDA_CUBIN 2u  /**< name is "<actor>.sm_<NN>" */
 #define RK_SECTION_CUDA_PTX 3u    /**< name is "<actor>.compute_<NN>" */
 #define RK_SECTION_SPIRV 4u       /**< name is "<actor>" */

@@ -1,0 +1,101 @@
+/* The Vulkan half of the dialect: a handler runs in every invocation of a workgroup, its lanes.
+ *
+ * The structs are those of module.h, with addresses in place of pointers; tests/rkc.rs compares every offset. The
+ * context is private to the invocation: all lanes make the same calls with the same arguments, so their copies stay
+ * equal and posting needs no barrier. Only the outbox is memory.
+ */
+#ifndef RINGKERNEL_VULKAN_CONTEXT_GLSL
+#define RINGKERNEL_VULKAN_CONTEXT_GLSL
+
+#define RK_COUNTERS 8u
+#define RK_RESULT_FAIL 1u
+#define RK_RESULT_STOP 2u
+#define RK_POST_REPLY 1u
+#define RK_POST_SEND 2u
+#define RK_POST_EMIT 3u
+#define RK_POST_FORWARD 4u
+
+struct rk_outgoing {
+    uint64_t to;
+    uint64_t correlation;
+    uint64_t deadline;
+    uint32_t kind;
+    uint32_t type;
+    uint32_t size;
+    uint32_t priority;
+    uint64_t reserved;
+};
+
+struct rk_context {
+    uint64_t state;
+    uint64_t message;
+    uint64_t scratch; /* unused: scratch memory is the workgroup's, see rk_scratch() */
+    uint64_t outbox;
+    uint32_t outbox_used;
+    uint32_t outbox_limit;
+    uint32_t type;
+    uint32_t size;
+    uint32_t index;
+    uint32_t actors;
+    uint64_t self;
+    uint64_t sender;
+    uint64_t correlation;
+    uint64_t time;
+    uint64_t counters;
+    uint32_t priority;
+    uint32_t result;
+    int32_t fail_code;
+    uint32_t refused;
+    uint64_t reserved[4];
+};
+
+layout(buffer_reference, scalar, buffer_reference_align = 16) buffer rk_outgoing_ref {
+    nonprivate rk_outgoing v;
+};
+layout(buffer_reference, scalar, buffer_reference_align = 8) buffer rk_counters_ref {
+    nonprivate uint64_t v[RK_COUNTERS];
+};
+
+/* The number of lanes is given when the pipeline is made. */
+layout(local_size_x = 1, local_size_x_id = 0) in;
+
+rk_context rk_cx;
+
+#define rk_lane() gl_LocalInvocationID.x
+#define rk_lanes() gl_WorkGroupSize.x
+#define rk_barrier()                                                                                                   \
+    controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,        \
+                   gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible)
+#define rk_count(k, n) rk_counters_ref(rk_cx.counters).v[(k) % RK_COUNTERS] += uint64_t(n)
+
+/* See cpu_context.h. */
+uint64_t rk_stage_() {
+    return rk_cx.outbox + rk_cx.outbox_used + 48u;
+}
+
+uint32_t rk_post_(uint32_t kind, uint64_t to, uint32_t type, uint32_t size, uint32_t priority, uint64_t correlation,
+                  uint64_t deadline) {
+    uint32_t need = 48u + ((size + 15u) & ~15u);
+    if (rk_cx.outbox_limit - rk_cx.outbox_used < need) {
+        rk_cx.refused++;
+        return 1u;
+    }
+    if (rk_lane() == 0u) {
+        rk_outgoing_ref entry = rk_outgoing_ref(rk_cx.outbox + rk_cx.outbox_used);
+        entry.v.to = to;
+        entry.v.correlation = correlation;
+        entry.v.deadline = deadline;
+        entry.v.kind = kind;
+        entry.v.type = type;
+        entry.v.size = size;
+        entry.v.priority = priority;
+    }
+    rk_cx.outbox_used += need;
+    return 0u;
+}
+
+uint64_t rk_peer_(uint32_t index) {
+    return (rk_cx.self & ~uint64_t(0xffffffffu)) | (index & 0xfffffu);
+}
+
+#endif

@@ -1,0 +1,64 @@
+//! Which files a module is made of.
+
+use crate::args::{path, Args};
+use crate::cc::Compiler;
+use crate::emit::include_lines;
+use crate::scan::marking;
+use crate::Error;
+use std::path::Path;
+
+/// The include closure.
+pub struct Files {
+    /// All that a change of must rebuild the module, the dialect's own headers too.
+    pub all: Vec<String>,
+    /// The user's files that the CUDA backend compiles.
+    pub cuda: Vec<String>,
+}
+
+pub fn closure(cc: &Compiler, args: &Args) -> Result<Files, Error> {
+    let files = |source: &str| -> Result<Vec<String>, Error> {
+        let mut files = prerequisites(&cc.dependencies(source)?);
+        // What is not there is a system's header that only the other compiler has.
+        files.retain(|file| Path::new(file).is_file());
+        Ok(files)
+    };
+    let is_users = |file: &String| !Path::new(file).starts_with(&args.include_dir);
+    let cuda = files(&marking("CUDA", &args.sources))?;
+    let mut all = files(&include_lines(&args.sources))?;
+    all.extend(files(&marking("VULKAN", &args.sources))?);
+    all.extend_from_slice(&cuda);
+    all.sort();
+    all.dedup();
+    all.iter().try_for_each(|file| path(file.clone()).map(drop))?;
+    Ok(Files { all, cuda: cuda.into_iter().filter(is_users).collect() })
+}
+
+/// The right side of a Makefile rule as compilers write it.
+fn prerequisites(rule: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut file = String::new();
+    let mut chars = rule.split_once(": ").map_or("", |(_, right)| right).chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some('\n')) => {}
+            ('\\', Some(' ' | '#')) | ('$', Some('$')) => file.extend(chars.next()),
+            (' ' | '\n', _) => files.push(std::mem::take(&mut file)),
+            _ => file.push(c),
+        }
+    }
+    files.push(file);
+    files.retain(|file| !file.is_empty());
+    files.iter_mut().for_each(|file| *file = file.strip_prefix("./").unwrap_or(file).to_string());
+    files
+}
+
+/// The rule that says on what the outputs depend.
+pub fn makefile(args: &Args, files: &[String]) -> String {
+    let list = |paths: Vec<&String>| paths.into_iter().map(|path| escape(path)).collect::<Vec<_>>();
+    let outputs = list(args.output.iter().chain(&args.file).collect());
+    format!("{}: {}\n", outputs.join(" "), list(files.iter().collect()).join(" \\\n "))
+}
+
+fn escape(path: &str) -> String {
+    path.replace('$', "$$").replace('#', "\\#").replace(' ', "\\ ")
+}

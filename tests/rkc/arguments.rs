@@ -1,0 +1,119 @@
+//! The command line of rkc.
+
+use crate::tools::{folder, rkc, run, run_failing, INCLUDE};
+
+#[test]
+fn help_and_version_are_printed() {
+    let help = run(rkc().arg("--help"));
+    for option in ["--module", "--file", "--depfile", "--include-dir", "--no-vulkan", "RINGKERNEL_INCLUDE"] {
+        assert!(help.contains(option), "{option}");
+    }
+    assert_eq!(run(rkc().arg("--version")), format!("rkc {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_command_lines_are_named() {
+    let cases: [(&[&str], &str); 12] = [
+        (&[], "no file of actors"),
+        (&["everything.rk.h"], "--module NAME is missing"),
+        (&["everything.rk.h", "--module", "m"], "nothing to write"),
+        (&["everything.rk.h", "--module", "7up", "-o", "x.c"], "7up: a module's name must be a C identifier"),
+        (&["everything.rk.h", "--module", "a-b", "-o", "x.c"], "a-b: a module's name must be a C identifier"),
+        (&["everything.rk.h", "--module", "", "-o", "x.c"], "may not be empty"),
+        (&["everything.rk.h", "-m", "m", "--module", "n", "-o", "x.c"], "--module is given twice"),
+        (&["everything.rk.h", "-m", "m", "-o"], "missing argument"),
+        (&["everything.rk.h", "--modul", "m"], "--modul"),
+        (&["every\"thing.rk.h", "-m", "m", "-o", "x.c"], "may not be empty or hold quotes"),
+        (
+            &["everything.rk.h", "-m", "m", "-o", "x.c", "--include-dir", "/nowhere"],
+            "/nowhere: has no ringkernel/actor.h",
+        ),
+        (&["everything.rk.h", "-m", "m", "-o", "x.c", "--no-vulkan=1"], "no-vulkan"),
+    ];
+    for (arguments, expected) in cases {
+        let (code, said) = run_failing(rkc().args(arguments));
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.starts_with("rkc: ") && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn files_that_are_not_there_are_named() {
+    let out = folder("files_that_are_not_there");
+    let c = out.join("m.c").display().to_string();
+    let (code, said) = run_failing(rkc().args(["nothing.rk.h", "-m", "m", "-o", &c]));
+    assert_eq!(code, 1);
+    assert!(said.contains("nothing.rk.h") && said.contains("No such file"), "{said}");
+
+    let (code, said) = run_failing(rkc().args(["everything.rk.h", "-m", "m", "--no-vulkan", "-o", "/nowhere/m.c"]));
+    assert_eq!(code, 1);
+    assert!(said.contains("/nowhere"), "{said}");
+
+    let (code, said) = run_failing(rkc().env("CC", "no-such-cc").args(["everything.rk.h", "-m", "m", "-o", &c]));
+    assert_eq!(code, 1);
+    assert!(said.contains("no-such-cc"), "{said}");
+    assert!(!out.join("m.c").exists());
+}
+
+#[test]
+fn a_missing_glslc_is_said_and_no_error() {
+    let out = folder("missing_glslc");
+    let c = out.join("m.c");
+    let mut command = rkc();
+    command.env("GLSLC", "no-such-glslc").args(["everything.rk.h", "-m", "m", "-o"]).arg(&c);
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no-such-glslc is not installed"), "{said}");
+    assert!(!std::fs::read_to_string(&c).unwrap().contains("RK_SECTION_SPIRV"));
+
+    let quiet = command.arg("--no-vulkan").output().unwrap();
+    assert!(quiet.status.success() && quiet.stderr.is_empty());
+}
+
+#[test]
+fn the_depfile_is_a_rule_that_make_understands() {
+    let out = folder("depfile");
+    for name in ["a b.rk.h", "dollar$.rk.h"] {
+        std::fs::write(out.join(name), "#include <ringkernel/actor.h>\n").unwrap();
+    }
+    let source =
+        "#include \"a b.rk.h\"\n#include \"dollar$.rk.h\"\nRK_MESSAGE(m, 1, rk_u32 x;)\nRK_STATE(s, rk_u32 x;)\n\
+                  RK_ON(s, m) {}\nRK_ACTOR(s, RK_HANDLES(s, m))\n\
+                  #if RK_IS_CUDA\n#include \"cuda_only.cuh\"\n#include <cuda_fp16.h>\n#endif\n";
+    std::fs::write(out.join("s.rk.h"), source).unwrap();
+    std::fs::write(out.join("cuda_only.cuh"), "").unwrap();
+    run(rkc().current_dir(&out).args(["s.rk.h", "-m", "mod", "--no-vulkan", "-o", "mod.c", "--depfile", "mod.d"]));
+
+    let depfile = std::fs::read_to_string(out.join("mod.d")).unwrap();
+    assert!(depfile.starts_with("mod.c: "), "{depfile}");
+    let actor_h = format!("{INCLUDE}/ringkernel/actor.h");
+    for file in ["s.rk.h", "a\\ b.rk.h", "dollar$$.rk.h", "cuda_only.cuh", actor_h.as_str()] {
+        assert!(depfile.contains(&format!(" {file}")), "{file} in {depfile}");
+    }
+    assert!(!depfile.contains("cuda_fp16.h"));
+}
+
+#[test]
+fn macros_and_include_directories_reach_every_compiler() {
+    let out = folder("macros");
+    std::fs::create_dir(out.join("inc")).unwrap();
+    std::fs::write(out.join("inc/bias.h"), "#define BIAS (1u + EXTRA)\n").unwrap();
+    let source = "#include <ringkernel/actor.h>\n#include <bias.h>\nRK_MESSAGE(m, NUMBER, rk_u32 x;)\n\
+                  RK_STATE(s, rk_u32 x;)\nRK_ON(s, m) { rk_state.x = rk_msg.x + BIAS; }\nRK_ACTOR(s, RK_HANDLES(s, m))\n";
+    std::fs::write(out.join("s.rk.h"), source).unwrap();
+    let mut command = rkc();
+    command.current_dir(&out).args([
+        "s.rk.h",
+        "-m",
+        "mod",
+        "-Iinc",
+        "-D",
+        "NUMBER=5",
+        "-DEXTRA=2u",
+        "--file",
+        "mod.rkm",
+    ]);
+    run(&mut command);
+    assert!(out.join("mod.rkm").exists());
+}

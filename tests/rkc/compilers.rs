@@ -1,0 +1,159 @@
+//! One source through every compiler.
+
+use crate::tools::{command, cuda_home, families, folder, glslc, rkc, run, INCLUDE, STRICT};
+use crate::{nvrtc, tools};
+use std::path::{Path, PathBuf};
+
+/// The module of all fixtures.
+fn fixture(out: &Path) -> PathBuf {
+    let c = out.join("fixture.c");
+    let mut command = rkc();
+    command.args(["everything.rk.h", "sub/relay.rk.h", "-I", "include", "--module", "fixture", "-o"]).arg(&c);
+    if glslc().is_none() {
+        command.arg("--no-vulkan");
+    }
+    run(&mut command);
+    c
+}
+
+fn includes() -> [&'static str; 4] {
+    ["-I", INCLUDE, "-I", "include"]
+}
+
+#[test]
+fn the_module_compiles_without_a_warning() {
+    let out = folder("module_compiles");
+    let c = fixture(&out);
+    for family in families() {
+        for standard in ["c11", "c17", "gnu17"] {
+            let standard = format!("-std={standard}");
+            let mut cc = command(family.c);
+            run(cc.arg(standard).args(STRICT).args(includes()).args(["-O1", "-c", "-o"]).arg(out.join("c.o")).arg(&c));
+        }
+        // Some programs compile all their C as C++.
+        let mut cpp = command(family.cpp);
+        cpp.args(["-std=c++17", "-x", "c++"]).args(STRICT).args(includes());
+        run(cpp.args(["-c", "-o"]).arg(out.join("cpp.o")).arg(&c));
+    }
+}
+
+#[test]
+fn actor_files_are_headers_of_programs() {
+    let out = folder("headers");
+    let source = "#include \"everything.rk.h\"\n#include \"sub/relay.rk.h\"\n#include \"sub/../protocol.rk.h\"\n\
+                  RK_DECLARE_MODULE(everything);\n\
+                  extern const rk_module_image *module_of(all_types *message, struct everything *state);\n\
+                  const rk_module_image *module_of(all_types *message, struct everything *state) {\n\
+                  message->k = RK_TYPE(number) + RK_SIZE(number) + RK_SIZE(tick);\n\
+                  state->total = 0;\n\
+                  return &everything;\n}\n";
+    let (c, cpp) = (out.join("program.c"), out.join("program.cpp"));
+    std::fs::write(&c, source).unwrap();
+    std::fs::write(&cpp, source).unwrap();
+    for family in families() {
+        for standard in ["c99", "c11", "c17"] {
+            let standard = format!("-std={standard}");
+            run(command(family.c).arg(standard).args(STRICT).args(includes()).args(["-I.", "-fsyntax-only"]).arg(&c));
+        }
+        for standard in ["c++14", "c++17", "c++20"] {
+            let standard = format!("-std={standard}");
+            run(command(family.cpp)
+                .arg(standard)
+                .args(STRICT)
+                .args(includes())
+                .args(["-I.", "-fsyntax-only"])
+                .arg(&cpp));
+        }
+    }
+}
+
+/// The C file finds its sources from wherever it is compiled.
+#[test]
+fn the_c_file_is_independent_of_the_working_directory() {
+    let out = folder("working_directory");
+    let c = fixture(&out);
+    let mut cc = command(families()[0].c);
+    cc.current_dir("/").args(["-std=c11", "-I", INCLUDE, "-I"]).arg(Path::new(tools::DIALECT).join("include"));
+    run(cc.arg("-fsyntax-only").arg(c));
+}
+
+const CUDA_KERNELS: &str = "\
+extern \"C\" __global__ void run_everything(rk_context *contexts) {
+    rk_context context = contexts[blockIdx.x];
+    everything_rk_dispatch(&context);
+    mathematician_rk_dispatch(&context);
+    relay_rk_dispatch(&context);
+    contexts[blockIdx.x] = context;
+}
+";
+
+#[test]
+fn nvcc_compiles_the_actors() {
+    let Some(home) = cuda_home() else { return };
+    let out = folder("nvcc");
+    let source = out.join("actors.cu");
+    let text = format!("#include \"everything.rk.h\"\n#include \"sub/relay.rk.h\"\n{CUDA_KERNELS}");
+    std::fs::write(&source, text).unwrap();
+    for arch in ["sm_75", "sm_90"] {
+        let arch = format!("-arch={arch}");
+        let mut nvcc = command(home.join("bin/nvcc"));
+        nvcc.args([&arch, "-std=c++17", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra", "-cubin", "-I."]);
+        run(nvcc.args(includes()).arg("-o").arg(out.join("actors.cubin")).arg(&source));
+    }
+}
+
+/// From nothing but the sections of the module, as the library will.
+#[test]
+fn nvrtc_compiles_the_sections() {
+    let Some(home) = cuda_home() else { return };
+    let out = folder("nvrtc");
+    let sections = sections(&out);
+    let source: Vec<_> = sections.iter().filter(|section| section.kind == 1).collect();
+    let (root, files) = source.split_first().expect("there is CUDA source");
+    assert_eq!(root.name, "fixture.cu");
+    let headers: Vec<_> =
+        files.iter().map(|file| (file.name.clone(), read(&file.path))).chain(nvrtc::dialect()).collect();
+    let program = format!("{}{CUDA_KERNELS}", read(&root.path));
+    let ptx = nvrtc::compile(&home, &program, &headers).unwrap_or_else(|log| panic!("{log}"));
+    assert!(ptx.contains("run_everything"));
+}
+
+#[test]
+fn spirv_is_valid() {
+    if glslc().is_none() {
+        return;
+    }
+    let out = folder("spirv");
+    let sections = sections(&out);
+    let images: Vec<_> = sections.iter().filter(|section| section.kind == 4).collect();
+    let names: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
+    assert_eq!(names, ["everything", "mathematician", "relay"]);
+    for image in images {
+        run(command("spirv-val").args(["--target-env", "vulkan1.2", "--scalar-block-layout"]).arg(&image.path));
+    }
+}
+
+struct Section {
+    kind: u32,
+    name: String,
+    path: PathBuf,
+}
+
+/// The sections of the fixture's image, as a C program that is linked with it sees them.
+fn sections(out: &Path) -> Vec<Section> {
+    let c = fixture(out);
+    let program = out.join("sections");
+    let mut cc = command(families()[0].c);
+    run(cc.args(["-std=c11", "sections.c"]).arg(c).args(includes()).arg("-o").arg(&program).arg("-lm"));
+    let list = run(command(&program).arg(out));
+    let section = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let (index, kind, name) = (words.next()?, words.next()?, words.next()?);
+        Some(Section { kind: kind.parse().ok()?, name: name.into(), path: out.join(index) })
+    };
+    list.lines().map(|line| section(line).unwrap_or_else(|| panic!("{line}"))).collect()
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
