@@ -54,7 +54,8 @@
 #include <exception>
 #endif
 
-/** Makes the struct of an RK_MESSAGE or RK_SIGNAL known to the typed functions. At global scope, once a file. */
+/** Makes the struct of an RK_MESSAGE or RK_SIGNAL known to the typed functions: at global scope, in each source file
+ * that uses them. */
 #define RK_CPP_MESSAGE(message)                                                                                        \
     template <> struct rk::message_traits<message> {                                                                   \
         static constexpr std::uint32_t type = RK_TYPE(message);                                                        \
