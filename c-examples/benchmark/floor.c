@@ -30,7 +30,6 @@ typedef struct ring {
 typedef struct rings {
     ring in;  /* any number of producers, as rk_send() has to allow */
     ring out; /* one producer */
-    int cpu;
 } rings;
 
 static void relax(void) {
@@ -85,12 +84,6 @@ static int pop(ring *r, uint64_t *control, uint64_t *words) {
 /* Does what the echo actor does: adds to every word how many messages came before. */
 static void *echo(void *argument) {
     rings *r = argument;
-    if (r->cpu >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET((unsigned)r->cpu, &set);
-        (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    }
     for (uint64_t handled = 0;; handled++) {
         uint64_t control;
         uint64_t words[WORDS];
@@ -114,8 +107,17 @@ static rings *start(int cpu, pthread_t *thread) {
         atomic_store(&r->in.slots[i].sequence, i);
         atomic_store(&r->out.slots[i].sequence, i);
     }
-    r->cpu = cpu;
-    if (pthread_create(thread, NULL, echo, r) != 0) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (cpu >= 0) { /* from the start: it must not begin behind its maker, which spins */
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET((unsigned)cpu, &set);
+        (void)pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
+    }
+    const int failure = pthread_create(thread, &attributes, echo, r);
+    pthread_attr_destroy(&attributes);
+    if (failure != 0) {
         free(r);
         return NULL;
     }
