@@ -280,8 +280,8 @@ template <class M> rk_outbound outbound(actor, const M &&, std::uint64_t = 0) = 
     return rk_send_many(messages, count, wait.ns(), &sent);
 }
 #if !defined(RK_NO_EXCEPTIONS)
-/** How many were accepted: fewer than count when a ring is full. Throws if messages[n] can never be sent and n is 0;
- * after n others that were, it returns n, and sending on from messages[n] throws. */
+/** How many, from the first, were accepted: fewer than count when a ring is full or an entry is wrong. Sending on from
+ * that entry then throws what is wrong with it. */
 [[nodiscard]] inline std::uint32_t send_many(const rk_outbound *messages, std::uint32_t count, timeout wait = no_wait) {
     std::uint32_t sent = 0;
     const rk_status status = try_send_many(messages, count, wait, sent);
