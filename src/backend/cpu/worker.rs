@@ -169,7 +169,7 @@ impl Worker {
     #[cold]
     fn sample(&mut self) {
         let lanes = self.courier.port().channels().zip(&self.cursors);
-        let waiting = lanes.map(|(channel, cursor)| channel.ring.accepted() - cursor.position()).sum();
+        let waiting: u64 = lanes.map(|(channel, cursor)| channel.ring.accepted() - cursor.position()).sum();
         let high_water = &mut self.courier.counts.high_water;
         *high_water = waiting.max(*high_water);
     }
