@@ -102,7 +102,10 @@ impl<T> Table<T> {
 
 impl<T: Noun> Table<T> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CAPACITY / CHUNK], free: Mutex::new(Free { fresh: 0, again: Vec::new() }) }
+        Self {
+            chunks: [const { OnceLock::new() }; CAPACITY / CHUNK],
+            free: Mutex::new(Free { fresh: 0, again: Vec::new() }),
+        }
     }
 
     fn entry(&self, slot: usize) -> Option<&Entry<T>> {
@@ -133,7 +136,7 @@ impl<T: Noun> Table<T> {
     }
 
     /// The value with that key.
-    #[inline]
+    #[inline(always)] // a returned pin would go through memory, and stall the loads of its parts
     pub(crate) fn get(&self, key: u32) -> Option<Pinned<'_, T>> {
         let entry = self.entry(slot(key))?;
         let stripe = stripe();

@@ -42,6 +42,7 @@ fn in_range(what: &str, value: u32, low: u32, high: u32) -> Result<u32> {
 ///
 /// # Safety
 /// `at` is NULL or points to `size` bytes that stay readable for `'a`.
+#[inline(always)]
 pub(super) unsafe fn bytes<'a>(at: *const u8, size: usize, what: &str) -> Result<&'a [u8]> {
     if size == 0 {
         return Ok(&[]);
@@ -94,6 +95,7 @@ pub(super) unsafe fn path<'a>(at: *const c_char, length: usize) -> Result<&'a Pa
     Ok(Path::new(text))
 }
 
+#[inline(always)]
 pub(super) fn timeout(ns: i64) -> Result<Timeout> {
     match ns {
         0 => Ok(Timeout::None),
@@ -106,7 +108,9 @@ pub(super) fn timeout(ns: i64) -> Result<Timeout> {
 fn backend(number: u32) -> Result<Option<Kind>> {
     match number {
         0 => Ok(None),
-        number => Kind::from_number(number).map(Some).ok_or_else(|| Error::invalid(format!("there is no backend {number}"))),
+        number => {
+            Kind::from_number(number).map(Some).ok_or_else(|| Error::invalid(format!("there is no backend {number}")))
+        }
     }
 }
 
@@ -193,10 +197,12 @@ pub(super) unsafe fn kernel_spec(options: &rk_kernel_options) -> Result<KernelSp
     }
     let initial_state = match (options.initial_state.is_null(), options.initial_state_size) {
         (true, 0) => None,
+        // SAFETY: as above.
         (_, size) => Some(unsafe { bytes(options.initial_state.cast(), size as usize, "initial_state") }?.to_vec()),
     };
     let queues = match (options.queues.is_null(), options.queue_count) {
         (true, 0) => Vec::new(),
+        // SAFETY: as above.
         (false, count @ 1..) if options.queues.is_aligned() => unsafe {
             std::slice::from_raw_parts(options.queues, in_range("queue_count", count, 1, 1 << 16)? as usize).to_vec()
         },
@@ -248,7 +254,9 @@ impl KernelSpec {
             in_range("lanes", options.lanes, 1, 1024)?;
         }
         let capacity = |what: &str, asked: u32, largest: u32| match asked {
-            0 => Ok((BODIES_DEFAULT / largest.next_multiple_of(64).max(64)).clamp(4, CAPACITY_DEFAULT).next_power_of_two()),
+            0 => Ok((BODIES_DEFAULT / largest.next_multiple_of(64).max(64))
+                .clamp(4, CAPACITY_DEFAULT)
+                .next_power_of_two()),
             count if count.is_power_of_two() => in_range(what, count, 4, CAPACITY_MAX),
             count => Err(Error::invalid(format!("{what} is {count}, which is not a power of two"))),
         };
@@ -277,7 +285,7 @@ impl KernelSpec {
 
 /// # Safety
 /// As [`bytes`].
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn payload<'a>(at: *const c_void, size: u32) -> Result<&'a [u8]> {
     if size > PAYLOAD_MAX {
         return Err(Error::Size { size, limit: PAYLOAD_MAX });
@@ -286,7 +294,7 @@ pub(super) unsafe fn payload<'a>(at: *const c_void, size: u32) -> Result<&'a [u8
     unsafe { bytes(at.cast(), size as usize, "payload") }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn letter<'a>(to: rk_actor, kind: u32, payload: &'a [u8], options: &rk_send_options) -> Result<Letter<'a>> {
     Ok(Letter {
         actor: Address::from_bits(to.id).actor(),
@@ -298,7 +306,7 @@ pub(super) fn letter<'a>(to: rk_actor, kind: u32, payload: &'a [u8], options: &r
     })
 }
 
-#[inline]
+#[inline(always)]
 fn level(priority: u32) -> Result<u8> {
     if priority > 255 {
         return Err(Error::invalid(format!("priority is {priority}, it can be 0 to 255")));
@@ -363,6 +371,7 @@ impl MessageSink<'_> {
     /// # Safety
     /// `messages` is NULL or has room for `capacity`, `payloads` is NULL or has `payload_bytes`, `count` is NULL or a
     /// place for the count, all for `'a`.
+    #[inline(always)]
     pub(super) unsafe fn new(
         messages: *mut rk_message,
         capacity: u32,

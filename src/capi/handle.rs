@@ -3,6 +3,7 @@
 //! The top byte of a handle says which noun it is, so that one of another noun is as stale as one that was destroyed; the
 //! lower half is a key of the noun's table. An actor's address has its kernel's key in the upper half instead.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::convert;
@@ -56,6 +57,7 @@ pub(super) unsafe fn out<'a, T>(out: *mut T) -> Result<&'a mut T> {
     Ok(unsafe { &mut *out })
 }
 
+#[inline(always)]
 pub(super) fn runtime(handle: rk_runtime) -> Result<Pinned<'static, Arc<Runtime>>> {
     let runtime = RUNTIMES.get(key(handle.id, RUNTIME)?).ok_or(Error::Stale)?;
     runtime.home().check()?;
@@ -66,6 +68,7 @@ pub(super) fn module(handle: rk_module) -> Result<Pinned<'static, OwnedModule>> 
     MODULES.get(key(handle.id, MODULE)?).ok_or(Error::Stale)
 }
 
+#[inline(always)]
 pub(super) fn queue(handle: rk_queue) -> Result<Pinned<'static, Arc<Queue>>> {
     let queue = QUEUES.get(key(handle.id, QUEUE)?).ok_or(Error::Stale)?;
     queue.home().check()?;
@@ -77,12 +80,12 @@ pub(super) fn kernel(handle: rk_kernel) -> Result<directory::Found> {
 }
 
 /// The kernel of an actor.
-#[inline]
+#[inline(always)]
 pub(super) fn kernel_of(actor: rk_actor) -> Result<directory::Found> {
     find_kernel(Address::from_bits(actor.id).kernel())
 }
 
-#[inline]
+#[inline(always)]
 fn find_kernel(key: u32) -> Result<directory::Found> {
     let kernel = directory::find(key).ok_or(Error::Stale)?;
     kernel.home.check()?;
@@ -149,12 +152,8 @@ pub(super) fn remove_kernel(handle: rk_kernel) -> Result<()> {
 
 pub(super) fn remove_module(handle: rk_module) -> Result<()> {
     let key = key(handle.id, MODULE)?;
-    {
-        // A launch that has begun counts: it holds the module.
-        let module = module(handle)?;
-        if Arc::strong_count(&module.module) > 1 {
-            return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
-        }
+    if module(handle)?.module.kernels.load(Ordering::Acquire) > 0 {
+        return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
     }
     MODULES.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
 }
