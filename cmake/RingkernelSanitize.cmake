@@ -7,7 +7,7 @@ if(RINGKERNEL_SANITIZE STREQUAL "address")
 elseif(RINGKERNEL_SANITIZE STREQUAL "thread")
     set(c_flags -fsanitize=thread -fno-omit-frame-pointer)
     # The standard library is not instrumented, which rustc otherwise refuses.
-    set(rust_flags "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+    set(rust_flags "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan")
 else()
     message(FATAL_ERROR "RINGKERNEL_SANITIZE is \"${RINGKERNEL_SANITIZE}\"; it may be address or thread")
 endif()
