@@ -369,7 +369,7 @@ CASE(arguments_kernel_launch) {
         CHECK_ERROR(rk_kernel_launch(all.runtime, all.module, not_utf8[i].text, not_utf8[i].length, NULL, &kernel,
                                      &test_error),
                     INVALID);
-    static const responder state = {.seen = 5};
+    static const struct responder state = {.seen = 5};
 #define REFUSES(...)                                                                                                   \
     do {                                                                                                               \
         const rk_kernel_options options = {.struct_size = sizeof options, __VA_ARGS__};                                \
@@ -424,7 +424,7 @@ CASE(arguments_kernel_launch) {
 /* More than is sensible, but in range or cut to it: the kernel works, or the launch says why not. */
 CASE(arguments_kernel_launch_extremes) {
     fixture all = fixture_open();
-    static const responder state = {.seen = 41};
+    static const struct responder state = {.seen = 41};
     const rk_queue own[] = {{0}, all.queue};
     const rk_kernel_options extremes[] = {
         {.struct_size = sizeof(rk_kernel_options), .actors = 3, .workers = UINT32_MAX},

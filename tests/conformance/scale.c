@@ -36,10 +36,10 @@ CASE(scale_initial_state) {
     world w = world_open();
     uint64_t random = test_seed();
     for (int zero = 0; zero < 2; zero++) {
-        patient state;
+        struct patient state;
         memset(&state, 0, sizeof state);
         if (!zero) test_random_bytes(&random, &state, sizeof state);
-        patient given = state;
+        struct patient given = state;
         rk_kernel kernel = world_launch(&w, "patient",
                                         OPTIONS(.actors = ACTORS, .initial_state = zero ? NULL : &given,
                                                 .initial_state_size = zero ? 0 : sizeof given));
@@ -141,7 +141,7 @@ CASE(scale_a_million_actors) {
     test_threads(2, reach_all, &with);
     rk_kernel_statistics stats = stats_of(with.kernel);
     CHECK_EQ(stats.actors, with.actors);
-    CHECK(stats.memory >= (uint64_t)with.actors * sizeof(patient));
+    CHECK(stats.memory >= (uint64_t)with.actors * sizeof(struct patient));
     CHECK_AT_MOST(stats.memory_per_actor, 128);
     world_close(&with.w);
 }
