@@ -39,7 +39,7 @@ static void live_a_life(void) {
     rk_kernel kernel;
     CHECK_ERROR(rk_kernel_launch(all.runtime, all.module, "nobody", 6, NULL, &kernel, &test_error), RK_ERROR_NOT_FOUND);
     rk_module module;
-    CHECK_ERROR(rk_module_load(all.runtime, "/nonexistent", 12, &module, &test_error), RK_ERROR_SYSTEM);
+    CHECK_ERROR(rk_module_load(all.runtime, "/nonexistent", 12, &module, &test_error), RK_ERROR_NOT_FOUND);
     for (uint32_t backend = RK_BACKEND_CPU; backend <= RK_BACKEND_VULKAN; backend++) {
         rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
         options.backend = backend;

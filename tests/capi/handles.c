@@ -114,14 +114,33 @@ CASE(handles_random) {
     for (unsigned noun = 0; noun < NOUNS; noun++) {
         uint64_t valid = *surface_id(&alive, 1u << noun);
         for (size_t i = 0; i < COUNT; i++) {
-            /* All bits, or the valid id with a few high ones changed: of an actor the low 20 are the index. */
+            /* All bits, or the valid id with one of the upper half changed, which of an actor is its kernel. */
             uint64_t bits = test_random(&random);
-            ids[i] = i % 2 == 0 ? bits : valid ^ (UINT64_C(1) << (20 + bits % 44));
+            ids[i] = i % 2 == 0 ? bits : valid ^ (UINT64_C(1) << (32 + bits % 32));
         }
         expect_stale(&alive, noun, ids, COUNT, "random");
     }
     fixture_verify(alive.actor);
     fixture_close(&alive);
+}
+
+/* The actor's own generation is the kernel's business: the message is refused, or it is accepted and dies. */
+CASE(handles_actor_of_another_generation) {
+    fixture all = fixture_open();
+    for (int bit = 20; bit < 32; bit++) {
+        rk_actor other = {all.actor.id ^ (UINT64_C(1) << bit)};
+        ask question = {.nonce = 1};
+        rk_status status = rk_send(other, RK_TYPE(ask), &question, sizeof question, NULL);
+        if (status == RK_ERROR_STALE_HANDLE) continue;
+        CHECK_OK(status);
+        rk_message message;
+        uint32_t count = 0;
+        CHECK_OK(rk_poll(all.runtime, &message, 1, &question, sizeof question, RK_FOREVER, &count));
+        CHECK_EQ(message.kind, RK_MESSAGE_DEAD_LETTER);
+        CHECK_EQ(message.reason, RK_DEAD_NO_ACTOR);
+        CHECK_EQ(message.to.id, other.id);
+    }
+    fixture_close(&all);
 }
 
 /* An index that the kernel does not have. */

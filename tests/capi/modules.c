@@ -306,22 +306,24 @@ CASE(modules_no_such_file) {
     fixture all = fixture_open();
     struct {
         const char *path;
-        int code; /* errno; 0: a bad image */
+        rk_status expected;
     } const bad[] = {
-        {"/nonexistent/module.rkm", ENOENT}, {"", ENOENT}, {"/dev/null", 0}, {"/proc/self/exe", 0}, {"/etc/passwd", 0},
+        {"/nonexistent/module.rkm", RK_ERROR_NOT_FOUND}, {"", RK_ERROR_NOT_FOUND},
+        {"/etc/passwd/module.rkm", RK_ERROR_SYSTEM},     {"/proc/self/exe", RK_ERROR_BAD_IMAGE},
+        {"/etc/passwd", RK_ERROR_BAD_IMAGE},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         rk_module module = {NOT_ZERO};
         rk_error error;
         test_error_prepare(&error);
         rk_status status = rk_module_load(all.runtime, bad[i].path, strlen(bad[i].path), &module, &error);
-        if (status != (bad[i].code != 0 ? RK_ERROR_SYSTEM : RK_ERROR_BAD_IMAGE))
+        if (status != bad[i].expected)
             test_fail(__FILE__, __LINE__, "'%s': %s", bad[i].path, rk_status_name(status));
         test_error_check(__FILE__, __LINE__, &error, status);
         CHECK_EQ(module.id, 0);
-        if (bad[i].code == 0) continue;
+        if (status != RK_ERROR_SYSTEM) continue;
         CHECK_EQ(error.native_domain, RK_NATIVE_ERRNO);
-        CHECK_EQ(error.native_code, bad[i].code);
+        CHECK_EQ(error.native_code, ENOTDIR);
     }
     fixture_close(&all);
 }
@@ -335,7 +337,7 @@ CASE(modules_no_regular_file) {
     close(fd);
     CHECK_EQ(unlink(fifo), 0);
     CHECK_EQ(mkfifo(fifo, 0600), 0);
-    const char *const paths[] = {"/", ".", fifo, "/dev/zero"};
+    const char *const paths[] = {"/", ".", fifo, "/dev/zero", "/dev/null"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         rk_module module = {NOT_ZERO};
         rk_error error;

@@ -134,7 +134,7 @@ CASE(delivery_short_quanta) { run_load(16, test_load(20000), OPTIONS(.quantum_us
 CASE(delivery_batch_larger_than_the_ring) {
     enum { CAPACITY = 16, COUNT = 50 };
     world w = world_open();
-    rk_kernel kernel = world_launch(&w, "ledger", OPTIONS(.actors = 1, .inbound_capacity = CAPACITY));
+    rk_kernel kernel = world_launch(&w, "ledger", OPTIONS(.actors = 1, .inbound_capacity = CAPACITY, .outbound_capacity = 64));
     entry entries[COUNT];
     rk_outbound batch[COUNT];
     memset(batch, 0, sizeof batch);

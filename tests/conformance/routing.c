@@ -206,7 +206,7 @@ CASE(routing_to_nobody) {
     const rk_actor ghost = actor_of(gone, 0), courier_2 = actor_of(kernel, 2);
     CHECK_OK(rk_kernel_destroy(gone));
     uint64_t random = test_seed();
-    const rk_actor nobody[] = {{0}, {UINT64_MAX}, {UINT64_C(0x123456789abcdef)}, ghost, {actor_of(kernel, 0).id + 3}};
+    const rk_actor nobody[] = {{1}, {UINT64_MAX}, {UINT64_C(0x123456789abcdef)}, ghost, {actor_of(kernel, 0).id + 3}};
     enum { NOBODIES = sizeof nobody / sizeof nobody[0], ROUNDS = 20 };
     for (uint32_t i = 0; i < ROUNDS * NOBODIES; i++) {
         deliver message = {.to = nobody[i % NOBODIES].id, .value = test_random(&random), .correlation = i + 1};
@@ -225,8 +225,17 @@ CASE(routing_to_nobody) {
     message = (deliver){.to = actor_of(kernel, 1).id, .value = 8, .correlation = 10, .what = 1};
     deliver_by(courier_2, message);
     expect_dead(&w, RK_DEAD_UNKNOWN_TYPE, courier_2, actor_of(kernel, 1), RK_TYPE(stranger), 10, 8);
+    /* Zero is the host, as whose address handlers know it. */
+    message = (deliver){.to = 0, .value = 11, .correlation = 12};
+    deliver_by(courier_2, message);
+    letter emitted;
+    rk_message to_host = next_message(&w, &emitted, sizeof emitted);
+    CHECK_EQ(to_host.kind, RK_MESSAGE_EMIT);
+    CHECK_EQ(to_host.from.id, courier_2.id);
+    CHECK_EQ(to_host.type, RK_TYPE(letter));
+    CHECK_EQ(emitted.value, 11);
     CHECK_DONE(rk_kernel_deactivate(other, &test_error));
-    CHECK_EQ(check_accounts(other).dead_letters, 1);
+    CHECK_EQ(check_accounts(other).dead_letters + check_accounts(kernel).undeliverable, 1 + NOBODIES * ROUNDS);
     CHECK_STATUS(rk_send(ghost, RK_TYPE(letter), &message, sizeof(letter), NULL), RK_ERROR_STALE_HANDLE);
     expect_silence(&w);
     world_close(&w);

@@ -124,6 +124,14 @@ void wait_until_handled(rk_kernel kernel, uint64_t handled) {
     }
 }
 
+void wait_until_terminated(rk_kernel kernel) {
+    int64_t deadline = test_now() + PATIENCE;
+    while (state_of(kernel) != RK_KERNEL_TERMINATED) {
+        CHECK(test_now() < deadline);
+        sched_yield();
+    }
+}
+
 static bool option(const char *name, const char *value) {
     static const char *const backends[] = {"auto", "cpu", "cuda", "vulkan"};
     char *end = NULL;

@@ -54,7 +54,9 @@ rk_message next_message(const world *w, void *payload, size_t bytes);
 /* There is none, and none comes within some milliseconds. */
 void expect_silence(const world *w);
 
-/* Waits until a kernel has nothing more to do, by its counters. */
+/* Waits until so many messages were handled. */
 void wait_until_handled(rk_kernel kernel, uint64_t handled);
+/* Waits until a drain that was begun before has come to its end. */
+void wait_until_terminated(rk_kernel kernel);
 
 #endif
