@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 8] = *b"RKMODULE";
 /// Version of the structs below.
 pub const FORMAT_VERSION: u32 = 1;
 /// RK_LAYOUT_VERSION of ringkernel/module.h that this library was built with.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = crate::layout::LAYOUT_VERSION;
 /// Name of the `const rk_module_image *const` in the shared object.
 pub const IMAGE_SYMBOL: &CStr = c"rk_file_image";
 

@@ -1,0 +1,124 @@
+//! States and table of a kernel's actors.
+
+use std::alloc::{alloc_zeroed, dealloc, Layout};
+use std::ptr::NonNull;
+
+use crate::error::{Error, Result};
+
+/// What becomes of messages to an actor.
+pub(super) mod status {
+    /// They are handled. Zero, so that a fresh table is memory that the system has not even touched.
+    pub(in super::super) const RUNNING: u32 = 0;
+    /// It stopped itself.
+    pub(in super::super) const STOPPED: u32 = 1;
+    /// It failed.
+    pub(in super::super) const FAILED: u32 = 2;
+}
+
+/// An actor's entry in the table.
+#[repr(C)]
+pub(super) struct Entry {
+    pub(super) status: u32,
+    pub(super) generation: u32,
+    /// For supervision: restarts, and when they were counted.
+    pub(super) restarts: u32,
+    pub(super) reserved: u32,
+}
+
+/// Memory of all actors of a kernel. Each state and entry is used by one worker only.
+pub(super) struct Actors {
+    base: NonNull<u8>,
+    layout: Layout,
+    count: usize,
+    stride: usize,
+    /// Where the table starts.
+    table: usize,
+}
+
+// SAFETY: the memory is owned; who may touch which part of it is said at `state` and `entry`.
+unsafe impl Send for Actors {}
+// SAFETY: as above.
+unsafe impl Sync for Actors {}
+
+impl Actors {
+    pub(super) fn new(count: u32, state: usize, initial: Option<&[u8]>) -> Result<Self> {
+        let count = count as usize;
+        let stride = state.max(1).next_multiple_of(16);
+        let table = (stride * count).next_multiple_of(64);
+        let none = || Error::NoMemory(format!("states of {count} actors of {state} bytes"));
+        let layout = Layout::from_size_align(table + count * std::mem::size_of::<Entry>(), 64).map_err(|_| none())?;
+        // SAFETY: the size is not zero: there is at least one actor.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
+        let actors = Self { base, layout, count, stride, table };
+        if let Some(initial) = initial {
+            for index in 0..count {
+                // SAFETY: nobody else has the memory yet; `initial` is as large as a state.
+                unsafe { actors.state(index as u32).copy_from_nonoverlapping(initial.as_ptr(), initial.len().min(state)) };
+            }
+        }
+        Ok(actors)
+    }
+
+    /// State of an actor, 16-byte aligned. For the worker that has the actor.
+    #[inline]
+    pub(super) fn state(&self, index: u32) -> *mut u8 {
+        debug_assert!((index as usize) < self.count);
+        // SAFETY: within the allocation.
+        unsafe { self.base.as_ptr().add(index as usize * self.stride) }
+    }
+
+    /// Entry of an actor. For the worker that has the actor.
+    #[inline]
+    pub(super) fn entry(&self, index: u32) -> *mut Entry {
+        debug_assert!((index as usize) < self.count);
+        // SAFETY: within the allocation, and aligned: the table is at a multiple of 64.
+        unsafe { self.base.as_ptr().add(self.table).cast::<Entry>().add(index as usize) }
+    }
+
+    /// Bytes for all.
+    pub(super) fn size(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// Bytes for one actor beside its state.
+    pub(super) fn overhead(&self) -> usize {
+        std::mem::size_of::<Entry>()
+    }
+}
+
+impl Drop for Actors {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+    }
+}
+
+/// Zeroed bytes, 64-byte aligned.
+pub(super) struct Buffer {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: owned memory.
+unsafe impl Send for Buffer {}
+
+impl Buffer {
+    pub(super) fn new(size: usize) -> Result<Self> {
+        let none = || Error::NoMemory(format!("a buffer of {size} bytes"));
+        let layout = Layout::from_size_align(size.max(64).next_multiple_of(64), 64).map_err(|_| none())?;
+        // SAFETY: the size is not zero.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
+        Ok(Self { base, layout })
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+    }
+}

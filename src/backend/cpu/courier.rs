@@ -1,0 +1,236 @@
+//! Delivery of what handlers produced: into other workers' rings, to the host, or as dead letters.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use super::outbox::Post;
+use crate::address::{index_of, Address};
+use crate::bell::Bell;
+use crate::error::DeadReason;
+use crate::hlc::{self, WorkerClock};
+use crate::kernel::{directory, Counts, Kernel, Port, Wait};
+use crate::message::{Class, Incoming, Owned};
+use crate::ring::{flags, Channel, Envelope, Refused, Slot};
+
+/// What a worker delivers with.
+pub(super) struct Courier {
+    pub(super) kernel: Arc<Kernel>,
+    number: u32,
+    pub(super) clock: WorkerClock,
+    pub(super) counts: Counts,
+}
+
+impl Courier {
+    pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
+        Self { kernel, number, clock: WorkerClock::default(), counts: Counts::default() }
+    }
+
+    #[inline]
+    pub(super) fn port(&self) -> &Port {
+        &self.kernel.ports[self.number as usize]
+    }
+
+    /// One of our inbound rings.
+    #[inline]
+    pub(super) fn channel(&self, lane: usize) -> &Channel {
+        self.port().lane(lane)
+    }
+
+    /// Publishes what we wait for.
+    #[inline]
+    pub(super) fn waits_for(&self, wait: Wait) {
+        let word = &self.port().waits_for;
+        // Relaxed, both: readers look for circles, in which by definition nobody's word changes any more.
+        if word.load(Ordering::Relaxed) != wait.to_bits() {
+            word.store(wait.to_bits(), Ordering::Relaxed);
+            if wait == Wait::Host {
+                // A caller may be asleep until its reply comes, which is behind what nobody polls.
+                self.kernel.home.calls.bell.ring();
+                self.port().outbound.queue.notify();
+            }
+        }
+    }
+
+    /// Delivers a post, now or never; or says what it must wait for.
+    #[inline]
+    pub(super) fn deliver(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        if post.to == 0 {
+            return self.to_host(post, payload);
+        }
+        let key = Address::from_bits(post.to).kernel();
+        let outcome = if key == self.kernel.key {
+            offer(&self.kernel, post, payload, &mut self.clock)
+        } else {
+            match directory::find(key) {
+                Some(kernel) => offer(&kernel, post, payload, &mut self.clock),
+                None => Outcome::Dead(DeadReason::NoActor),
+            }
+        };
+        match outcome {
+            Outcome::Sent => self.counts.sent_actors += 1,
+            Outcome::Full(wait) => return Err(wait),
+            Outcome::Dead(reason) => self.undeliverable(post, payload, reason),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn to_host(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        // No deadline: what reaches the host has arrived.
+        let Ok(ticket) = self.port().outbound.channel.ring.reserve_sole() else { return Err(Wait::Host) };
+        let envelope = Envelope { time: self.clock.tick(), ..post.envelope };
+        let port = self.port();
+        let (slot, body) = Slot::encode(&envelope, payload);
+        port.outbound.channel.ring.write(ticket, &slot, body);
+        self.notify(envelope.flags & flags::CALL != 0);
+        self.counts.sent_host += 1;
+        Ok(())
+    }
+
+    /// Tells who receives what we have for the host.
+    #[inline]
+    fn notify(&self, call: bool) {
+        if call {
+            self.kernel.home.calls.bell.ring();
+        } else {
+            self.port().outbound.queue.notify();
+        }
+    }
+
+    /// Has a dead letter or event wait for the host.
+    pub(super) fn letter(&self, letter: Owned) {
+        let call = letter.call;
+        self.port().outbound.post(letter);
+        self.notify(call);
+    }
+
+    /// A message of one of our rings becomes a dead letter.
+    #[cold]
+    pub(super) fn bury(&self, envelope: &Envelope, payload: &[u8], reason: DeadReason) {
+        let to = Address::new(self.kernel.key, envelope.actor).to_bits();
+        self.letter(dead_letter(envelope, to, envelope.time, payload, reason));
+    }
+
+    /// A post of one of our actors has nowhere to go.
+    #[cold]
+    pub(super) fn undeliverable(&mut self, post: &Post, payload: &[u8], reason: DeadReason) {
+        self.counts.undeliverable += 1;
+        let time = self.clock.tick();
+        self.letter(dead_letter(&post.envelope, post.to, time, payload, reason));
+    }
+
+    /// A post that still waits when the kernel ends: to an actor it dies, to the host it joins the letters.
+    pub(super) fn leave_behind(&mut self, post: &Post, payload: &[u8]) {
+        if post.to != 0 {
+            self.undeliverable(post, payload, DeadReason::Terminated);
+            return;
+        }
+        let time = self.clock.tick();
+        let envelope = &post.envelope;
+        self.counts.sent_host += 1;
+        self.letter(Incoming {
+            class: if envelope.flags & flags::REPLY != 0 { Class::Reply } else { Class::Emit },
+            from: post.by,
+            to: 0,
+            reason: 0,
+            ..dead_letter(envelope, 0, time, payload, DeadReason::Terminated)
+        });
+    }
+
+    /// Whether the worker that we wait for waits, through any number of others, for us. One that leads into a circle
+    /// without us is none of our business. (Brent, "An improved Monte Carlo factorization algorithm", 1980, for the end of
+    /// such a walk.)
+    pub(super) fn is_in_cycle(&self) -> bool {
+        let me = Wait::Worker { kernel: self.kernel.key, worker: self.number };
+        let read = |wait: Wait| match wait {
+            Wait::Worker { kernel, worker } => directory::find(kernel)
+                .and_then(|kernel| kernel.ports.get(worker as usize).map(|port| port.waits_for.load(Ordering::Relaxed)))
+                .map_or(Wait::Nothing, Wait::from_bits),
+            other => other,
+        };
+        let mut at = Wait::from_bits(self.port().waits_for.load(Ordering::Relaxed));
+        let (mut mark, mut steps, mut power) = (at, 0u64, 1u64);
+        loop {
+            match at {
+                Wait::Nothing | Wait::Host => return false,
+                Wait::Worker { .. } if at == me => return true,
+                Wait::Worker { .. } => {}
+            }
+            at = read(at);
+            steps += 1;
+            if at == mark {
+                return false;
+            }
+            if steps == power {
+                (mark, steps, power) = (at, 0, power * 2);
+            }
+        }
+    }
+
+    /// Has `bell` rung when what we wait for may have happened.
+    pub(super) fn await_room(&self, bell: &Arc<Bell>) {
+        match Wait::from_bits(self.port().waits_for.load(Ordering::Relaxed)) {
+            Wait::Nothing => {}
+            Wait::Host => self.port().outbound.channel.await_room(bell),
+            Wait::Worker { kernel, worker } => {
+                if let Some(kernel) = directory::find(kernel) {
+                    kernel.ports[worker as usize].peers.iter().for_each(|channel| channel.await_room(bell));
+                }
+            }
+        }
+    }
+}
+
+fn dead_letter(envelope: &Envelope, to: u64, time: u64, payload: &[u8], reason: DeadReason) -> Owned {
+    Incoming {
+        class: Class::DeadLetter,
+        from: envelope.sender,
+        to,
+        correlation: envelope.correlation,
+        time,
+        kind: u32::from(envelope.kind),
+        reason: reason as i32,
+        level: envelope.level,
+        call: envelope.flags & flags::CALL != 0,
+        payload: payload.into(),
+    }
+}
+
+/// What came of offering a post to an actor's worker.
+enum Outcome {
+    Sent,
+    Full(Wait),
+    Dead(DeadReason),
+}
+
+/// Puts a post into the ring of the receiver's worker.
+#[inline]
+fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) -> Outcome {
+    let envelope = &post.envelope;
+    let index = index_of(envelope.actor);
+    if index >= kernel.actors {
+        return Outcome::Dead(DeadReason::NoActor);
+    }
+    match kernel.types.find(u32::from(envelope.kind)) {
+        None => return Outcome::Dead(DeadReason::UnknownType),
+        Some((size, _)) if envelope.size > size => return Outcome::Dead(DeadReason::Size),
+        Some(_) => {}
+    }
+    let worker = kernel.placement.worker(index);
+    let port = &kernel.ports[worker];
+    let channel = &port.peers[usize::from(envelope.level)];
+    let ticket = match channel.ring.reserve(1).map(|mut tickets| tickets.next()) {
+        Ok(Some(ticket)) => ticket,
+        Ok(None) | Err(Refused::Full) => return Outcome::Full(Wait::Worker { kernel: kernel.key, worker: worker as u32 }),
+        Err(Refused::Closed) => return Outcome::Dead(DeadReason::Terminated),
+    };
+    let deadline = match post.deadline_ns {
+        0 => 0,
+        ns => hlc::deadline(hlc::physical(), ns),
+    };
+    let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
+    port.mark_used(u32::from(envelope.level));
+    channel.ring.write(ticket, &slot, body);
+    port.bell.ring();
+    Outcome::Sent
+}

@@ -1,0 +1,148 @@
+//! The CPU backend: a pool of threads is the device, a thread is what a multiprocessor is on a GPU, and each worker is a
+//! pump that stays there for a bounded visit at a time.
+
+mod actors;
+mod courier;
+mod outbox;
+mod pool;
+mod worker;
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::Arc;
+
+use self::actors::Actors;
+use self::pool::Pool;
+use self::worker::Worker;
+use super::{Backend, Device, Kind};
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Life, Placement, Plan, Port, Tally, TypeTable};
+use crate::message::LEVELS;
+use crate::queue::Outbound;
+use crate::ring::{Channel, INLINE_BYTES};
+use crate::runtime::Home;
+use crate::time::Deadline;
+
+/// The backend.
+pub(super) struct Cpu {
+    pool: Arc<Pool>,
+    me: std::sync::Weak<Cpu>,
+}
+
+impl Cpu {
+    pub(super) fn start(home: &Arc<Home>, threads: usize, cpus: &[u32]) -> Result<Arc<Self>> {
+        let pool = Pool::start(home, threads, cpus)?;
+        Ok(Arc::new_cyclic(|me| Self { pool, me: me.clone() }))
+    }
+
+    fn port(&self, plan: &Plan, key: u32, worker: u32, workers: u32, inbound: u32, outbound: u32, seat: &pool::Seat) -> Result<Port> {
+        let channels = |capacity: u32| -> Result<[Channel; LEVELS]> {
+            let side = (capacity / 4).max(4) as usize;
+            let body = body_for(inbound);
+            Ok([
+                Channel::new(side, body)?,
+                Channel::new(capacity as usize, body)?,
+                Channel::new(side, body)?,
+                Channel::new(side, body)?,
+            ])
+        };
+        let queue = &plan.queues[worker as usize * plan.queues.len() / workers as usize];
+        let to_host = Channel::new(plan.outbound_capacity as usize, body_for(outbound))?;
+        Ok(Port {
+            inbound: channels(plan.inbound_capacity)?,
+            peers: channels(plan.actor_capacity)?,
+            used: AtomicU32::new(0),
+            bell: seat.bell.clone(),
+            outbound: Arc::new(Outbound::new(to_host, key, queue.clone())),
+            waits_for: AtomicU64::new(0),
+            tally: Tally::default(),
+            high_water: AtomicU64::new(0),
+        })
+    }
+}
+
+/// Bytes of a slot's body for payloads up to `largest`. A sender's address and a deadline share the slot with the payload.
+fn body_for(largest: u32) -> usize {
+    if largest as usize <= INLINE_BYTES - 16 {
+        0
+    } else {
+        largest as usize
+    }
+}
+
+impl Backend for Cpu {
+    fn kind(&self) -> u32 {
+        Kind::Cpu as u32
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        vec![Device {
+            kind: Kind::Cpu,
+            ordinal: 0,
+            name: "CPU".into(),
+            workers: self.pool.threads() as u32,
+            lanes: 1,
+            memory: 0,
+            unusable: None,
+        }]
+    }
+
+    fn default_workers(&self, device: u32) -> Result<u32> {
+        if device != 0 {
+            return Err(Error::not_found("CPU device", device));
+        }
+        Ok(self.pool.threads() as u32)
+    }
+
+    fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
+        let actor = &plan.module.actors()[plan.actor];
+        let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
+        let (placement, workers) = Placement::new(plan.actors, plan.workers);
+        let actors = Arc::new(Actors::new(plan.actors, actor.state_size as usize, plan.initial_state.as_deref())?);
+        let seats = self.pool.choose(workers as usize);
+        let outbound = plan.module.largest_message();
+        let mut ports = Vec::new();
+        for (worker, seat) in (0..workers).zip(&seats) {
+            ports.push(self.port(&plan, key, worker, workers, types.largest(), outbound, seat)?);
+        }
+        let rings: usize = ports.iter().flat_map(Port::channels).map(Channel::size).sum();
+        let to_host: usize = ports.iter().map(|port| port.outbound.channel.size()).sum();
+        let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
+        let kernel = Arc::new(Kernel {
+            key,
+            name: plan.name.clone(),
+            home: home.clone(),
+            backend: me,
+            _module: plan.module.clone(),
+            actors: plan.actors,
+            lanes: 1,
+            placement,
+            types,
+            ports: ports.into(),
+            memory: (rings + to_host + actors.size()) as u64,
+            memory_per_actor: actors.overhead() as u64,
+            life: Life::new(workers),
+        });
+        let built: Result<Vec<_>> =
+            (0..workers).map(|worker| Worker::new(kernel.clone(), worker, actors.clone(), &plan)).collect();
+        for (worker, seat) in built?.into_iter().zip(seats) {
+            seat.adopt(worker);
+        }
+        Ok(kernel)
+    }
+
+    fn kick(&self) {
+        self.pool.kick();
+    }
+
+    fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
+        self.pool.rest(kernel, deadline)
+    }
+
+    fn interrupt(&self) {
+        self.pool.interrupt();
+    }
+
+    fn stop(&self) {
+        self.pool.stop();
+    }
+}

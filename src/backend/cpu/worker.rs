@@ -1,0 +1,423 @@
+//! The pump on the CPU: takes a message from the rings, finds the actor, runs its handler, sends what it produced.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::actors::{status, Actors, Buffer};
+use super::courier::Courier;
+use super::outbox::{Origin, Outbox};
+use crate::address::{generation_of, index_of, Address};
+use crate::bell::Bell;
+use crate::error::{DeadReason, Result};
+use crate::hlc;
+use crate::kernel::{Command, Kernel, Plan, Wait, INBOUND_BIT};
+use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP};
+use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
+use crate::ring::{flags, Cursor, Envelope, Slot, INLINE_BYTES};
+
+/// Messages that a worker handles before the next one on the same thread has its turn.
+const TURN: u32 = 256;
+/// Every so many messages one is taken from a lower level first, so that no level waits for ever.
+const FAIRNESS: u32 = 32;
+
+/// What came of a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visit {
+    /// Something was done.
+    Busy,
+    /// Nothing to do, or nothing that can be done now.
+    Idle,
+    /// The kernel has ended and the worker with it.
+    Left,
+}
+
+/// Which ring a message came from: peers' by level, then the host's.
+type Lane = usize;
+
+/// A worker. Belongs to one thread of the pool.
+pub(super) struct Worker {
+    courier: Courier,
+    actors: Arc<Actors>,
+    handlers: Box<[Handler]>,
+    cursors: [Cursor; 2 * LEVELS],
+    outbox: Outbox,
+    /// Where inline payloads are put for handlers: as large as the largest declared size.
+    message: Buffer,
+    context: Context,
+    /// Owns what `context.scratch` and `context.counters` point to.
+    _scratch: Buffer,
+    user_counters: Box<[u64; COUNTERS]>,
+    consumed: u64,
+    /// Counts messages, for fairness.
+    turn: u32,
+    quantum: Duration,
+}
+
+// SAFETY: the pointers in `context` are to memory that the worker owns, or are set before each use; a worker is used by one
+// thread at a time.
+unsafe impl Send for Worker {}
+
+impl Worker {
+    pub(super) fn new(kernel: Arc<Kernel>, number: u32, actors: Arc<Actors>, plan: &Plan) -> Result<Self> {
+        let kind = &plan.module.actors()[plan.actor];
+        let outbox = Outbox::new(plan.outbox_bytes, plan.module.largest_message())?;
+        let scratch = Buffer::new(kind.scratch_size as usize)?;
+        let mut user_counters = Box::new([0; COUNTERS]);
+        let (base, limit) = outbox.raw();
+        let context = Context {
+            state: std::ptr::null_mut(),
+            message: std::ptr::null(),
+            scratch: scratch.as_ptr().cast(),
+            outbox: base,
+            outbox_used: 0,
+            outbox_limit: limit,
+            r#type: 0,
+            size: 0,
+            index: 0,
+            actors: plan.actors,
+            self_: 0,
+            sender: 0,
+            correlation: 0,
+            time: 0,
+            counters: user_counters.as_mut_ptr(),
+            priority: 0,
+            result: 0,
+            fail_code: 0,
+            refused: 0,
+            reserved: [0; 4],
+        };
+        Ok(Self {
+            actors,
+            handlers: kind.handlers.clone().into(),
+            cursors: Default::default(),
+            outbox,
+            message: Buffer::new(kernel.types.largest() as usize + INLINE_BYTES)?,
+            context,
+            _scratch: scratch,
+            user_counters,
+            consumed: 0,
+            turn: 0,
+            quantum: plan.quantum,
+            courier: Courier::new(kernel, number),
+        })
+    }
+
+    pub(super) fn kernel(&self) -> &Kernel {
+        &self.courier.kernel
+    }
+
+    /// One bounded stay. `alone`: no other worker waits for this thread.
+    pub(super) fn visit(&mut self, alone: bool) -> Visit {
+        match self.courier.kernel.command() {
+            Command::Hold => return Visit::Idle,
+            Command::End => {
+                self.end();
+                return Visit::Left;
+            }
+            Command::Run => {}
+        }
+        let before = (self.consumed, self.outbox.is_empty());
+        let mut until = None;
+        let mut handled = 0;
+        loop {
+            if !self.outbox.is_empty() && !self.flush() {
+                if !self.break_cycle() {
+                    break;
+                }
+            } else {
+                let Some((lane, slot)) = self.next() else { break };
+                if handled % 32 == 0 {
+                    self.courier.clock.refresh();
+                }
+                if !self.handle(lane, &slot) {
+                    break;
+                }
+            }
+            handled += 1;
+            if handled == TURN && !alone || self.courier.kernel.command() != Command::Run {
+                break;
+            }
+            if handled % TURN == 0 {
+                let now = Instant::now();
+                if now >= *until.get_or_insert(now + self.quantum) {
+                    break;
+                }
+            }
+        }
+        let busy = before != (self.consumed, self.outbox.is_empty());
+        if busy {
+            self.leave();
+        } else {
+            self.courier.kernel.end_if_drained();
+        }
+        if busy { Visit::Busy } else { Visit::Idle }
+    }
+
+    /// At the end of a visit everything is in shared memory: heads, counters.
+    fn leave(&mut self) {
+        let port = self.courier.port();
+        let mut waiting = 0;
+        for (lane, cursor) in self.cursors.iter_mut().enumerate() {
+            let channel = port.lane(lane);
+            waiting += channel.ring.accepted() - cursor.position();
+            channel.publish(cursor);
+        }
+        port.high_water.fetch_max(waiting, Ordering::Relaxed);
+        self.courier.counts.quanta += 1;
+        self.courier.counts.deferred = self.outbox.waiting();
+        self.courier.counts.counters = *self.user_counters;
+        if self.outbox.is_empty() {
+            // Only now: what these messages led to has been accepted elsewhere (`Kernel::is_quiescent`).
+            self.courier.counts.completed = self.consumed;
+        }
+        self.courier.port().tally.store(&self.courier.counts);
+    }
+
+    /// The next message: of the highest level that has one, or now and then of another. At one level actors and the host
+    /// take turns.
+    #[inline]
+    fn next(&mut self) -> Option<(Lane, Slot)> {
+        let port = self.courier.port();
+        // Relaxed: see `Port::mark_used`.
+        let used = port.used.load(Ordering::Relaxed);
+        if used == 1 << (INBOUND_BIT + 1) {
+            // Nothing but normal messages from the host, which is common.
+            let lane = LEVELS + 1;
+            return self.cursors[lane].peek(&port.lane(lane).ring).map(|slot| (lane, slot));
+        }
+        let first = match self.turn % FAIRNESS {
+            0 => (self.turn / FAIRNESS) as usize % LEVELS,
+            _ => LEVELS - 1,
+        };
+        let host_first = self.turn % 2 == 1;
+        for step in 0..LEVELS {
+            let level = (first + LEVELS - step) % LEVELS;
+            for from_host in [host_first, !host_first] {
+                let lane = if from_host { LEVELS + level } else { level };
+                if used & 1 << lane != 0 {
+                    if let Some(slot) = self.cursors[lane].peek(&port.lane(lane).ring) {
+                        return Some((lane, slot));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Handles the message at the cursor of a lane. False if it must wait because the host has too many dead letters.
+    #[inline]
+    fn handle(&mut self, lane: Lane, slot: &Slot) -> bool {
+        let (envelope, inline, in_body) = slot.decode();
+        let payload = self.payload(lane, &envelope, &inline, in_body);
+        match self.verdict(&envelope) {
+            Ok((size, run)) => self.run(&envelope, payload, in_body, size, run),
+            Err(_) if self.courier.port().outbound.is_full_of_letters() => {
+                self.courier.waits_for(Wait::Host);
+                return false;
+            }
+            Err(reason) => {
+                self.courier.bury(&envelope, &payload_bytes(payload, &envelope), reason);
+                self.courier.counts.dead += 1;
+            }
+        }
+        self.consume(lane);
+        true
+    }
+
+    fn consume(&mut self, lane: Lane) {
+        let channel = self.courier.channel(lane);
+        self.cursors[lane].advance();
+        self.consumed += 1;
+        self.turn = self.turn.wrapping_add(1);
+        if self.cursors[lane].is_due(&channel.ring) {
+            channel.publish(&mut self.cursors[lane]);
+        }
+    }
+
+    /// Where the payload lies, 16-byte aligned.
+    #[inline]
+    fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u8; INLINE_BYTES], in_body: bool) -> *const u8 {
+        if in_body {
+            let ring = &self.courier.channel(lane).ring;
+            return ring.storage().body(self.cursors[lane].index(ring));
+        }
+        let place = self.message.as_ptr();
+        if envelope.size > 0 {
+            // SAFETY: the buffer has room for 32 bytes and is the worker's alone.
+            unsafe { place.copy_from_nonoverlapping(inline.as_ptr(), inline.len()) };
+        }
+        place
+    }
+
+    /// Declared size and handler, or why the message dies.
+    #[inline]
+    fn verdict(&self, envelope: &Envelope) -> std::result::Result<(u32, HandlerFn), DeadReason> {
+        let index = index_of(envelope.actor);
+        if index >= self.courier.kernel.actors {
+            return Err(DeadReason::NoActor);
+        }
+        // SAFETY: entries of our actors are ours; senders put a message only into the ring of the actor's worker.
+        let entry = unsafe { &*self.actors.entry(index) };
+        if entry.generation != generation_of(envelope.actor) {
+            return Err(DeadReason::NoActor);
+        }
+        match entry.status {
+            status::RUNNING => {}
+            status::STOPPED => return Err(DeadReason::Stopped),
+            _ => return Err(DeadReason::Failed),
+        }
+        if envelope.deadline != 0 && hlc::physical() > envelope.deadline {
+            return Err(DeadReason::Expired);
+        }
+        let (size, number) = self.courier.kernel.types.find(u32::from(envelope.kind)).ok_or(DeadReason::UnknownType)?;
+        let run = self.handlers[number].run.ok_or(DeadReason::UnknownType)?;
+        if envelope.size > size {
+            return Err(DeadReason::Size);
+        }
+        Ok((size, run))
+    }
+
+    #[inline]
+    fn run(&mut self, envelope: &Envelope, payload: *const u8, in_body: bool, size: u32, run: HandlerFn) {
+        let index = index_of(envelope.actor);
+        let address = Address::new(self.courier.kernel.key, envelope.actor).to_bits();
+        // A payload in its slot's body is readable to the body's end, which is the largest declared size.
+        debug_assert!(!in_body || size <= self.courier.kernel.types.largest());
+        let context = &mut self.context;
+        context.state = self.actors.state(index).cast();
+        context.message = payload.cast();
+        context.outbox_used = 0;
+        context.r#type = u32::from(envelope.kind);
+        context.size = envelope.size;
+        context.index = index;
+        context.self_ = address;
+        context.sender = envelope.sender;
+        context.correlation = envelope.correlation;
+        context.time = self.courier.clock.receive(envelope.time);
+        context.priority = priority_of(envelope.level);
+        context.result = 0;
+        context.refused = 0;
+        // SAFETY: the handler is code of the module, called as module.h says: every pointer in the context is to memory of
+        // the size that the module declared, and no other thread uses it meanwhile.
+        unsafe { run(context) };
+        self.courier.counts.handled += 1;
+        self.courier.counts.refused += u64::from(context.refused);
+        let (used, result, code) = (context.outbox_used, context.result, context.fail_code);
+        if used > 0 {
+            self.outbox.filled(
+                used,
+                Origin {
+                    actor: address,
+                    sender: envelope.sender,
+                    correlation: envelope.correlation,
+                    level: envelope.level,
+                    call: envelope.flags & flags::CALL,
+                },
+            );
+        }
+        if result != 0 {
+            self.ended(index, address, result, code);
+        }
+    }
+
+    /// The handler failed or stopped its actor.
+    #[cold]
+    fn ended(&mut self, index: u32, address: u64, result: u32, code: i32) {
+        // SAFETY: as in `verdict`.
+        let entry = unsafe { &mut *self.actors.entry(index) };
+        if result & RESULT_FAIL != 0 {
+            entry.status = status::FAILED;
+            self.courier.counts.failures += 1;
+            let time = self.courier.clock.tick();
+            self.courier.letter(Incoming {
+                class: Class::Event,
+                from: address,
+                to: 0,
+                correlation: 0,
+                time,
+                kind: Event::ActorFailed as u32,
+                reason: code,
+                level: 1,
+                call: false,
+                payload: Box::default(),
+            });
+        } else if result & RESULT_STOP != 0 {
+            entry.status = status::STOPPED;
+        }
+    }
+
+    /// Sends what the outbox holds. False if something has to wait; `waits_for` says for what.
+    #[inline]
+    fn flush(&mut self) -> bool {
+        let Self { outbox, courier, .. } = self;
+        let mut wait = Wait::Nothing;
+        let done = outbox.drain(|post, payload| match courier.deliver(post, payload) {
+            Ok(()) => true,
+            Err(blocked) => {
+                wait = blocked;
+                false
+            }
+        });
+        courier.waits_for(wait);
+        done
+    }
+
+    /// Called with posts that cannot leave. Where that is because workers wait for each other in a circle, somebody must
+    /// make room: we set our posts aside and go on. Otherwise false: we wait, and whoever we wait for goes on.
+    #[cold]
+    fn break_cycle(&mut self) -> bool {
+        if !self.courier.is_in_cycle() {
+            return false;
+        }
+        let Self { outbox, courier, .. } = self;
+        outbox.set_aside(|post, payload| courier.undeliverable(post, payload, DeadReason::Overflow));
+        // Only a message from an actor makes room for one.
+        let peers = |lane: &Lane| self.cursors[*lane].peek(&self.courier.channel(*lane).ring).map(|slot| (*lane, slot));
+        let Some((lane, slot)) = (0..LEVELS).rev().find_map(|lane| peers(&lane)) else { return false };
+        self.handle(lane, &slot)
+    }
+
+    /// Before the thread sleeps: has it woken when what we wait for may have happened.
+    pub(super) fn before_sleep(&self, bell: &Arc<Bell>) {
+        self.courier.await_room(bell);
+    }
+
+    /// The kernel has ended: what waits becomes dead letters, and nothing comes in any more.
+    fn end(&mut self) {
+        let Self { outbox, courier, .. } = self;
+        let all = outbox.drain(|post, payload| {
+            if courier.deliver(post, payload).is_err() {
+                courier.leave_behind(post, payload);
+            }
+            true
+        });
+        debug_assert!(all);
+        courier.waits_for(Wait::Nothing);
+        let mut waiting = 0;
+        for lane in 0..2 * LEVELS {
+            let accepted = self.courier.channel(lane).close();
+            while self.cursors[lane].position() < accepted {
+                // Its producer holds the ticket and is about to write it.
+                let Some(slot) = self.cursors[lane].peek(&self.courier.channel(lane).ring) else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                let (envelope, inline, in_body) = slot.decode();
+                let payload = self.payload(lane, &envelope, &inline, in_body);
+                self.courier.bury(&envelope, &payload_bytes(payload, &envelope), DeadReason::Terminated);
+                self.courier.counts.dead += 1;
+                self.consume(lane);
+                waiting += 1;
+            }
+        }
+        self.leave();
+        self.courier.kernel.worker_left(waiting);
+    }
+}
+
+/// A copy of a message's payload.
+fn payload_bytes(payload: *const u8, envelope: &Envelope) -> Box<[u8]> {
+    // SAFETY: callers pass where the payload of that very envelope lies, before they step over it.
+    unsafe { std::slice::from_raw_parts(payload, envelope.size as usize) }.into()
+}

@@ -1,0 +1,123 @@
+//! Backends: what runs workers. The core knows them by this trait only.
+
+mod cpu;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Plan};
+use crate::runtime::Home;
+use crate::time::Deadline;
+
+/// Which backend. The numbers are `RK_BACKEND_...`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    Cpu = 1,
+    Cuda = 2,
+    Vulkan = 3,
+}
+
+impl Kind {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        [Self::Cpu, Self::Cuda, Self::Vulkan].into_iter().find(|kind| *kind as u32 == number)
+    }
+
+    /// As in `RINGKERNEL_BACKEND`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [("cpu", Self::Cpu), ("cuda", Self::Cuda), ("vulkan", Self::Vulkan)]
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| kind)
+    }
+}
+
+/// A device that a backend found.
+pub(crate) struct Device {
+    pub(crate) kind: Kind,
+    pub(crate) ordinal: u32,
+    pub(crate) name: String,
+    pub(crate) workers: u32,
+    pub(crate) lanes: u32,
+    /// Bytes; 0 for the CPU.
+    pub(crate) memory: u64,
+    /// Why it cannot be used, if so.
+    pub(crate) unusable: Option<String>,
+}
+
+/// Runs the workers of kernels.
+pub(crate) trait Backend: Send + Sync {
+    /// `RK_BACKEND_...`
+    fn kind(&self) -> u32;
+
+    fn devices(&self) -> Vec<Device>;
+
+    /// How many workers a kernel gets that leaves it to us.
+    fn default_workers(&self, device: u32) -> Result<u32>;
+
+    /// Makes a kernel whose workers hold, until its state lets them run.
+    fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>>;
+
+    /// Has all workers look at what they are to do.
+    fn kick(&self);
+
+    /// Waits until no handler runs, of one kernel or of any. Call after changing what workers are to do and a
+    /// [`heavy`](crate::bell::heavy) fence. False if the deadline came first, or [`interrupt`](Self::interrupt).
+    fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool;
+
+    /// Makes waiting calls of `rest` return, for good.
+    fn interrupt(&self);
+
+    /// Ends the backend's threads, when all kernels have ended.
+    fn stop(&self);
+}
+
+/// The backends of a runtime.
+pub(crate) struct Backends {
+    cpu: Arc<cpu::Cpu>,
+    preferred: Kind,
+}
+
+impl Backends {
+    pub(crate) fn new(home: &Arc<Home>, kind: Option<Kind>, threads: usize, cpus: &[u32]) -> Result<Self> {
+        let preferred = match kind {
+            Some(kind) => kind,
+            None => Self::from_environment()?.unwrap_or(Kind::Cpu),
+        };
+        let backends = Self { cpu: cpu::Cpu::start(home, threads, cpus)?, preferred };
+        // Found out now rather than at the first launch.
+        if let Err(error) = backends.get(None) {
+            backends.cpu.stop();
+            return Err(error);
+        }
+        Ok(backends)
+    }
+
+    fn from_environment() -> Result<Option<Kind>> {
+        match std::env::var("RINGKERNEL_BACKEND") {
+            Ok(name) if name == "auto" || name.is_empty() => Ok(None),
+            Ok(name) => match Kind::from_name(&name) {
+                Some(kind) => Ok(Some(kind)),
+                None => Err(Error::invalid(format!("RINGKERNEL_BACKEND is {name:?}; it can be auto, cpu, cuda or vulkan"))),
+            },
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn get(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {
+        match kind.unwrap_or(self.preferred) {
+            Kind::Cpu => Ok(self.cpu.clone()),
+            Kind::Cuda => Err(Error::Unsupported("this version of the library has no CUDA backend".into())),
+            Kind::Vulkan => Err(Error::Unsupported("this version of the library has no Vulkan backend".into())),
+        }
+    }
+
+    /// Those that are in use.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &dyn Backend> {
+        std::iter::once(&*self.cpu as &dyn Backend)
+    }
+
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        self.open().flat_map(Backend::devices).collect()
+    }
+}

@@ -1,0 +1,31 @@
+//! The C interface: one file per noun, and what they share.
+//!
+//! Nothing here knows how things are done; nothing outside takes a caller's pointer. `include/ringkernel.h` is generated
+//! from the nouns' files.
+#![allow(clippy::missing_safety_doc, reason = "the doc comments are the C header's, where everything is unsafe")]
+
+mod clock;
+mod convert;
+mod device;
+mod guard;
+mod handle;
+mod kernel;
+mod message;
+mod module;
+mod options;
+mod queue;
+mod runtime;
+mod status;
+mod types;
+mod version;
+
+pub use clock::*;
+pub use device::*;
+pub use kernel::*;
+pub use message::*;
+pub use module::*;
+pub use queue::*;
+pub use runtime::*;
+pub use status::*;
+pub use types::*;
+pub use version::*;

@@ -1,0 +1,347 @@
+//! Handles, options and records: every struct that crosses the C boundary except `rk_error`.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_void};
+
+/// A runtime: devices, worker threads, kernels. Zero is never valid.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct rk_runtime {
+    /// Opaque.
+    pub id: u64,
+}
+
+/// A module: compiled handlers. Zero is never valid.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct rk_module {
+    /// Opaque.
+    pub id: u64,
+}
+
+/// A kernel: N actors of one type on one device. Zero is never valid.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct rk_kernel {
+    /// Opaque.
+    pub id: u64,
+}
+
+/// A queue: where kernels put what they have for the host. Zero stands for the runtime's own queue in options.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct rk_queue {
+    /// Opaque.
+    pub id: u64,
+}
+
+/// The address of one actor. The same 64 bits as `rk_address` in handlers: keep it in state, send it in messages,
+/// compare it. Zero is no actor (as a sender: the host).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct rk_actor {
+    /// Kernel, generation and index, see rk_actor_index().
+    pub id: u64,
+}
+
+/// Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+pub const RK_BACKEND_AUTO: u32 = 0;
+/// Worker threads of this process. Always there.
+pub const RK_BACKEND_CPU: u32 = 1;
+/// NVIDIA GPUs, through the CUDA driver.
+pub const RK_BACKEND_CUDA: u32 = 2;
+/// GPUs through Vulkan compute.
+pub const RK_BACKEND_VULKAN: u32 = 3;
+
+/// Log levels; a callback gets messages of its level and below.
+pub const RK_LOG_ERROR: u32 = 1;
+/// See RK_LOG_ERROR.
+pub const RK_LOG_WARN: u32 = 2;
+/// See RK_LOG_ERROR.
+pub const RK_LOG_INFO: u32 = 3;
+/// See RK_LOG_ERROR.
+pub const RK_LOG_DEBUG: u32 = 4;
+
+/// Receives log messages. `text` is UTF-8 of `length` bytes, not NUL-terminated, valid during the call only. Called
+/// from any thread, the library's own included, with no lock held; must not call back into the library, and must not
+/// unwind.
+pub type rk_log_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, level: u32, text: *const c_char, length: usize)>;
+
+/// In place of a time or count where zero means "default": none at all.
+pub const RK_NONE: u32 = 0xffff_ffff;
+/// As a timeout: wait without limit.
+pub const RK_FOREVER: i64 = -1;
+
+/// Options of a runtime. Zero everywhere is a good default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_runtime_options {
+    /// sizeof this struct, as RK_RUNTIME_OPTIONS_INIT sets it.
+    pub struct_size: u32,
+    /// RK_BACKEND_... for kernels that do not name one.
+    pub backend: u32,
+    /// Threads of the CPU backend, 1 to 1024. 0: one less than the processors this process may use, at least one.
+    pub cpu_threads: u32,
+    /// Microseconds that an idle thread of ours looks for work before it sleeps. 0: 50. RK_NONE: sleeps at once.
+    pub spin_us: u32,
+    /// Longest stay of a kernel's pump on a device, in microseconds, 100 to 1,000,000. 0: 2000.
+    pub quantum_us: u32,
+    /// RK_LOG_... level for `log`. 0: RK_LOG_WARN.
+    pub log_level: u32,
+    /// Receives log messages; NULL: the library is silent.
+    pub log: rk_log_fn,
+    /// Passed to `log`.
+    pub log_user: *mut c_void,
+    /// Processors for the CPU backend: thread i runs on cpus[i % cpu_count]. NULL: wherever the system puts it. Read
+    /// during the call only.
+    pub cpus: *const u32,
+    /// Entries of `cpus`.
+    pub cpu_count: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A device and what it can do. Filled by rk_device_info().
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_device_properties {
+    /// sizeof this struct, set by the caller.
+    pub struct_size: u32,
+    /// RK_BACKEND_...
+    pub backend: u32,
+    /// Number of the device within its backend, for rk_kernel_options.device.
+    pub ordinal: u32,
+    /// 1 if kernels can run on it, 0 if not; `reason` says why not.
+    pub usable: u32,
+    /// Workers that can run at once.
+    pub workers: u32,
+    /// Largest number of lanes of a worker.
+    pub lanes: u32,
+    /// Device memory in bytes; 0 for the CPU.
+    pub memory: u64,
+    /// UTF-8, NUL-terminated.
+    pub name: [c_char; 128],
+    /// UTF-8, NUL-terminated, empty if usable.
+    pub reason: [c_char; 256],
+}
+
+/// Options of a kernel. Zero everywhere launches one actor.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_kernel_options {
+    /// sizeof this struct, as RK_KERNEL_OPTIONS_INIT sets it.
+    pub struct_size: u32,
+    /// RK_BACKEND_...; 0: the runtime's.
+    pub backend: u32,
+    /// Ordinal of the device within the backend.
+    pub device: u32,
+    /// Number of actors, 1 to 1,048,576. 0: one.
+    pub actors: u32,
+    /// Workers that they are divided among, in equal runs of consecutive actors. 0: as many as the device runs well,
+    /// at most one an actor. On the CPU backend several workers may share a thread.
+    pub workers: u32,
+    /// Threads of a worker, 1 to 1024, all of which run each handler. 0: one. The CPU backend always has one.
+    pub lanes: u32,
+    /// Microseconds, 100 to 1,000,000. 0: the runtime's.
+    pub quantum_us: u32,
+    /// Messages that the rings of one worker hold: from the host, from actors, and for the host. Each a power of two
+    /// from 4 to 1,048,576. 0: 1024, or fewer where payloads are large. The rings for high, low and critical
+    /// priority hold a quarter of that, at least 4.
+    pub inbound_capacity: u32,
+    /// See inbound_capacity.
+    pub actor_capacity: u32,
+    /// See inbound_capacity.
+    pub outbound_capacity: u32,
+    /// Bytes that the posts of one handler may fill, each with 48 bytes of envelope. 0: 65,536, or room for four of
+    /// the largest messages if that is more.
+    pub outbox_bytes: u32,
+    /// Bytes of `initial_state`.
+    pub initial_state_size: u32,
+    /// State that every actor starts with, copied during the call: as large as the actor's state, or NULL for zeros.
+    pub initial_state: *const c_void,
+    /// Queues for what the kernel has for the host; worker w uses queues[w * queue_count / workers]. NULL: the
+    /// runtime's own queue. Read during the call only.
+    pub queues: *const rk_queue,
+    /// Entries of `queues`.
+    pub queue_count: u32,
+    /// Bytes of `name`.
+    pub name_length: u32,
+    /// Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
+    pub name: *const c_char,
+}
+
+/// Kernel states.
+pub const RK_KERNEL_CREATED: u32 = 1;
+/// Messages are handled.
+pub const RK_KERNEL_ACTIVE: u32 = 2;
+/// Messages are accepted and wait.
+pub const RK_KERNEL_SUSPENDED: u32 = 3;
+/// What is there is handled, nothing more accepted from the host.
+pub const RK_KERNEL_DRAINING: u32 = 4;
+/// Over; what was left became dead letters.
+pub const RK_KERNEL_TERMINATED: u32 = 5;
+/// Over because of a fault of the device or the library.
+pub const RK_KERNEL_FAILED: u32 = 6;
+
+/// Counters of a kernel, filled by rk_kernel_stats(). While it is parked, suspended or over,
+/// accepted = handled + dead_letters + pending holds exactly.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_kernel_statistics {
+    /// sizeof this struct, set by the caller.
+    pub struct_size: u32,
+    /// RK_KERNEL_... state.
+    pub state: u32,
+    /// RK_BACKEND_...
+    pub backend: u32,
+    /// Actors launched.
+    pub actors: u32,
+    /// Workers.
+    pub workers: u32,
+    /// Lanes of a worker.
+    pub lanes: u32,
+    /// Messages taken into the kernel's rings, from the host and from actors.
+    pub accepted: u64,
+    /// Messages whose handler ran, also those whose handler failed.
+    pub handled: u64,
+    /// Accepted messages that could not be handled, and posts of its actors that had nowhere to go count in the
+    /// receiver's or, where there is none, in `undeliverable`.
+    pub dead_letters: u64,
+    /// Messages waiting in the rings.
+    pub pending: u64,
+    /// Most messages that ever waited at one worker.
+    pub high_water: u64,
+    /// Replies and emits handed to the host's queues.
+    pub sent_host: u64,
+    /// Messages handed to actors' rings.
+    pub sent_actors: u64,
+    /// Posts waiting for room in another worker's ring or in the host's.
+    pub deferred: u64,
+    /// Posts to actors that do not exist or not any more.
+    pub undeliverable: u64,
+    /// Posts refused because a handler's outbox was full.
+    pub refused: u64,
+    /// Handlers that failed.
+    pub failures: u64,
+    /// Times that a worker's pump was left and entered again.
+    pub quanta: u64,
+    /// Bytes of memory of the kernel: states, actor table and rings.
+    pub memory: u64,
+    /// Bytes of memory per actor beside its state (the rings belong to the workers and are not counted).
+    pub memory_per_actor: u64,
+    /// User counters, see rk_count() in ringkernel/actor.h.
+    pub counters: [u64; 8],
+}
+
+/// Priorities. Any value of 1 to 255 is taken for the highest of these not above it. Messages of one sender to one
+/// actor stay in order within a priority; a higher one overtakes.
+pub const RK_PRIORITY_DEFAULT: u32 = 0;
+/// Level 0, below 64.
+pub const RK_PRIORITY_LOW: u32 = 1;
+/// Level 64; what RK_PRIORITY_DEFAULT stands for.
+pub const RK_PRIORITY_NORMAL: u32 = 64;
+/// Level 128.
+pub const RK_PRIORITY_HIGH: u32 = 128;
+/// Level 192.
+pub const RK_PRIORITY_CRITICAL: u32 = 192;
+
+/// Options of rk_send() and rk_call().
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_send_options {
+    /// sizeof this struct, as RK_SEND_OPTIONS_INIT sets it.
+    pub struct_size: u32,
+    /// RK_PRIORITY_..., or any number to 255.
+    pub priority: u32,
+    /// Comes back with the reply. The library gives it no meaning. Ignored by rk_call().
+    pub correlation: u64,
+    /// Nanoseconds from now after which the message is no longer to be handled but becomes a dead letter. 0: none.
+    pub deadline_ns: u64,
+    /// rk_send(): nanoseconds to wait for room in the ring; RK_FOREVER without limit. Ignored by rk_call().
+    pub timeout_ns: i64,
+}
+
+/// One message for rk_send_many(). Zero everything that is not used.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_outbound {
+    /// Receiver.
+    pub to: rk_actor,
+    /// Comes back with the reply.
+    pub correlation: u64,
+    /// As in rk_send_options.
+    pub deadline_ns: u64,
+    /// Payload, read during the call only; may be NULL if size is 0.
+    pub payload: *const c_void,
+    /// Message type.
+    pub r#type: u32,
+    /// Bytes of payload.
+    pub size: u32,
+    /// RK_PRIORITY_...
+    pub priority: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// rk_message.kind: an actor's reply to a message from the host.
+pub const RK_MESSAGE_REPLY: u32 = 1;
+/// rk_message.kind: an actor's message that answers none.
+pub const RK_MESSAGE_EMIT: u32 = 2;
+/// rk_message.kind: a message that could not be handled comes back; `reason` says why.
+pub const RK_MESSAGE_DEAD_LETTER: u32 = 3;
+/// rk_message.kind: something happened to a kernel or actor; type is RK_EVENT_..., reason a code.
+pub const RK_MESSAGE_EVENT: u32 = 4;
+
+/// Why a message became a dead letter; rk_message.reason.
+pub const RK_DEAD_EXPIRED: i32 = 1;
+/// The address has no actor, or not any more.
+pub const RK_DEAD_NO_ACTOR: i32 = 2;
+/// The actor had stopped.
+pub const RK_DEAD_STOPPED: i32 = 3;
+/// The actor had failed.
+pub const RK_DEAD_FAILED: i32 = 4;
+/// The actor does not handle that type.
+pub const RK_DEAD_UNKNOWN_TYPE: i32 = 5;
+/// The kernel was terminated with the message waiting.
+pub const RK_DEAD_TERMINATED: i32 = 6;
+/// Memory for messages on their way between actors ran out.
+pub const RK_DEAD_OVERFLOW: i32 = 7;
+/// The payload is larger than the type's, or than the receiver's rings can carry.
+pub const RK_DEAD_SIZE: i32 = 8;
+
+/// An actor's handler failed; `from` is the actor, reason its code.
+pub const RK_EVENT_ACTOR_FAILED: u32 = 1;
+/// A kernel was terminated or drained; the payload is empty.
+pub const RK_EVENT_KERNEL_TERMINATED: u32 = 2;
+/// A kernel failed; reason is an rk_status.
+pub const RK_EVENT_KERNEL_FAILED: u32 = 3;
+
+/// One message for the host, filled by rk_poll(). 64 bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_message {
+    /// Sending actor; of a dead letter: the sender of the message that died, 0 for the host.
+    pub from: rk_actor,
+    /// Of a dead letter: the intended receiver. Else 0.
+    pub to: rk_actor,
+    /// Of the message that this answers, or of the dead letter.
+    pub correlation: u64,
+    /// Hybrid logical clock stamp given when it was sent, see rk_hlc_now().
+    pub time: u64,
+    /// In the caller's payload buffer, 16-byte aligned if that is; NULL if size is 0.
+    pub payload: *const c_void,
+    /// RK_MESSAGE_...
+    pub kind: u32,
+    /// Message type, or RK_EVENT_...
+    pub r#type: u32,
+    /// Bytes of payload.
+    pub size: u32,
+    /// RK_DEAD_... of a dead letter, code of an event, else 0.
+    pub reason: i32,
+    /// Level it was sent with: 0, 64, 128 or 192.
+    pub priority: u32,
+    /// Zero.
+    pub reserved: u32,
+}

@@ -1,0 +1,273 @@
+//! The states of a kernel, and who may move it between them.
+//!
+//! ```text
+//!                ┌─────────── activate ───────────┐
+//!                ▼                                │
+//!   Created ─► Active ── deactivate ─► Suspended ─┘
+//!      │         │                         │
+//!      │         └──── drain ──► Draining ◄┘
+//!      │                            │ nothing left
+//!      └────── terminate ──► Ending ◄┘ ─► Terminated          any ── fault ──► Failed
+//! ```
+//!
+//! Ending is not shown to users, who see Draining: workers, each in its own thread, close their rings, turn what is left
+//! into dead letters and leave; the last one out makes the kernel Terminated.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::Kernel;
+use crate::bell::{heavy, Bell};
+use crate::error::{Error, Result};
+use crate::message::{Class, Event, Incoming, Timeout};
+use crate::time::Deadline;
+
+/// State of a kernel. The numbers are `RK_KERNEL_...`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum State {
+    Created = 1,
+    Active = 2,
+    Suspended = 3,
+    Draining = 4,
+    Terminated = 5,
+    Failed = 6,
+    Ending = 7,
+}
+
+impl State {
+    fn from_bits(bits: u32) -> Self {
+        use State::*;
+        [Created, Active, Suspended, Draining, Terminated, Failed]
+            .into_iter()
+            .find(|state| *state as u32 == bits)
+            .unwrap_or(Ending)
+    }
+
+    /// For errors.
+    pub(crate) fn phrase(self) -> &'static str {
+        match self {
+            Self::Created => "for a kernel that was not activated",
+            Self::Active => "for an active kernel",
+            Self::Suspended => "for a suspended kernel",
+            Self::Draining | Self::Ending => "for a draining kernel",
+            Self::Terminated => "for a terminated kernel",
+            Self::Failed => "for a failed kernel",
+        }
+    }
+}
+
+/// What a worker is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Run,
+    Hold,
+    End,
+}
+
+/// Where a kernel is in its life.
+pub(crate) struct Life {
+    state: AtomicU32,
+    /// Rung at every change of state.
+    changed: Bell,
+    /// Workers that have not left.
+    remaining: AtomicU32,
+    /// Messages that were waiting when it ended.
+    left: AtomicU64,
+    /// Set when the kernel is being destroyed: waiting calls return.
+    closing: AtomicU32,
+}
+
+impl Life {
+    pub(crate) fn new(workers: u32) -> Self {
+        Self {
+            state: AtomicU32::new(State::Created as u32),
+            changed: Bell::default(),
+            remaining: AtomicU32::new(workers),
+            left: AtomicU64::new(0),
+            closing: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Kernel {
+    pub(crate) fn state(&self) -> State {
+        // Acquire: pairs with the exchange in `shift`; who sees Terminated sees what the workers did before.
+        State::from_bits(self.life.state.load(Ordering::Acquire))
+    }
+
+    /// What its workers are to do now. They ask before every message.
+    #[inline]
+    pub(crate) fn command(&self) -> Command {
+        // Relaxed: who changes either makes a `heavy` fence before it relies on workers having seen the change.
+        match self.life.state.load(Ordering::Relaxed) {
+            2 | 4 if !self.home.is_parked() => Command::Run,
+            7 => Command::End,
+            _ => Command::Hold,
+        }
+    }
+
+    /// Whether the host may send.
+    #[inline]
+    pub(crate) fn accepts(&self) -> Result<()> {
+        match self.life.state.load(Ordering::Relaxed) {
+            1..=3 => Ok(()),
+            _ => Err(self.refusal("sending")),
+        }
+    }
+
+    #[cold]
+    pub(super) fn refusal(&self, call: &'static str) -> Error {
+        if self.life.closing.load(Ordering::Relaxed) != 0 {
+            return Error::Stale;
+        }
+        match self.state() {
+            State::Failed => Error::KernelFailed("see its event".into()),
+            state => Error::BadState { call, state: state.phrase() },
+        }
+    }
+
+    /// Moves from one of `from` to `to`.
+    fn shift(&self, from: &[State], to: State) -> bool {
+        let moved = from.iter().any(|from| {
+            // AcqRel: pairs with the Acquire in `state`; SeqCst for the fence that callers build on it.
+            self.life.state.compare_exchange(*from as u32, to as u32, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        });
+        if moved {
+            self.life.changed.ring();
+        }
+        moved
+    }
+
+    pub(crate) fn activate(&self) -> Result<()> {
+        if !self.shift(&[State::Created, State::Suspended], State::Active) {
+            return Err(self.refusal("activating"));
+        }
+        self.kick();
+        Ok(())
+    }
+
+    /// Returns when no handler runs.
+    pub(crate) fn deactivate(&self) -> Result<()> {
+        if !self.shift(&[State::Active], State::Suspended) {
+            return Err(self.refusal("deactivating"));
+        }
+        heavy();
+        let rested = self.backend.rest(Some(self), Deadline::Never);
+        debug_assert!(rested);
+        Ok(())
+    }
+
+    pub(crate) fn drain(&self, timeout: Timeout) -> Result<()> {
+        let started = self.shift(&[State::Active, State::Suspended], State::Draining);
+        if !started && !matches!(self.state(), State::Draining | State::Ending) {
+            return Err(self.refusal("draining"));
+        }
+        self.kick();
+        // One moment is always given: what is empty is over at once.
+        self.await_end(timeout.deadline())
+    }
+
+    /// Ends the kernel. Gives the number of messages that were waiting.
+    pub(crate) fn terminate(&self) -> Result<u64> {
+        let from = [State::Created, State::Active, State::Suspended, State::Draining];
+        if !self.shift(&from, State::Ending) && self.state() != State::Ending {
+            return Err(self.refusal("terminating"));
+        }
+        self.kick();
+        self.await_end(Deadline::Never)?;
+        Ok(self.life.left.load(Ordering::Acquire))
+    }
+
+    fn await_end(&self, deadline: Deadline) -> Result<()> {
+        loop {
+            let mark = self.life.changed.mark();
+            match self.state() {
+                State::Terminated => return Ok(()),
+                State::Failed => return Err(self.refusal("waiting for the end")),
+                _ if self.life.closing.load(Ordering::SeqCst) == 1 => return Err(Error::Stale),
+                _ if deadline.has_passed() => return Err(Error::Timeout),
+                _ => self.life.changed.wait(mark, deadline),
+            }
+        }
+    }
+
+    /// By a worker that found nothing to do: a draining kernel with nothing left ends.
+    pub(crate) fn end_if_drained(&self) {
+        if self.life.state.load(Ordering::Relaxed) == State::Draining as u32
+            && self.is_quiescent()
+            && self.shift(&[State::Draining], State::Ending)
+        {
+            self.kick();
+        }
+    }
+
+    /// By a worker that has ended, telling how many messages it found waiting.
+    pub(crate) fn worker_left(&self, waiting: u64) {
+        self.life.left.fetch_add(waiting, Ordering::Relaxed);
+        // AcqRel: the last one out has seen what the others did.
+        if self.life.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.announce(Event::KernelTerminated, 0);
+            self.shift(&[State::Ending], State::Terminated);
+        }
+    }
+
+    /// The device or the library failed.
+    pub(crate) fn fail(&self, status: i32) {
+        let from = [State::Created, State::Active, State::Suspended, State::Draining, State::Ending];
+        if self.shift(&from, State::Failed) {
+            self.announce(Event::KernelFailed, status);
+            for port in &self.ports {
+                port.channels().for_each(|channel| {
+                    channel.close();
+                });
+                port.outbound.channel.made_room();
+            }
+            self.home.calls.bell.ring();
+        }
+    }
+
+    fn announce(&self, event: Event, reason: i32) {
+        let outbound = &self.ports[0].outbound;
+        outbound.post(Incoming {
+            class: Class::Event,
+            from: crate::address::Address::new(self.key, 0).to_bits(),
+            to: 0,
+            correlation: 0,
+            time: self.home.clock.tick(),
+            kind: event as u32,
+            reason,
+            level: 1,
+            call: false,
+            payload: Box::default(),
+        });
+        outbound.queue.notify();
+    }
+
+    /// The kernel is being destroyed: calls that wait for it return.
+    pub(crate) fn close(&self) {
+        self.life.closing.store(1, Ordering::SeqCst);
+        self.life.changed.ring();
+        for port in &self.ports {
+            for channel in port.channels() {
+                channel.made_room();
+            }
+        }
+        self.home.calls.bell.ring();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.life.closing.load(Ordering::SeqCst) != 0
+    }
+
+    /// After `close`, when nobody else has it: ends it for good.
+    pub(crate) fn finish(&self) {
+        // Only waits that others began were to be cut short.
+        self.life.closing.store(2, Ordering::SeqCst);
+        // An error means that it was over.
+        let _over = self.terminate();
+        for port in &self.ports {
+            port.outbound.queue.detach(self.key);
+        }
+        self.home.log.write(crate::log::Level::Debug, format_args!("kernel {} destroyed", self.name));
+    }
+}

@@ -1,0 +1,196 @@
+//! Kernels: N actors of one type on one device, as the host and other kernels see them.
+
+pub(crate) mod directory;
+mod lifecycle;
+mod send;
+mod stats;
+mod types;
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::Arc;
+
+pub(crate) use lifecycle::{Command, Life, State};
+pub(crate) use send::{send_many, Batch};
+pub(crate) use stats::{Counts, Statistics, Tally};
+pub(crate) use types::TypeTable;
+
+use crate::address::{actor_bits, Address};
+use crate::backend::Backend;
+use crate::bell::Bell;
+use crate::error::{Error, Result};
+use crate::message::LEVELS;
+use crate::module::Module;
+use crate::queue::{Outbound, Queue};
+use crate::ring::Channel;
+use crate::runtime::Home;
+
+/// What a launch asks for; every number is checked and final.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) module: Arc<Module>,
+    /// Which actor type of the module.
+    pub(crate) actor: usize,
+    pub(crate) actors: u32,
+    pub(crate) workers: u32,
+    pub(crate) quantum: std::time::Duration,
+    pub(crate) inbound_capacity: u32,
+    pub(crate) actor_capacity: u32,
+    pub(crate) outbound_capacity: u32,
+    pub(crate) outbox_bytes: u32,
+    pub(crate) initial_state: Option<Vec<u8>>,
+    /// Worker w uses `queues[w * queues.len() / workers]`.
+    pub(crate) queues: Vec<Arc<Queue>>,
+}
+
+/// What the rest of the library touches of one worker.
+pub(crate) struct Port {
+    /// From the host, by level.
+    pub(crate) inbound: [Channel; LEVELS],
+    /// From actors, by level.
+    pub(crate) peers: [Channel; LEVELS],
+    /// Which of these have ever been used, so that the worker looks at no others: bit `level`, plus 4 for `inbound`.
+    pub(crate) used: AtomicU32,
+    /// Wakes the worker.
+    pub(crate) bell: Arc<Bell>,
+    /// To the host.
+    pub(crate) outbound: Arc<Outbound>,
+    /// What the worker is blocked on, see [`Wait`].
+    pub(crate) waits_for: AtomicU64,
+    pub(crate) tally: Tally,
+    /// Most messages that were seen waiting.
+    pub(crate) high_water: AtomicU64,
+}
+
+/// Index of the channels in a port and in `used`.
+pub(crate) const INBOUND_BIT: u32 = 4;
+
+/// Where actors live: contiguous runs of `block` actors to a worker.
+#[derive(Clone, Copy)]
+pub(crate) struct Placement {
+    /// `2^42 / block`, rounded up: exact for the 20 bits of an index, and a multiplication where a division was.
+    reciprocal: u64,
+}
+
+impl Placement {
+    /// Divides actors among at most so many workers. Gives the number of workers that get any.
+    pub(crate) fn new(actors: u32, workers: u32) -> (Self, u32) {
+        let block = actors.div_ceil(workers);
+        (Self { reciprocal: (1u64 << 42).div_ceil(u64::from(block)) }, actors.div_ceil(block))
+    }
+
+    #[inline]
+    pub(crate) fn worker(self, index: u32) -> usize {
+        (u64::from(index) * self.reciprocal >> 42) as usize
+    }
+}
+
+/// A launched kernel.
+pub(crate) struct Kernel {
+    pub(crate) key: u32,
+    pub(crate) name: String,
+    pub(crate) home: Arc<Home>,
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Keeps the handlers' code where it is.
+    pub(crate) _module: Arc<Module>,
+    pub(crate) actors: u32,
+    pub(crate) lanes: u32,
+    pub(crate) placement: Placement,
+    pub(crate) types: TypeTable,
+    pub(crate) ports: Box<[Port]>,
+    /// Bytes of states, actor table, rings and the rest.
+    pub(crate) memory: u64,
+    /// Bytes for one actor beside its state.
+    pub(crate) memory_per_actor: u64,
+    pub(crate) life: Life,
+}
+
+impl crate::table::Noun for Arc<Kernel> {
+    fn poison(&self) {
+        self.home.poison();
+    }
+}
+
+impl Kernel {
+    /// The worker of an actor.
+    #[inline]
+    pub(crate) fn port(&self, index: u32) -> &Port {
+        &self.ports[self.placement.worker(index)]
+    }
+
+    /// The address of an actor.
+    pub(crate) fn address(&self, index: u32) -> Result<Address> {
+        if index >= self.actors {
+            return Err(Error::NotFound(format!("actor {index} of {}", self.actors)));
+        }
+        Ok(Address::new(self.key, actor_bits(0, index)))
+    }
+
+    /// Has every worker look at what it is to do.
+    pub(crate) fn kick(&self) {
+        for port in &self.ports {
+            port.bell.ring();
+        }
+    }
+}
+
+/// What a worker waits for, as one word that other workers can read: to tell a cycle of full rings, which somebody has to
+/// break, from back-pressure, which ends when the host polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It goes on.
+    Nothing,
+    /// The host must poll.
+    Host,
+    /// A worker of a kernel must take something.
+    Worker {
+        /// Its kernel's key.
+        kernel: u32,
+        /// Which worker.
+        worker: u32,
+    },
+}
+
+impl Wait {
+    pub(crate) fn to_bits(self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Host => u64::MAX,
+            // Keys are not zero.
+            Self::Worker { kernel, worker } => u64::from(kernel) << 32 | u64::from(worker),
+        }
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        match bits {
+            0 => Self::Nothing,
+            u64::MAX => Self::Host,
+            _ => Self::Worker { kernel: (bits >> 32) as u32, worker: bits as u32 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placement_is_exact() {
+        for (actors, workers) in [(1, 1), (7, 3), (64, 4), (1000, 999), (1 << 20, 1), (1 << 20, 528), ((1 << 20) - 1, 7), (1 << 20, 1 << 20)] {
+            let (placement, used) = Placement::new(actors, workers);
+            assert!(used <= workers);
+            let step = (actors / 5000).max(1);
+            for index in (0..actors).step_by(step as usize).chain([actors - 1]) {
+                let worker = placement.worker(index);
+                assert_eq!(worker as u32, index / actors.div_ceil(workers));
+                assert!((worker as u32) < used);
+            }
+        }
+    }
+
+    #[test]
+    fn waits() {
+        for wait in [Wait::Nothing, Wait::Host, Wait::Worker { kernel: 0x1001, worker: 0 }] {
+            assert_eq!(Wait::from_bits(wait.to_bits()), wait);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Counters.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Kernel, State};
+use crate::layout::COUNTERS;
+use crate::message::LEVELS;
+use crate::ring::Channel;
+
+macro_rules! tally {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// Counters of one worker, which alone writes them, all at the end of a visit; readers are anyone, at any time.
+        #[derive(Default)]
+        #[repr(align(128))]
+        pub(crate) struct Tally {
+            $($(#[$doc])* pub(crate) $field: AtomicU64,)*
+            /// User counters.
+            pub(crate) counters: [AtomicU64; COUNTERS],
+        }
+
+        /// The worker's own copy.
+        #[derive(Clone, Copy, Default)]
+        pub(crate) struct Counts {
+            $($(#[$doc])* pub(crate) $field: u64,)*
+            /// User counters.
+            pub(crate) counters: [u64; COUNTERS],
+        }
+
+        impl Tally {
+            /// Publishes the worker's counts.
+            pub(crate) fn store(&self, counts: &Counts) {
+                // Release: whoever reads a count with Acquire sees what was done before; for `rest` and drains.
+                $(self.$field.store(counts.$field, Ordering::Release);)*
+                for (to, from) in self.counters.iter().zip(counts.counters) {
+                    to.store(from, Ordering::Release);
+                }
+            }
+
+            fn add_to(&self, sum: &mut Counts) {
+                $(sum.$field += self.$field.load(Ordering::Acquire);)*
+                for (to, from) in sum.counters.iter_mut().zip(&self.counters) {
+                    *to += from.load(Ordering::Acquire);
+                }
+            }
+        }
+    };
+}
+
+tally! {
+    /// Messages whose handler ran.
+    handled,
+    /// Messages taken from a ring that could not be handled.
+    dead,
+    /// Replies and emits handed to a queue.
+    sent_host,
+    /// Posts handed to actors' rings.
+    sent_actors,
+    /// Posts that wait now.
+    deferred,
+    /// Posts that had nowhere to go.
+    undeliverable,
+    /// Posts that the outbox had no room for.
+    refused,
+    /// Handlers that failed.
+    failures,
+    /// Visits that handled something.
+    quanta,
+    /// Messages consumed whose consequences have all left the worker.
+    completed,
+}
+
+/// A kernel's counters. Fields as `rk_kernel_statistics`.
+pub(crate) struct Statistics {
+    pub(crate) state: State,
+    pub(crate) backend: u32,
+    pub(crate) actors: u32,
+    pub(crate) workers: u32,
+    pub(crate) lanes: u32,
+    pub(crate) accepted: u64,
+    pub(crate) pending: u64,
+    pub(crate) high_water: u64,
+    pub(crate) memory: u64,
+    pub(crate) memory_per_actor: u64,
+    pub(crate) sum: Counts,
+}
+
+impl Kernel {
+    pub(crate) fn stats(&self) -> Statistics {
+        let mut sum = Counts::default();
+        let (mut accepted, mut pending, mut high_water) = (0, 0, 0);
+        for port in &self.ports {
+            port.tally.add_to(&mut sum);
+            // Accepted first, then the counts again would race the other way: with the worker at rest `consumed` stands
+            // still, so that what is accepted now and not consumed is what is pending, exactly.
+            let mut waiting = 0;
+            for channel in port.channels() {
+                let all = channel.ring.accepted();
+                accepted += all;
+                waiting += all.saturating_sub(channel.consumed());
+            }
+            pending += waiting;
+            high_water = high_water.max(port.high_water(waiting));
+        }
+        Statistics {
+            state: self.state(),
+            backend: self.backend.kind(),
+            actors: self.actors,
+            workers: self.ports.len() as u32,
+            lanes: self.lanes,
+            accepted,
+            pending,
+            high_water,
+            memory: self.memory,
+            memory_per_actor: self.memory_per_actor,
+            sum,
+        }
+    }
+
+    /// Whether at some moment during this call no message was in the kernel or on its way within it.
+    ///
+    /// Completed is read first, accepted after. Both only grow, and a message's consequences are accepted before it counts
+    /// as completed; so if the two sums are equal, then between the two readings nothing was under way.
+    pub(crate) fn is_quiescent(&self) -> bool {
+        let completed: u64 = self.ports.iter().map(|port| port.tally.completed.load(Ordering::Acquire)).sum();
+        let accepted: u64 = self.ports.iter().flat_map(|port| port.channels()).map(|channel| channel.ring.accepted()).sum();
+        completed == accepted
+    }
+}
+
+impl super::Port {
+    /// All rings into the worker: peers' by level, then the host's.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.peers.iter().chain(&self.inbound)
+    }
+
+    /// One of [`channels`](Self::channels).
+    #[inline]
+    pub(crate) fn lane(&self, lane: usize) -> &Channel {
+        self.peers.get(lane).unwrap_or_else(|| &self.inbound[lane - LEVELS])
+    }
+
+    /// The most that ever waited, told what waits now. Kept by readers and by the worker once a visit.
+    pub(crate) fn high_water(&self, waiting: u64) -> u64 {
+        self.high_water.fetch_max(waiting, Ordering::Relaxed).max(waiting)
+    }
+}

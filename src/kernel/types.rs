@@ -1,0 +1,71 @@
+//! The message types that an actor handles, found by number.
+
+use crate::error::{Error, Result};
+
+/// A small hash table with linear probing, at most half full: one multiplication and, nearly always, one look.
+pub(crate) struct TypeTable {
+    /// Type (0 for none), declared size, number of the handler.
+    entries: Box<[(u32, u32, u32)]>,
+    shift: u32,
+    largest: u32,
+}
+
+impl TypeTable {
+    /// Of pairs of type and declared size, in the order of the handlers.
+    pub(crate) fn new(types: impl ExactSizeIterator<Item = (u32, u32)>) -> Result<Self> {
+        let bits = (types.len().max(2) * 2).next_power_of_two().trailing_zeros();
+        let mut table = Self { entries: vec![(0, 0, 0); 1 << bits].into(), shift: 32 - bits, largest: 0 };
+        for (number, (kind, size)) in types.enumerate() {
+            if table.find(kind).is_some() {
+                return Err(Error::BadImage(format!("message type {kind} has two handlers")));
+            }
+            let free = table.probe(kind).find(|at| table.entries[*at].0 == 0).expect("half of the table is free");
+            table.entries[free] = (kind, size, number as u32);
+            table.largest = table.largest.max(size);
+        }
+        Ok(table)
+    }
+
+    fn probe(&self, kind: u32) -> impl Iterator<Item = usize> {
+        let mask = self.entries.len() - 1;
+        let start = (kind.wrapping_mul(0x9e37_79b9) >> self.shift) as usize;
+        (0..=mask).map(move |step| (start + step) & mask)
+    }
+
+    /// Declared size and number of the handler of a type.
+    #[inline]
+    pub(crate) fn find(&self, kind: u32) -> Option<(u32, usize)> {
+        for at in self.probe(kind) {
+            match self.entries[at] {
+                (0, ..) => return None,
+                (found, size, number) if found == kind => return Some((size, number as usize)),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Largest declared size.
+    pub(crate) fn largest(&self) -> u32 {
+        self.largest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_all_and_nothing_else() {
+        let kinds: Vec<u32> = (1..200).map(|i| i * 317 % 65279 + 1).collect();
+        let table = TypeTable::new(kinds.iter().map(|kind| (*kind, kind % 100))).expect("no doubles");
+        for (number, kind) in kinds.iter().enumerate() {
+            assert_eq!(table.find(*kind), Some((kind % 100, number)));
+        }
+        for kind in (0..70_000).filter(|kind| !kinds.contains(kind)) {
+            assert_eq!(table.find(kind), None);
+        }
+        assert!(TypeTable::new([(5, 0), (5, 1)].into_iter()).is_err());
+        assert_eq!(TypeTable::new([].into_iter()).expect("empty").find(1), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Modules: compiled handlers, checked and copied out of their image.
+
+pub mod file;
+mod image;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::layout::{Handler, ModuleImage};
+
+/// One actor type.
+pub(crate) struct ActorType {
+    pub(crate) name: String,
+    pub(crate) state_size: u32,
+    pub(crate) scratch_size: u32,
+    pub(crate) handlers: Vec<Handler>,
+}
+
+/// A module. What its handlers point to stays valid while it lives.
+pub(crate) struct Module {
+    name: String,
+    actors: Vec<ActorType>,
+    /// Size of the largest message that its actors handle or send.
+    largest_message: u32,
+    /// The code, if it came from a file.
+    _file: Option<file::LoadedFile>,
+}
+
+impl Module {
+    /// # Safety
+    /// `image` is NULL or an image that `rkc` made, which outlives the module.
+    pub(crate) unsafe fn from_image(image: *const ModuleImage) -> Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { image::read(image) }
+    }
+
+    /// Of a file's contents.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        // SAFETY: that the file is trusted is what rk_module_load() asks of its caller.
+        let file = unsafe { file::LoadedFile::load(bytes) }.map_err(Error::from)?;
+        // SAFETY: the image is the file's, and lives as long as it.
+        let module = unsafe { image::read(file.image().as_ptr().cast_const().cast()) }?;
+        Ok(Self { _file: Some(file), ..module })
+    }
+
+    /// Of a file.
+    pub(crate) fn from_file(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::not_found("module file", path.display()),
+            _ => Error::System { what: "reading the module file", errno: error.raw_os_error().unwrap_or(libc::EIO) },
+        })?;
+        Self::from_bytes(&bytes)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn actors(&self) -> &[ActorType] {
+        &self.actors
+    }
+
+    pub(crate) fn largest_message(&self) -> u32 {
+        self.largest_message
+    }
+
+    /// Number of the actor type with that name; without one, of the only one.
+    pub(crate) fn find(&self, actor: Option<&str>) -> Result<usize> {
+        match actor {
+            Some(name) => (self.actors.iter().position(|actor| actor.name == name))
+                .ok_or_else(|| Error::NotFound(format!("actor {name:?} in module {}", self.name))),
+            None if self.actors.len() == 1 => Ok(0),
+            None => Err(Error::invalid(format!("module {} has {} actor types: name one", self.name, self.actors.len()))),
+        }
+    }
+}
+
+impl From<file::Error> for Error {
+    fn from(error: file::Error) -> Self {
+        match error {
+            file::Error::LayoutVersion(found) => {
+                Self::Layout { module: found, library: crate::layout::LAYOUT_VERSION }
+            }
+            file::Error::Memory(error) => {
+                Self::System { what: "memory for the module", errno: error.raw_os_error().unwrap_or(libc::ENOMEM) }
+            }
+            other => Self::BadImage(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Queues: where what kernels have for the host is received.
+//!
+//! Every worker has one outbound ring, of which one queue is the consumer. Threads that poll a queue take turns at being
+//! that consumer, under a lock that nobody holds while waiting.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::address::Address;
+use crate::bell::{heavy, Bell};
+use crate::error::{Error, Result};
+use crate::message::{Class, Incoming, Offer, Owned, Sink, Timeout};
+use crate::ring::{flags, Channel, Cursor, Memory, Ring};
+use crate::runtime::Home;
+use crate::time::Spin;
+
+/// Dead letters and events that a worker may have waiting before it stops making more of them.
+pub(crate) const LETTERS_LIMIT: usize = 4096;
+
+/// What one worker has for the host. The worker is the only producer of the ring.
+pub(crate) struct Outbound {
+    pub(crate) channel: Channel,
+    /// Key of the kernel: the upper half of its actors' addresses.
+    kernel: u32,
+    /// Dead letters, events, and what was left over when the kernel ended; after what is in the ring.
+    letters: Mutex<VecDeque<Owned>>,
+    /// How many; looked at before the lock is taken.
+    letter_count: AtomicUsize,
+    pub(crate) queue: Arc<Queue>,
+}
+
+impl Outbound {
+    pub(crate) fn new(channel: Channel, kernel: u32, queue: Arc<Queue>) -> Self {
+        Self { channel, kernel, letters: Mutex::default(), letter_count: AtomicUsize::new(0), queue }
+    }
+
+    /// Adds a letter. The caller tells the queue.
+    pub(crate) fn post(&self, letter: Owned) {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        letters.push_back(letter);
+        // Release: pairs with the Acquire in `waiting_letters`, though the lock is what protects the letters.
+        self.letter_count.store(letters.len(), Ordering::Release);
+    }
+
+    fn waiting_letters(&self) -> usize {
+        self.letter_count.load(Ordering::Acquire)
+    }
+
+    /// Whether the host has so many letters unread that no more should be made.
+    pub(crate) fn is_full_of_letters(&self) -> bool {
+        self.waiting_letters() >= LETTERS_LIMIT
+    }
+}
+
+struct Source {
+    outbound: Arc<Outbound>,
+    cursor: Cursor,
+}
+
+#[derive(Default)]
+struct Consumer {
+    sources: Vec<Source>,
+    /// The source to begin with, so that none is starved by those before it.
+    first: usize,
+    /// What callers found on their way to their replies.
+    stash: VecDeque<Owned>,
+}
+
+/// Where kernels put what they have for the host.
+pub(crate) struct Queue {
+    home: Arc<Home>,
+    consumer: Mutex<Consumer>,
+    bell: Bell,
+    fd: OnceLock<OwnedFd>,
+    /// 1: the descriptor is to be made readable.
+    armed: AtomicU32,
+    closed: AtomicBool,
+}
+
+impl crate::table::Noun for Arc<Queue> {
+    fn poison(&self) {
+        self.home.poison();
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(home: Arc<Home>) -> Self {
+        Self {
+            home,
+            consumer: Mutex::default(),
+            bell: Bell::default(),
+            fd: OnceLock::new(),
+            armed: AtomicU32::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    fn consumer(&self) -> MutexGuard<'_, Consumer> {
+        self.consumer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Becomes the consumer of a worker's messages.
+    pub(crate) fn attach(&self, outbound: Arc<Outbound>) {
+        self.consumer().sources.push(Source { outbound, cursor: Cursor::default() });
+    }
+
+    /// Forgets a kernel's workers and what they had.
+    pub(crate) fn detach(&self, kernel: u32) {
+        let mut consumer = self.consumer();
+        consumer.sources.retain(|source| source.outbound.kernel != kernel);
+        consumer.first = 0;
+    }
+
+    /// Whether a kernel is attached.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.consumer().sources.is_empty()
+    }
+
+    /// Makes waiting calls return, for good.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.notify();
+    }
+
+    /// There is news: wakes pollers, and makes the descriptor readable if it is armed.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        self.bell.ring();
+        // Relaxed: ordered after the news by `light` in `ring`; the partner is `heavy` in `arm`.
+        if self.armed.load(Ordering::Relaxed) != 0 {
+            self.signal();
+        }
+    }
+
+    #[cold]
+    fn signal(&self) {
+        if self.armed.swap(0, Ordering::AcqRel) != 0 {
+            if let Some(fd) = self.fd.get() {
+                let one = 1u64;
+                // SAFETY: eight bytes are read from `one`. An eventfd takes them unless its count is near 2^64.
+                unsafe { libc::write(fd.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
+            }
+        }
+    }
+
+    /// The eventfd.
+    pub(crate) fn fd(&self) -> Result<i32> {
+        if let Some(fd) = self.fd.get() {
+            return Ok(fd.as_raw_fd());
+        }
+        // SAFETY: eventfd takes no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(Error::system("eventfd"));
+        }
+        // SAFETY: a descriptor that was just made and that nobody else has. If another thread was faster, ours is closed.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(self.fd.get_or_init(|| fd).as_raw_fd())
+    }
+
+    /// Asks for the descriptor to become readable with the next message; [`Error::Again`] if one is there.
+    pub(crate) fn arm(&self) -> Result<()> {
+        let fd = self.fd()?;
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Stale);
+        }
+        // Disarmed first: a late signal for the arm before this must not be lost between read and store.
+        self.armed.store(0, Ordering::SeqCst);
+        let mut count = 0u64;
+        // SAFETY: eight bytes are written to `count`; the descriptor does not block.
+        unsafe { libc::read(fd, std::ptr::from_mut(&mut count).cast(), 8) };
+        // Relaxed: ordered before our look by `heavy`; its partner is `light` in `notify`.
+        self.armed.store(1, Ordering::Relaxed);
+        heavy();
+        if self.consumer().has_news() {
+            self.armed.store(0, Ordering::Relaxed);
+            return Err(Error::Again);
+        }
+        Ok(())
+    }
+
+    /// Receives messages.
+    pub(crate) fn poll(&self, sink: &mut dyn Sink, timeout: Timeout) -> Result<()> {
+        if self.collect(sink)? {
+            return Ok(());
+        }
+        if timeout == Timeout::None {
+            return Err(if self.closed.load(Ordering::Relaxed) { Error::Stale } else { Error::Again });
+        }
+        let deadline = timeout.deadline();
+        let mut spin = Spin::new(self.home.spin, deadline);
+        loop {
+            while spin.turn() {
+                if self.collect(sink)? {
+                    return Ok(());
+                }
+            }
+            if deadline.has_passed() {
+                return Err(Error::Timeout);
+            }
+            let mark = self.bell.mark();
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(Error::Stale);
+            }
+            if self.collect(sink)? {
+                return Ok(());
+            }
+            self.bell.wait(mark, deadline);
+        }
+    }
+
+    /// Moves what is there to the sink. True if it took something.
+    fn collect(&self, sink: &mut dyn Sink) -> Result<bool> {
+        let mut consumer = self.consumer();
+        let mut latest = 0;
+        let outcome = consumer.take(&self.home, &mut latest, &mut |message| sink.offer(message));
+        drop(consumer);
+        if latest != 0 {
+            self.home.clock.merge(latest);
+        }
+        match outcome {
+            Err(error) if sink.taken() == 0 => Err(error),
+            _ => Ok(sink.taken() > 0),
+        }
+    }
+
+    /// Looks through what is there for answers to calls and sets the rest aside for pollers.
+    pub(crate) fn sift(&self) {
+        let mut consumer = self.consumer();
+        let mut latest = 0;
+        let mut aside = std::mem::take(&mut consumer.stash);
+        let before = aside.len();
+        let outcome = consumer.take(&self.home, &mut latest, &mut |message| {
+            aside.push_back(message.to_owned());
+            Ok(Offer::Taken)
+        });
+        debug_assert!(outcome.is_ok(), "setting aside never refuses");
+        let news = aside.len() > before;
+        consumer.stash = aside;
+        drop(consumer);
+        if latest != 0 {
+            self.home.clock.merge(latest);
+        }
+        if news {
+            self.notify();
+        }
+    }
+}
+
+impl Consumer {
+    fn has_news(&self) -> bool {
+        !self.stash.is_empty()
+            || self.sources.iter().any(|source| {
+                source.cursor.peek(&source.outbound.channel.ring).is_some() || source.outbound.waiting_letters() > 0
+            })
+    }
+
+    /// Offers every message that is there until one is refused. Answers to calls go to the callers.
+    fn take(
+        &mut self,
+        home: &Home,
+        latest: &mut u64,
+        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
+    ) -> Result<()> {
+        while let Some(message) = self.stash.front() {
+            if offer(&message.borrowed())? == Offer::Full {
+                return Ok(());
+            }
+            self.stash.pop_front();
+        }
+        let count = self.sources.len();
+        for turn in 0..count {
+            let index = (self.first + turn) % count;
+            let more = self.sources[index].take(home, latest, offer);
+            if !matches!(more, Ok(true)) {
+                self.first = index;
+                return more.map(|_| ());
+            }
+        }
+        if count > 0 {
+            self.first = (self.first + 1) % count;
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// True if all was taken.
+    fn take(
+        &mut self,
+        home: &Home,
+        latest: &mut u64,
+        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
+    ) -> Result<bool> {
+        let outcome = self.take_ring(home, latest, offer);
+        self.outbound.channel.publish(&mut self.cursor);
+        match outcome {
+            Ok(true) if self.outbound.waiting_letters() > 0 => {
+                let outcome = self.take_letters(home, offer);
+                self.outbound.channel.made_room();
+                outcome
+            }
+            other => other,
+        }
+    }
+
+    fn take_ring(
+        &mut self,
+        home: &Home,
+        latest: &mut u64,
+        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
+    ) -> Result<bool> {
+        let ring = &self.outbound.channel.ring;
+        while let Some(slot) = self.cursor.peek(ring) {
+            let (envelope, inline, in_body) = slot.decode();
+            let payload = if in_body {
+                self.body(ring, envelope.size)
+            } else {
+                &inline[..envelope.size as usize]
+            };
+            let message = Incoming {
+                class: if envelope.flags & flags::REPLY != 0 { Class::Reply } else { Class::Emit },
+                from: Address::new(self.outbound.kernel, envelope.actor).to_bits(),
+                to: 0,
+                correlation: envelope.correlation,
+                time: envelope.time,
+                kind: u32::from(envelope.kind),
+                reason: 0,
+                level: envelope.level,
+                call: envelope.flags & flags::CALL != 0,
+                payload,
+            };
+            if message.call {
+                home.calls.answer(message.to_owned());
+            } else if offer(&message)? == Offer::Full {
+                return Ok(false);
+            }
+            *latest = (*latest).max(envelope.time);
+            self.cursor.advance();
+            if self.cursor.is_due(ring) {
+                self.outbound.channel.publish(&mut self.cursor);
+            }
+        }
+        Ok(true)
+    }
+
+    fn body(&self, ring: &Ring<Memory>, size: u32) -> &[u8] {
+        let size = (size as usize).min(ring.storage().body_size());
+        // SAFETY: the slot at our position was found written, so its body is, and it is ours until we publish.
+        unsafe { std::slice::from_raw_parts(ring.storage().body(self.cursor.index(ring)), size) }
+    }
+
+    fn take_letters(&mut self, home: &Home, offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>) -> Result<bool> {
+        loop {
+            // Not held while offering: `offer` is ours and calls nobody, but answering a call takes another lock.
+            let Some(letter) = ({
+                let mut letters = self.outbound.letters.lock().unwrap_or_else(PoisonError::into_inner);
+                let letter = letters.pop_front();
+                self.outbound.letter_count.store(letters.len(), Ordering::Release);
+                letter
+            }) else {
+                return Ok(true);
+            };
+            if letter.call {
+                home.calls.answer(letter);
+                continue;
+            }
+            let outcome = offer(&letter.borrowed());
+            if !matches!(outcome, Ok(Offer::Taken)) {
+                let mut letters = self.outbound.letters.lock().unwrap_or_else(PoisonError::into_inner);
+                letters.push_front(letter);
+                self.outbound.letter_count.store(letters.len(), Ordering::Release);
+                return outcome.map(|_| false);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The consumer's side of a ring.
+
+use super::{Ring, Slot, Storage};
+use crate::sync::Ordering;
+
+/// Where a ring's one consumer stands.
+#[derive(Debug, Default)]
+pub struct Cursor {
+    position: u64,
+    published: u64,
+}
+
+impl Cursor {
+    /// Messages consumed so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next message, if it is there whole. Looking takes one load when the ring is empty.
+    #[inline]
+    pub fn peek<S: Storage>(&self, ring: &Ring<S>) -> Option<Slot> {
+        let index = self.index(ring);
+        let stamp = ring.lap(self.position);
+        // Each load acquires (see Storage): the body was written before the stamps.
+        let first = ring.storage.load(index * 4);
+        if Slot::stamp(first) != stamp {
+            return None;
+        }
+        let words = [
+            first,
+            ring.storage.load(index * 4 + 1),
+            ring.storage.load(index * 4 + 2),
+            ring.storage.load(index * 4 + 3),
+        ];
+        words[1..].iter().all(|word| Slot::stamp(*word) == stamp).then_some(Slot::new(words))
+    }
+
+    /// Slot of the next message, for its body.
+    #[inline]
+    pub fn index<S: Storage>(&self, ring: &Ring<S>) -> usize {
+        (self.position & (ring.capacity - 1)) as usize
+    }
+
+    /// Steps over the message that [`peek`](Self::peek) gave. Its slot is free for producers after the next publication.
+    #[inline]
+    pub fn advance(&mut self) {
+        self.position += 1;
+    }
+
+    /// Whether so many slots wait for publication that a producer might soon miss them.
+    #[inline]
+    pub fn is_due<S: Storage>(&self, ring: &Ring<S>) -> bool {
+        self.position - self.published >= (ring.capacity / 4).clamp(1, 32)
+    }
+
+    /// Gives the slots before our position back to the producers. True if there were any.
+    #[inline]
+    pub fn publish<S: Storage>(&mut self, ring: &Ring<S>) -> bool {
+        if self.position == self.published {
+            return false;
+        }
+        self.published = self.position;
+        // Release: pairs with the Acquire in `Ring::room`; our reads of the slots come before.
+        ring.storage.head().store(self.position, Ordering::Release);
+        true
+    }
+}

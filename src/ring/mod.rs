@@ -1,0 +1,198 @@
+//! Bounded lock-free rings of 64-byte slots, between host threads, workers and devices.
+//!
+//! # Protocol
+//!
+//! Positions count messages from 0 and never wrap; position `p` lives in slot `p % capacity`. A producer *reserves*
+//! positions by moving `tail`, then writes its slots. Each slot is four 16-byte words, every word written by one 16-byte
+//! store and carrying a **stamp**: the lap `p / capacity + 1`, modulo 2^16. The consumer looks at the slot where the next
+//! message will be; the message is there when all four stamps are that lap's. So
+//!
+//! - there is no flag beside the data and no fence between the two: words may become visible in any order,
+//! - a ring of zeros is empty (the first lap is 1),
+//! - a producer that is slow between reserving and writing only holds up what comes after it.
+//!
+//! A slot is free again when the consumer has moved `head` past it. The consumer *publishes* head every few messages, and
+//! producers keep the last value they saw (`head_seen`) beside `tail`: in the common case a producer touches no line that
+//! the consumer writes. Across PCIe, tail is in host memory and head in memory near the producer, so nothing is read and
+//! no read-modify-write goes over the bus.
+//!
+//! Payloads that do not fit a slot lie in its **body**, in a parallel array: plain stores before the slot's words.
+//!
+//! Ending: [`Ring::close`] sets a bit in `tail`, after which nobody can reserve; every position below is written by the
+//! producer that holds it, so the consumer can empty the ring to the last message.
+
+#[cfg(not(loom))]
+mod channel;
+mod consumer;
+mod slot;
+mod storage;
+
+use crate::align::Aligned;
+use crate::sync::{AtomicU64, Ordering};
+
+#[cfg(not(loom))]
+pub(crate) use channel::Channel;
+pub use consumer::Cursor;
+pub use slot::{flags, Envelope, Slot, INLINE_BYTES};
+pub use storage::Storage;
+#[cfg(not(loom))]
+pub use storage::Memory;
+
+/// In `tail`: nobody may reserve any more.
+const CLOSED: u64 = 1 << 63;
+
+/// Why nothing could be reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No slot is free.
+    Full,
+    /// The ring was closed.
+    Closed,
+}
+
+/// The right to write one position. It must be used: the consumer waits for it.
+#[must_use]
+#[derive(Debug)]
+pub struct Ticket(u64);
+
+/// Consecutive positions, reserved together.
+#[must_use]
+#[derive(Debug)]
+pub struct Reservation {
+    next: u64,
+    end: u64,
+}
+
+impl Reservation {
+    /// How many tickets are left.
+    pub fn remaining(&self) -> usize {
+        (self.end - self.next) as usize
+    }
+}
+
+impl Iterator for Reservation {
+    type Item = Ticket;
+
+    fn next(&mut self) -> Option<Ticket> {
+        (self.next < self.end).then(|| {
+            self.next += 1;
+            Ticket(self.next - 1)
+        })
+    }
+}
+
+/// The producers' side of a ring, and what both sides share.
+#[derive(Debug)]
+pub struct Ring<S> {
+    /// Next position to reserve, and [`CLOSED`].
+    tail: Aligned<AtomicU64>,
+    /// A head that some producer saw; at or before the real one.
+    head_seen: AtomicU64,
+    capacity: u64,
+    shift: u32,
+    storage: S,
+}
+
+impl<S: Storage> Ring<S> {
+    /// A ring over zeroed storage. Its capacity must be a power of two.
+    pub fn new(storage: S) -> Self {
+        let capacity = storage.capacity() as u64;
+        assert!(capacity.is_power_of_two());
+        let shift = capacity.trailing_zeros();
+        Self { tail: Aligned(AtomicU64::new(0)), head_seen: AtomicU64::new(0), capacity, shift, storage }
+    }
+
+    /// Slots.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Where the slots are.
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Positions reserved so far: all messages ever accepted.
+    pub fn accepted(&self) -> u64 {
+        // Acquire: with the Release in `close`, for the consumer that empties a closed ring. As a statistic any value is
+        // good that the counter had.
+        self.tail.load(Ordering::Acquire) & !CLOSED
+    }
+
+    /// Reserves up to `want` positions, at least one. Any thread may call it.
+    #[inline]
+    pub fn reserve(&self, want: u64) -> Result<Reservation, Refused> {
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        loop {
+            let count = self.room(tail)?.min(want);
+            // Relaxed: the position is only a number; that its slot is free was learned with the Acquire in `room`, that
+            // it is full the consumer learns from the stamps.
+            match self.tail.compare_exchange_weak(tail, tail + count, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(Reservation { next: tail, end: tail + count }),
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// [`reserve`](Self::reserve) of one position for a ring that has one producer only, without a read-modify-write.
+    #[inline]
+    pub fn reserve_sole(&self) -> Result<Ticket, Refused> {
+        // Relaxed: only we write it.
+        let tail = self.tail.load(Ordering::Relaxed);
+        self.room(tail)?;
+        self.tail.store(tail + 1, Ordering::Relaxed);
+        Ok(Ticket(tail))
+    }
+
+    /// Free slots when `tail` is the next position.
+    #[inline]
+    fn room(&self, tail: u64) -> Result<u64, Refused> {
+        if tail & CLOSED != 0 {
+            return Err(Refused::Closed);
+        }
+        // Acquire: pairs with the Release below by which another producer passed on what it had acquired.
+        let seen = self.head_seen.load(Ordering::Acquire);
+        // A tail read before `seen` may lie behind it; the exchange will fail then.
+        let used = tail.saturating_sub(seen);
+        if used < self.capacity {
+            return Ok(self.capacity - used);
+        }
+        // Acquire: pairs with the Release in `Cursor::publish`; the consumer is done reading those slots.
+        let head = self.storage.head().load(Ordering::Acquire);
+        // Release: see above. A slower producer may set it back to an older head, which costs a look, no more.
+        self.head_seen.store(head, Ordering::Release);
+        match tail.saturating_sub(head) {
+            used if used < self.capacity => Ok(self.capacity - used),
+            _ => Err(Refused::Full),
+        }
+    }
+
+    /// Whether a reservation would find room now.
+    pub fn has_room(&self) -> bool {
+        !matches!(self.room(self.tail.load(Ordering::Relaxed)), Err(Refused::Full))
+    }
+
+    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.
+    #[inline]
+    pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
+        let index = (ticket.0 & (self.capacity - 1)) as usize;
+        if !body.is_empty() {
+            self.storage.write_body(index, body);
+        }
+        // Each store releases what was written before it (see Storage): whoever sees the stamps sees the body.
+        let stamp = self.lap(ticket.0);
+        for word in (0..4).rev() {
+            self.storage.store(index * 4 + word, slot.stamped(word, stamp));
+        }
+    }
+
+    /// Lets nobody reserve any more, and returns how many messages there have been.
+    pub fn close(&self) -> u64 {
+        // AcqRel: whoever finds the bit, or the count, sees what the closer did before.
+        self.tail.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED
+    }
+
+    fn lap(&self, position: u64) -> u16 {
+        ((position >> self.shift) + 1) as u16
+    }
+}

@@ -1,0 +1,163 @@
+//! What a slot holds.
+//!
+//! ```text
+//!   word   0                  1                  2                  3
+//!          d0  d1  d2  t0     d3  d4  d5  t1     d6  d7  d8  t2     d9  d10 d11 t3      32 bits each
+//!
+//!   d0     actor: generation and index; of the receiver, or in rings to the host of the sender
+//!   d1     message type (16) | bytes of inline payload (6) | priority level (2) | flags (8)
+//!   d2 d3  correlation
+//!   d4...  32 bytes: [sender, if FLAG_SENDER] [deadline, if FLAG_DEADLINE] then the payload, or if FLAG_BODY its size
+//!   t      stamp (16) | a quarter of the time stamp (16)
+//! ```
+
+/// Bits of `d1`.
+pub mod flags {
+    /// A sending actor's address is in the slot. Without it the host is the sender.
+    pub const SENDER: u8 = 1;
+    /// A deadline is in the slot.
+    pub const DEADLINE: u8 = 2;
+    /// The payload is in the slot's body.
+    pub const BODY: u8 = 4;
+    /// The correlation is that of an `rk_call`.
+    pub const CALL: u8 = 8;
+    /// In rings to the host: an answer. Otherwise unasked.
+    pub const REPLY: u8 = 16;
+}
+
+/// Bytes that a slot has for sender, deadline and payload.
+pub const INLINE_BYTES: usize = 32;
+
+/// A message without its payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// Lower half of an actor's address.
+    pub actor: u32,
+    /// Message type.
+    pub kind: u16,
+    /// Priority level, 0 to 3.
+    pub level: u8,
+    /// `flags::CALL` and `flags::REPLY`; the others follow from the rest.
+    pub flags: u8,
+    /// Bytes of payload.
+    pub size: u32,
+    /// Comes back with a reply.
+    pub correlation: u64,
+    /// Address of the sending actor, 0 for the host.
+    pub sender: u64,
+    /// Clock's physical time after which it is not to be handled; 0 for none.
+    pub deadline: u64,
+    /// Hybrid logical clock.
+    pub time: u64,
+}
+
+/// Four words. Stamps are put in by the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    words: [[u32; 4]; 4],
+}
+
+impl Slot {
+    pub(super) fn new(words: [[u32; 4]; 4]) -> Self {
+        Self { words }
+    }
+
+    /// Word `index` with a lap's stamp.
+    #[inline]
+    pub(super) fn stamped(&self, index: usize, stamp: u16) -> [u32; 4] {
+        let [a, b, c, t] = self.words[index];
+        [a, b, c, t | u32::from(stamp) << 16]
+    }
+
+    /// The stamp of a word.
+    #[inline]
+    pub(super) fn stamp(word: [u32; 4]) -> u16 {
+        (word[3] >> 16) as u16
+    }
+
+    /// Puts a message into a slot. If its payload does not fit, the slot says so and the payload must be written to the
+    /// body: the second result.
+    #[inline]
+    pub fn encode<'a>(envelope: &Envelope, payload: &'a [u8]) -> (Self, &'a [u8]) {
+        debug_assert_eq!(envelope.size as usize, payload.len());
+        let mut area = [0u8; INLINE_BYTES];
+        let mut used = 0;
+        let mut bits = envelope.flags & (flags::CALL | flags::REPLY);
+        for (value, flag) in [(envelope.sender, flags::SENDER), (envelope.deadline, flags::DEADLINE)] {
+            if value != 0 {
+                area[used..used + 8].copy_from_slice(&value.to_le_bytes());
+                used += 8;
+                bits |= flag;
+            }
+        }
+        let (inline, body) = if payload.len() <= INLINE_BYTES - used {
+            area[used..used + payload.len()].copy_from_slice(payload);
+            (payload.len() as u32, &[][..])
+        } else {
+            area[used..used + 4].copy_from_slice(&envelope.size.to_le_bytes());
+            bits |= flags::BODY;
+            (0, payload)
+        };
+        let d = |i: usize| u32::from_le_bytes([area[4 * i], area[4 * i + 1], area[4 * i + 2], area[4 * i + 3]]);
+        let d1 = u32::from(envelope.kind) | inline << 16 | u32::from(envelope.level) << 22 | u32::from(bits) << 24;
+        let t = |i: u32| (envelope.time >> (16 * i)) as u32 & 0xffff;
+        let words = [
+            [envelope.actor, d1, envelope.correlation as u32, t(0)],
+            [(envelope.correlation >> 32) as u32, d(0), d(1), t(1)],
+            [d(2), d(3), d(4), t(2)],
+            [d(5), d(6), d(7), t(3)],
+        ];
+        (Self { words }, body)
+    }
+
+    /// Bytes of payload, without taking the rest apart.
+    #[inline]
+    pub fn size(&self) -> u32 {
+        self.decode().0.size
+    }
+
+    /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if
+    /// the slot has a body.
+    #[inline]
+    pub fn decode(&self) -> (Envelope, [u8; INLINE_BYTES], bool) {
+        let [[actor, d1, low, t0], [high, a0, a1, t1], [a2, a3, a4, t2], [a5, a6, a7, t3]] = self.words;
+        let bits = (d1 >> 24) as u8;
+        let mut area = [0u8; INLINE_BYTES + 16];
+        for (to, from) in area.chunks_exact_mut(4).zip([a0, a1, a2, a3, a4, a5, a6, a7]) {
+            to.copy_from_slice(&from.to_le_bytes());
+        }
+        let mut used = 0;
+        let mut take = |flag: u8| {
+            if bits & flag == 0 {
+                return 0;
+            }
+            used += 8;
+            let mut value = [0; 8];
+            value.copy_from_slice(&area[used - 8..used]);
+            u64::from_le_bytes(value)
+        };
+        let sender = take(flags::SENDER);
+        let deadline = take(flags::DEADLINE);
+        let mut payload = [0u8; INLINE_BYTES];
+        payload.copy_from_slice(&area[used..used + INLINE_BYTES]);
+        let in_body = bits & flags::BODY != 0;
+        let size = if in_body {
+            u32::from_le_bytes([payload[0], payload[1], payload[2], payload[3]])
+        } else {
+            d1 >> 16 & 0x3f
+        };
+        let t = |t: u32, i: u32| u64::from(t & 0xffff) << (16 * i);
+        let envelope = Envelope {
+            actor,
+            kind: d1 as u16,
+            level: (d1 >> 22 & 3) as u8,
+            flags: bits & (flags::CALL | flags::REPLY),
+            size,
+            correlation: u64::from(low) | u64::from(high) << 32,
+            sender,
+            deadline,
+            time: t(t0, 0) | t(t1, 1) | t(t2, 2) | t(t3, 3),
+        };
+        (envelope, payload, in_body)
+    }
+}

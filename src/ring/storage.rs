@@ -1,0 +1,138 @@
+//! Where a ring's slots lie, and how their words are read and written.
+
+use crate::sync::AtomicU64;
+
+/// Slots, bodies and head of a ring. `load` and `store` move a whole word at once: a load gives what one store wrote, never
+/// parts of two. A store releases everything its thread wrote before, a load acquires it; on x86 both are free.
+pub trait Storage {
+    /// Slots; a power of two.
+    fn capacity(&self) -> usize;
+    /// Reads word `index`; slot `s` has words `4 s` to `4 s + 3`.
+    fn load(&self, index: usize) -> [u32; 4];
+    /// Writes word `index`.
+    fn store(&self, index: usize, word: [u32; 4]);
+    /// Writes the body of a slot that the caller holds a ticket for.
+    fn write_body(&self, slot: usize, bytes: &[u8]);
+    /// Where the consumer publishes its position.
+    fn head(&self) -> &AtomicU64;
+}
+
+#[cfg(not(loom))]
+pub use memory::Memory;
+
+#[cfg(not(loom))]
+mod memory {
+    use std::alloc::{alloc_zeroed, dealloc, Layout};
+    use std::arch::asm;
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128};
+    use std::ptr::NonNull;
+    use std::sync::atomic::AtomicU64;
+
+    use super::Storage;
+    use crate::error::{Error, Result};
+
+    /// Storage in this process's memory.
+    #[derive(Debug)]
+    pub struct Memory {
+        head: crate::align::Aligned<AtomicU64>,
+        base: NonNull<u8>,
+        layout: Layout,
+        capacity: usize,
+        /// Bytes of one body; bodies start after the slots.
+        body: usize,
+    }
+
+    // SAFETY: the memory is owned, and all access to it goes through single 16-byte loads and stores or, for bodies, is
+    // given to one thread at a time by the ring's protocol.
+    unsafe impl Send for Memory {}
+    // SAFETY: as above.
+    unsafe impl Sync for Memory {}
+
+    impl Memory {
+        /// Storage for `capacity` slots with bodies of at least `body` bytes. Pages are the system's untouched zero pages
+        /// until used.
+        pub(crate) fn new(capacity: usize, body: usize) -> Result<Self> {
+            let body = body.next_multiple_of(64);
+            let layout = (capacity.checked_mul(64 + body))
+                .and_then(|size| Layout::from_size_align(size, 128).ok())
+                .ok_or_else(|| Error::NoMemory(format!("a ring of {capacity} slots")))?;
+            // SAFETY: the size is not zero, a ring has slots.
+            let base = NonNull::new(unsafe { alloc_zeroed(layout) })
+                .ok_or_else(|| Error::NoMemory(format!("{} bytes for a ring", layout.size())))?;
+            Ok(Self { head: Default::default(), base, layout, capacity, body })
+        }
+
+        /// Bytes that it takes.
+        pub(crate) fn size(&self) -> usize {
+            self.layout.size()
+        }
+
+        /// Bytes of one body.
+        pub(crate) fn body_size(&self) -> usize {
+            self.body
+        }
+
+        /// The body of a slot: [`body_size`](Self::body_size) bytes, 64-byte aligned. To be read by the consumer between
+        /// `peek` and `publish`, written by who holds a ticket of the slot.
+        #[inline]
+        pub(crate) fn body(&self, slot: usize) -> *mut u8 {
+            debug_assert!(slot < self.capacity);
+            // SAFETY: the slot's body lies within the allocation.
+            unsafe { self.base.as_ptr().add(self.capacity * 64 + slot * self.body) }
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: allocated with this layout; the owner is going.
+            unsafe { dealloc(self.base.as_ptr(), self.layout) };
+        }
+    }
+
+    // A 16-byte aligned SSE access is one access on every processor with AVX, by Intel's and AMD's manuals (SDM vol. 3A
+    // 9.1.1; APM vol. 2 7.3.2); creating a runtime asks for AVX. Inline assembly, so that the compiler can neither split
+    // nor merge nor move them: for it they read and write any memory, which gives the acquire and release that x86's
+    // memory order then keeps.
+    impl Storage for Memory {
+        fn capacity(&self) -> usize {
+            self.capacity
+        }
+
+        #[inline]
+        fn load(&self, index: usize) -> [u32; 4] {
+            debug_assert!(index < self.capacity * 4);
+            let value: __m128i;
+            let mut word = [0u32; 4];
+            // SAFETY: the word is inside the allocation and 16-byte aligned; `word` takes 16 bytes.
+            unsafe {
+                let at = self.base.as_ptr().add(index * 16);
+                asm!("movdqa {value}, [{at}]", at = in(reg) at, value = out(xmm_reg) value, options(nostack, preserves_flags));
+                _mm_storeu_si128(word.as_mut_ptr().cast(), value);
+            }
+            word
+        }
+
+        #[inline]
+        fn store(&self, index: usize, word: [u32; 4]) {
+            debug_assert!(index < self.capacity * 4);
+            // SAFETY: as in `load`.
+            unsafe {
+                let at = self.base.as_ptr().add(index * 16);
+                let value = _mm_loadu_si128(word.as_ptr().cast());
+                asm!("movdqa [{at}], {value}", at = in(reg) at, value = in(xmm_reg) value, options(nostack, preserves_flags));
+            }
+        }
+
+        #[inline]
+        fn write_body(&self, slot: usize, bytes: &[u8]) {
+            assert!(bytes.len() <= self.body, "a payload larger than the ring's bodies");
+            // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
+            unsafe { self.body(slot).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        }
+
+        #[inline]
+        fn head(&self) -> &AtomicU64 {
+            &self.head
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The runtime: what all kernels of a host program share, and its end.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::backend::{Backend, Backends, Device, Kind};
+use crate::bell::heavy;
+use crate::calls::Calls;
+use crate::error::{Error, Result};
+use crate::fork;
+use crate::hlc::Clock;
+use crate::kernel::{directory, Kernel, Plan};
+use crate::log::{Level, Log};
+use crate::message::Timeout;
+use crate::module::Module;
+use crate::queue::Queue;
+
+/// What a runtime is created with; every number is checked and final.
+pub(crate) struct Config {
+    /// For kernels that do not say.
+    pub(crate) backend: Option<Kind>,
+    pub(crate) cpu_threads: usize,
+    /// Processors of the threads; empty for any.
+    pub(crate) cpus: Vec<u32>,
+    pub(crate) spin: Duration,
+    pub(crate) quantum: Duration,
+    pub(crate) log: Log,
+}
+
+/// What everything in a runtime has at hand.
+pub(crate) struct Home {
+    pub(crate) clock: Clock,
+    pub(crate) calls: Calls,
+    pub(crate) log: Log,
+    /// How long to look for news before sleeping.
+    pub(crate) spin: Duration,
+    pub(crate) quantum: Duration,
+    /// Parks that have not been undone.
+    parked: AtomicU32,
+    poisoned: AtomicBool,
+    closing: AtomicBool,
+    queues: Mutex<Vec<Weak<Queue>>>,
+}
+
+impl Home {
+    #[inline]
+    pub(crate) fn is_parked(&self) -> bool {
+        // Relaxed: see `Kernel::command`.
+        self.parked.load(Ordering::Relaxed) != 0
+    }
+
+    /// A bug was caught; nothing in this runtime is to be trusted.
+    pub(crate) fn poison(&self) {
+        if !self.poisoned.swap(true, Ordering::SeqCst) {
+            self.log.write(Level::Error, format_args!("a bug in ringkernel was caught; the runtime is poisoned"));
+        }
+    }
+
+    /// An error if the runtime is poisoned.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.poisoned.load(Ordering::Relaxed) {
+            return Err(Error::Poisoned);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// The runtime's queues without `own`.
+    pub(crate) fn other_queues(&self, own: &Arc<Queue>) -> Vec<Arc<Queue>> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.iter().filter_map(Weak::upgrade).filter(|queue| !Arc::ptr_eq(queue, own)).collect()
+    }
+
+    fn all_queues(&self) -> Vec<Arc<Queue>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add_queue(self: &Arc<Self>) -> Arc<Queue> {
+        let queue = Arc::new(Queue::new(self.clone()));
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&queue));
+        queue
+    }
+}
+
+/// A runtime. Dropping it without [`close`](Self::close) and [`finish`](Self::finish) leaves its kernels running.
+pub(crate) struct Runtime {
+    home: Arc<Home>,
+    queue: Arc<Queue>,
+    backends: Backends,
+}
+
+impl crate::table::Noun for Arc<Runtime> {
+    fn poison(&self) {
+        self.home.poison();
+    }
+}
+
+impl Runtime {
+    pub(crate) fn create(config: Config) -> Result<Arc<Self>> {
+        fork::watch()?;
+        crate::bell::barrier::register();
+        // SSE accesses of 16 bytes are single accesses on processors with AVX; see ring::storage.
+        if !std::arch::is_x86_feature_detected!("avx") {
+            return Err(Error::Unsupported("the processor has no AVX".into()));
+        }
+        let home = Arc::new(Home {
+            clock: Clock::default(),
+            calls: Calls::default(),
+            log: config.log,
+            spin: config.spin,
+            quantum: config.quantum,
+            parked: AtomicU32::new(0),
+            poisoned: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            queues: Mutex::default(),
+        });
+        let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus)?;
+        let queue = home.add_queue();
+        home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
+        Ok(Arc::new(Self { home, queue, backends }))
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.home.clock
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    pub(crate) fn create_queue(&self) -> Result<Arc<Queue>> {
+        Ok(self.home.add_queue())
+    }
+
+    pub(crate) fn add_module(&self, module: Module) -> Arc<Module> {
+        self.home.log.write(Level::Debug, format_args!("module {} created", module.name()));
+        Arc::new(module)
+    }
+
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        self.backends.devices()
+    }
+
+    /// The backend for kernels that ask for `kind`, or for none in particular.
+    pub(crate) fn backend(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {
+        self.backends.get(kind)
+    }
+
+    /// Launches a kernel and gives its key.
+    pub(crate) fn launch(&self, backend: Arc<dyn Backend>, plan: Plan) -> Result<u32> {
+        let place = directory::reserve()?;
+        let kernel = backend.launch(&self.home, place.key(), plan)?;
+        for port in &kernel.ports {
+            port.outbound.queue.attach(port.outbound.clone());
+        }
+        self.home.log.write(
+            Level::Info,
+            format_args!("kernel {} launched: {} actors on {} workers", kernel.name, kernel.actors, kernel.ports.len()),
+        );
+        Ok(place.fill(kernel))
+    }
+
+    /// Brings all kernels to rest.
+    pub(crate) fn park(&self, timeout: Timeout) -> Result<()> {
+        let deadline = timeout.deadline();
+        // SeqCst, and a fence that all threads execute: workers that go on after it see the park (`Kernel::command`).
+        self.home.parked.fetch_add(1, Ordering::SeqCst);
+        heavy();
+        for backend in self.backends.open() {
+            if !backend.rest(None, deadline) {
+                self.undo_park();
+                return Err(if self.home.is_closing() { Error::Stale } else { Error::Timeout });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unpark(&self) -> Result<()> {
+        let undone = self.home.parked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1));
+        match undone {
+            Ok(1) => self.kick(),
+            Ok(_) => {}
+            Err(_) => return Err(Error::BadState { call: "unparking", state: "for a runtime that is not parked" }),
+        }
+        Ok(())
+    }
+
+    fn undo_park(&self) {
+        // Another thread may have unparked for us meanwhile; then there is nothing to undo.
+        let _not_parked = self.unpark();
+    }
+
+    fn kick(&self) {
+        for backend in self.backends.open() {
+            backend.kick();
+        }
+    }
+
+    /// Keys of its kernels.
+    fn kernels(&self) -> Vec<u32> {
+        directory::keys(|kernel| Arc::ptr_eq(&kernel.home, &self.home))
+    }
+
+    /// The runtime is being destroyed: calls of other threads that wait in it return.
+    pub(crate) fn close(&self) {
+        self.home.closing.store(true, Ordering::SeqCst);
+        for queue in self.home.all_queues() {
+            queue.close();
+        }
+        for key in self.kernels() {
+            if let Some(kernel) = directory::find(key) {
+                kernel.close();
+            }
+        }
+        self.home.calls.bell.ring();
+        for backend in self.backends.open() {
+            backend.interrupt();
+        }
+    }
+
+    /// After `close`, when no other call uses the runtime: ends its kernels and its threads.
+    pub(crate) fn finish(&self) {
+        for key in self.kernels() {
+            destroy(key);
+        }
+        for backend in self.backends.open() {
+            backend.stop();
+        }
+        self.home.log.write(Level::Info, format_args!("runtime destroyed"));
+    }
+}
+
+/// Destroys the kernel with that key; false if there is none.
+pub(crate) fn destroy(key: u32) -> bool {
+    let Some(removed) = directory::remove(key) else { return false };
+    removed.value().close();
+    let kernel: Arc<Kernel> = removed.take();
+    kernel.finish();
+    true
+}

@@ -1,0 +1,319 @@
+//! Tables of things that callers name by number, safe against any number at any time from any thread.
+//!
+//! A key is a slot (12 bits) and the generation of what is in it (20 bits, from 1). Looking a key up *pins* the slot: what
+//! is there stays until the pin is gone. Removing takes the key away first, so that nobody new gets in, then waits for the
+//! pins. A slot whose generations are used up is retired, so that no key is ever given twice.
+//!
+//! A pin is a count on one of several cache lines, so that threads which send at the same time do not meet there.
+
+use std::cell::UnsafeCell;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::futex;
+use crate::time::Deadline;
+
+const SLOT_BITS: u32 = 12;
+/// Things that a table can hold at once.
+pub(crate) const CAPACITY: usize = 1 << SLOT_BITS;
+const CHUNK: usize = 64;
+const STRIPES: usize = 16;
+const LAST_GENERATION: u32 = (1 << (32 - SLOT_BITS)) - 1;
+
+/// What can be in a table.
+pub(crate) trait Noun {
+    /// A call that used it panicked.
+    fn poison(&self);
+}
+
+#[repr(align(64))]
+#[derive(Default)]
+struct Pins(AtomicU32);
+
+struct Entry<T> {
+    /// The key by which the value can be had; 0 while there is none.
+    key: AtomicU32,
+    /// Counts pins that were given back while somebody waited.
+    drained: AtomicU32,
+    value: UnsafeCell<Option<T>>,
+    pins: [Pins; STRIPES],
+}
+
+// SAFETY: `value` is written only by who holds the slot's reservation or, in `take`, when there is no pin left; shared
+// references to it exist only under pins.
+unsafe impl<T: Send + Sync> Sync for Entry<T> {}
+
+/// A table of up to [`CAPACITY`] values.
+pub(crate) struct Table<T> {
+    chunks: [OnceLock<Box<[Entry<T>]>>; CAPACITY / CHUNK],
+    free: Mutex<Free>,
+}
+
+struct Free {
+    /// Slots never used start here.
+    fresh: u32,
+    /// Slots to use again, with the generation to use.
+    again: Vec<(u32, u32)>,
+}
+
+/// A place in the table that has its key already.
+pub(crate) struct Vacant<'a, T: 'static> {
+    table: &'a Table<T>,
+    key: u32,
+    filled: bool,
+}
+
+/// A value that stays in its table.
+pub(crate) struct Pinned<'a, T: Noun> {
+    value: &'a T,
+    entry: &'a Entry<T>,
+    stripe: usize,
+}
+
+/// A value that nobody can look up any more.
+pub(crate) struct Removed<'a, T> {
+    table: &'a Table<T>,
+    entry: &'a Entry<T>,
+    key: u32,
+}
+
+fn slot(key: u32) -> usize {
+    key as usize & (CAPACITY - 1)
+}
+
+/// A number that differs between threads and costs nothing: where their stack is.
+fn stripe() -> usize {
+    let here = 0u8;
+    let address = std::ptr::from_ref(&here) as usize as u64;
+    ((address >> 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize % STRIPES
+}
+
+impl<T> Table<T> {
+    fn give_back(&self, key: u32) {
+        let generation = key >> SLOT_BITS;
+        if generation < LAST_GENERATION {
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            free.again.push((slot(key) as u32, generation + 1));
+        }
+    }
+}
+
+impl<T: Noun> Table<T> {
+    pub(crate) const fn new() -> Self {
+        Self { chunks: [const { OnceLock::new() }; CAPACITY / CHUNK], free: Mutex::new(Free { fresh: 0, again: Vec::new() }) }
+    }
+
+    fn entry(&self, slot: usize) -> Option<&Entry<T>> {
+        self.chunks[slot / CHUNK].get().map(|chunk| &chunk[slot % CHUNK])
+    }
+
+    /// Takes a place and gives its key; the value follows with [`Vacant::fill`].
+    pub(crate) fn reserve(&self) -> Result<Vacant<'_, T>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let (slot, generation) = match free.again.pop() {
+            Some(place) => place,
+            None if (free.fresh as usize) < CAPACITY => {
+                free.fresh += 1;
+                (free.fresh - 1, 1)
+            }
+            None => return Err(Error::Limit(format!("{CAPACITY} of a kind exist"))),
+        };
+        self.chunks[slot as usize / CHUNK].get_or_init(|| {
+            let entry = || Entry {
+                key: AtomicU32::new(0),
+                drained: AtomicU32::new(0),
+                value: UnsafeCell::new(None),
+                pins: Default::default(),
+            };
+            (0..CHUNK).map(|_| entry()).collect()
+        });
+        Ok(Vacant { table: self, key: generation << SLOT_BITS | slot, filled: false })
+    }
+
+    /// The value with that key.
+    #[inline]
+    pub(crate) fn get(&self, key: u32) -> Option<Pinned<'_, T>> {
+        let entry = self.entry(slot(key))?;
+        let stripe = stripe();
+        // SeqCst: with the load below against the exchange and the sum of `remove` and `take`. Either we see the key gone,
+        // or the remover sees our pin.
+        entry.pins[stripe].0.fetch_add(1, Ordering::SeqCst);
+        // The load also acquires the value, with the Release in `fill`.
+        let alive = entry.key.load(Ordering::SeqCst) == key && key != 0;
+        // SAFETY: pinned with the key still there, the value is not written before the pin is gone.
+        let value = if alive { unsafe { (*entry.value.get()).as_ref() } } else { None };
+        match value {
+            Some(value) => Some(Pinned { value, entry, stripe }),
+            None => {
+                entry.unpin(stripe);
+                None
+            }
+        }
+    }
+
+    /// Takes a key away. Of several who try, one succeeds.
+    pub(crate) fn remove(&self, key: u32) -> Option<Removed<'_, T>> {
+        let entry = self.entry(slot(key))?;
+        // SeqCst: see `get`.
+        (key != 0 && entry.key.compare_exchange(key, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok())
+            .then_some(Removed { table: self, entry, key })
+    }
+
+    /// Keys of the values of which `which` holds.
+    pub(crate) fn keys(&self, which: impl Fn(&T) -> bool) -> Vec<u32> {
+        let entries = self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter());
+        let keys = entries.map(|entry| entry.key.load(Ordering::Acquire));
+        keys.filter(|key| self.get(*key).is_some_and(|value| which(&value))).collect()
+    }
+}
+
+impl<T> Entry<T> {
+    fn unpin(&self, stripe: usize) {
+        // SeqCst: with the load below against `take`, which takes the key away, then sums, then sleeps: either its sum is
+        // without our pin, or we see that the key is gone and wake it. It also releases our use of the value.
+        self.pins[stripe].0.fetch_sub(1, Ordering::SeqCst);
+        if self.key.load(Ordering::SeqCst) == 0 {
+            self.drained.fetch_add(1, Ordering::SeqCst);
+            futex::wake_all(&self.drained);
+        }
+    }
+}
+
+impl<T> Vacant<'_, T> {
+    pub(crate) fn key(&self) -> u32 {
+        self.key
+    }
+
+    /// Puts the value in; from now on it can be looked up.
+    pub(crate) fn fill(mut self, value: T) -> u32 {
+        let entry = &self.table.chunks[slot(self.key) / CHUNK].get().expect("made by reserve")[slot(self.key) % CHUNK];
+        // SAFETY: the place is reserved for us, and without a key nobody reads it.
+        unsafe { *entry.value.get() = Some(value) };
+        // Release (SeqCst): publishes the value to `get`.
+        entry.key.store(self.key, Ordering::SeqCst);
+        self.filled = true;
+        self.key
+    }
+}
+
+impl<T> Drop for Vacant<'_, T> {
+    fn drop(&mut self) {
+        if !self.filled {
+            // The key was never given out, but it may have been written into memory that others read: not this one again.
+            self.table.give_back(self.key);
+        }
+    }
+}
+
+impl<T: Noun> Removed<'_, T> {
+    /// What was removed, while others may still use it.
+    pub(crate) fn value(&self) -> &T {
+        // SAFETY: the value stays until `take`, which consumes self.
+        unsafe { (*self.entry.value.get()).as_ref() }.expect("removed with its value")
+    }
+
+    /// Waits until nobody uses it, and gives it.
+    pub(crate) fn take(self) -> T {
+        loop {
+            let drained = self.entry.drained.load(Ordering::SeqCst);
+            // Wrapping: a pin may be counted on the one line and given back, by its own thread, on that line only; the sum
+            // is exact.
+            let pins = self.entry.pins.iter().map(|pins| pins.0.load(Ordering::SeqCst)).fold(0, u32::wrapping_add);
+            if pins == 0 {
+                break;
+            }
+            futex::wait(&self.entry.drained, drained, Deadline::Never);
+        }
+        // SAFETY: no key, so no new pin gets at the value; no pin, so nobody has it. Sequential consistency of all four
+        // sides is what makes both true at once (see `get`).
+        let value = unsafe { (*self.entry.value.get()).take() }.expect("taken once");
+        self.table.give_back(self.key);
+        value
+    }
+}
+
+impl<T: Noun> Deref for Pinned<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<T: Noun> Drop for Pinned<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.value.poison();
+        }
+        self.entry.unpin(self.stripe);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+    struct Thing<'a>(&'a AtomicUsize);
+    impl Noun for Thing<'_> {
+        fn poison(&self) {}
+    }
+    impl Drop for Thing<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn keys_are_never_reused() {
+        static DROPS: AtomicUsize = AtomicUsize::new(0);
+        let table = Table::new();
+        let mut keys = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let key = table.reserve().expect("room").fill(Thing(&DROPS));
+            assert!(keys.insert(key));
+            assert!(table.get(key).is_some());
+            drop(table.remove(key).expect("there").take());
+            assert!(table.get(key).is_none() && table.remove(key).is_none());
+        }
+        assert_eq!(DROPS.load(Ordering::Relaxed), 1000);
+        assert!(table.get(0).is_none() && table.get(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn full() {
+        static DROPS: AtomicUsize = AtomicUsize::new(0);
+        let table = Table::new();
+        let keys: Vec<u32> = (0..CAPACITY).map(|_| table.reserve().expect("room").fill(Thing(&DROPS))).collect();
+        assert!(matches!(table.reserve(), Err(Error::Limit(_))));
+        drop(table.remove(keys[77]).expect("there").take());
+        let again = table.reserve().expect("room again").fill(Thing(&DROPS));
+        assert_eq!(slot(again), 77);
+    }
+
+    #[test]
+    fn removal_waits_for_users() {
+        static DROPS: AtomicUsize = AtomicUsize::new(0);
+        let table = Table::new();
+        for _ in 0..200 {
+            let key = table.reserve().expect("room").fill(Thing(&DROPS));
+            let removed = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        while let Some(value) = table.get(key) {
+                            let before = value.0.load(Ordering::Relaxed);
+                            std::hint::spin_loop();
+                            assert_eq!(value.0.load(Ordering::Relaxed), before, "dropped while in use");
+                        }
+                        assert!(removed.load(Ordering::SeqCst));
+                    });
+                }
+                removed.store(true, Ordering::SeqCst);
+                drop(table.remove(key).expect("there").take());
+            });
+        }
+    }
+}
