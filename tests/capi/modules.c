@@ -308,7 +308,7 @@ CASE(modules_no_such_file) {
         const char *path;
         rk_status expected;
     } const bad[] = {
-        {"/nonexistent/module.rkm", RK_ERROR_NOT_FOUND}, {"", RK_ERROR_NOT_FOUND},
+        {"/nonexistent/module.rkm", RK_ERROR_NOT_FOUND}, {"", RK_ERROR_INVALID_ARGUMENT},
         {"/etc/passwd/module.rkm", RK_ERROR_SYSTEM},     {"/proc/self/exe", RK_ERROR_BAD_IMAGE},
         {"/etc/passwd", RK_ERROR_BAD_IMAGE},
     };

@@ -2,6 +2,7 @@
  * then on every call gives RK_ERROR_STALE_HANDLE; until then each gives an ordinary outcome; nobody waits for ever. */
 #include "surface.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -99,10 +100,11 @@ static rk_status destroy_once(race *with) {
 }
 
 static void destroy(race *with) {
-    while (atomic_load(&with->started) < USERS) {}
+    while (atomic_load(&with->started) < USERS) sched_yield();
     rk_status status;
-    do status = destroy_once(with); /* in use until the last kernel of it is gone */
-    while (status == RK_ERROR_BAD_STATE && (with->noun & (TAKES_MODULE | TAKES_QUEUE)) != 0);
+    /* In use until the last kernel of it is gone. */
+    while ((status = destroy_once(with)) == RK_ERROR_BAD_STATE && (with->noun & (TAKES_MODULE | TAKES_QUEUE)) != 0)
+        sched_yield();
     if (status == RK_OK) {
         CHECK_EQ(atomic_fetch_add(&with->destroyed_by, 1), 0);
         if (with->noun == TAKES_KERNEL) CHECK_OK(rk_kernel_destroy(with->stuck));
@@ -164,8 +166,8 @@ static void run_races(unsigned noun, unsigned rounds) {
     fixture_close(&kept);
 }
 
-CASE(races_runtime) { run_races(TAKES_RUNTIME, test_load(100)); }
-CASE(races_module) { run_races(TAKES_MODULE, test_load(60)); }
+CASE(races_runtime) { run_races(TAKES_RUNTIME, test_load(40)); }
+CASE(races_module) { run_races(TAKES_MODULE, test_load(20)); }
 CASE(races_queue) { run_races(TAKES_QUEUE, test_load(100)); }
 CASE(races_kernel) { run_races(TAKES_KERNEL, test_load(100)); }
 

@@ -167,7 +167,7 @@ CASE(pressure_deaf_queue_does_not_block_others) {
 CASE(pressure_outbox) {
     enum { EMIT = 48 + sizeof(tally), BYTES = 1 << 17, FIT = BYTES / EMIT, POSTS = FIT + 23 };
     world w = world_open();
-    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = 1, .outbox_bytes = BYTES));
+    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = 1, .outbox_bytes = BYTES, .outbound_capacity = 4096));
     for (uint64_t round = 1; round <= 10; round++) {
         flood message = {.posts = POSTS};
         send_to(actor_of(kernel, 0), RK_TYPE(flood), &message, sizeof message);
