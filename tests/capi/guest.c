@@ -50,20 +50,21 @@ static void live_a_life(void) {
 }
 
 CASE(guest_prints_nothing) {
-    int kept[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)}, ends[2];
+    int kept[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)};
     CHECK(kept[0] >= 0 && kept[1] >= 0);
+    FILE *instead = tmpfile();
+    CHECK(instead != NULL);
     CHECK_EQ(fflush(NULL), 0);
-    CHECK_EQ(pipe(ends), 0);
-    CHECK(dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    CHECK(dup2(fileno(instead), STDOUT_FILENO) >= 0 && dup2(fileno(instead), STDERR_FILENO) >= 0);
     live_a_life();
     CHECK_EQ(fflush(NULL), 0);
     CHECK(dup2(kept[0], STDOUT_FILENO) >= 0 && dup2(kept[1], STDERR_FILENO) >= 0);
-    close(ends[1]);
-    char text[256];
-    ssize_t length = read(ends[0], text, sizeof text - 1);
-    CHECK(length >= 0);
+    char text[512];
+    rewind(instead);
+    size_t length = fread(text, 1, sizeof text - 1, instead);
     text[length] = 0;
     if (length > 0) test_fail(__FILE__, __LINE__, "printed: %s", text);
+    fclose(instead);
 }
 
 CASE(guest_leaves_signal_handlers_alone) {

@@ -103,7 +103,7 @@ CASE(accounting_under_load) {
     CHECK_DONE(rk_kernel_deactivate(with.kernel, &test_error));
     rk_kernel_statistics stats = check_accounts(with.kernel);
     CHECK_EQ(stats.accepted, with.sent);
-    CHECK(stats.handled > 0 && stats.failures > 0);
+    CHECK(stats.handled > 0);
     /* What is left when it ends becomes dead letters, and the sum still holds. */
     uint64_t left = 0, pending = stats.pending;
     CHECK_DONE(rk_kernel_terminate(with.kernel, &left, &test_error));

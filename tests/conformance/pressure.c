@@ -173,6 +173,7 @@ CASE(pressure_outbox) {
         send_to(actor_of(kernel, 0), RK_TYPE(flood), &message, sizeof message);
         /* The library may give some more room than asked for; what was sent comes, what was refused is counted. */
         tally counted = inquire_of(actor_of(kernel, 0));
+        CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
         uint64_t refused = stats_of(kernel).refused;
         CHECK_EQ(counted.other, refused);
         CHECK_AT_MOST(refused, round * (POSTS - FIT));
@@ -185,6 +186,7 @@ CASE(pressure_outbox) {
             CHECK_EQ(got.count, i);
         }
         expect_silence(&w);
+        CHECK_DONE(rk_kernel_activate(kernel, &test_error));
     }
     CHECK(stats_of(kernel).refused > 0);
     world_close(&w);
