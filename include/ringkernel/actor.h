@@ -7,7 +7,7 @@
  *     RK_MESSAGE(add, 1, rk_u64 value;)          struct add; types are unique numbers from 1 to RK_TYPE_MAX
  *     RK_MESSAGE(sum, 2, rk_u64 total;)
  *     RK_SIGNAL(reset, 3)                        a message without a payload
- *     RK_STATE(counter, rk_u64 total;)           struct counter; zero when the kernel is launched
+ *     RK_STATE(counter, rk_u64 total;)           struct counter (a tag, in C); zero when the kernel is launched
  *     RK_ON(counter, add) {                      the handler of add; every lane of the worker runs it
  *         if (rk_lane() == 0u) rk_state.total += rk_msg.value;
  *         rk_barrier();
@@ -17,9 +17,12 @@
  *     RK_ON(counter, reset) { rk_state.total = rk_u64(0); }
  *     RK_ACTOR(counter, RK_HANDLES(counter, add) RK_HANDLES(counter, reset))
  *
+ * Files        are included by each other and by programs: guard them with #ifndef, for GLSL knows no #pragma once.
+ *              Names may not be reserved words of GLSL either, such as input, filter or sample.
  * Types        rk_u8 rk_u16 rk_u32 rk_u64 rk_i32 rk_i64 rk_f32 rk_f64 rk_address (of an actor; an rk_u64). Conversions
  *              are calls: rk_u32(x). Literals: 1, 1u, 1.0f. Structs hold these and arrays of them, fields separated by
  *              `;` alone (one field a declaration, no commas). Bytes are the same on every backend, in C's layout.
+ *              Arithmetic on rk_u8 and rk_u16 is int's in C and the type's own in GLSL: widen them to rk_u32 first.
  * In a handler rk_state, rk_msg: the state and the payload, in place. RK_OUT(type): the message being written; fields
  *              not written hold whatever was there. Then, each by all lanes together:
  *                rk_reply(type)            to whoever sent the message being handled, actor or host
@@ -32,7 +35,7 @@
  *              rk_time() rk_priority(): who we are, who is asking, when.
  *              rk_lane() rk_lanes() rk_barrier() rk_scratch(actor): lanes share the worker's scratch memory, declared
  *              with RK_SCRATCH(actor, fields). Its contents do not outlive the handler.
- *              rk_fail(code), rk_stop(): leave the handler; the actor fails, or takes no further message.
+ *              rk_fail(code), rk_stop(): leave the handler; the actor fails, or takes no further message. By all lanes.
  *              rk_count(k, n): adds n to user counter k of the kernel, k < RK_COUNTERS; called by one lane.
  * Functions    RK_FUNC rk_f32 square(rk_f32 x) { return x * x; }. One that uses the above takes RK_PARAMS(actor) first
  *              and is called with RK_ARGS.

@@ -3,6 +3,7 @@
 //! A header, a table of sections and the sections: shared objects that export one symbol, [`IMAGE_SYMBOL`]. Numbers are
 //! in the byte order of the machine. A file is checked whole before any of it is used: sizes, checksum, every offset.
 
+use crate::layout::{ModuleImage, LAYOUT_VERSION};
 use bytemuck::{Pod, Zeroable};
 use std::ffi::{c_void, CStr, CString};
 use std::fs::File;
@@ -16,21 +17,14 @@ use std::ptr::NonNull;
 pub const MAGIC: [u8; 8] = *b"RKMODULE";
 /// Version of the structs below.
 pub const FORMAT_VERSION: u32 = 1;
-/// RK_LAYOUT_VERSION of ringkernel/module.h that this library was built with.
-pub const LAYOUT_VERSION: u32 = crate::layout::LAYOUT_VERSION;
 /// Name of the `const rk_module_image *const` in the shared object.
 pub const IMAGE_SYMBOL: &CStr = c"rk_file_image";
 
 /// [`Section::kind`]: an ELF shared object.
 const SECTION_ELF: u32 = 1;
 
-/// `e_machine` of the ELF files that run here.
-#[cfg(target_arch = "x86_64")]
+/// `e_machine` of the objects that run here, on the one processor that the library is for.
 const MACHINE: u16 = libc::EM_X86_64;
-#[cfg(target_arch = "aarch64")]
-const MACHINE: u16 = libc::EM_AARCH64;
-#[cfg(target_arch = "riscv64")]
-const MACHINE: u16 = 243; // EM_RISCV, which libc lacks
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -219,7 +213,7 @@ fn elf_machine(elf: &[u8]) -> Result<u16, Error> {
 /// A module file in memory, with its code mapped for as long as this lives.
 #[derive(Debug)]
 pub struct LoadedFile {
-    image: NonNull<c_void>,
+    image: NonNull<ModuleImage>,
     library: NonNull<c_void>,
     /// Kept open with the library: the linker knows it by the name `/proc/self/fd/N`, and would take the next file with
     /// that number for the same one.
@@ -253,14 +247,14 @@ impl LoadedFile {
         let symbol = unsafe { libc::dlsym(library.as_ptr(), IMAGE_SYMBOL.as_ptr()) };
         let symbol = NonNull::new(symbol).ok_or_else(|| Error::NoImage(linker_error()))?;
         // SAFETY: the symbol is rkc's, by its name: a pointer, aligned as the compiler aligns it.
-        let image = unsafe { symbol.cast::<*mut c_void>().read() };
+        let image = unsafe { symbol.cast::<*mut ModuleImage>().read() };
         loaded.image = NonNull::new(image).ok_or_else(|| Error::NoImage("it is null".into()))?;
         Ok(loaded)
     }
 
     /// The `rk_module_image`, valid while `self` lives.
     #[must_use]
-    pub fn image(&self) -> NonNull<c_void> {
+    pub fn image(&self) -> NonNull<ModuleImage> {
         self.image
     }
 }

@@ -1,6 +1,6 @@
 //! The command line of rkc.
 
-use crate::tools::{folder, rkc, run, run_failing, INCLUDE};
+use crate::tools::{command, folder, rkc, run, run_failing, INCLUDE};
 
 #[test]
 fn help_and_version_are_printed() {
@@ -35,6 +35,26 @@ fn wrong_command_lines_are_named() {
         assert_eq!(code, 2, "{arguments:?}: {said}");
         assert!(said.starts_with("rkc: ") && said.contains(expected), "{arguments:?}: {said}");
     }
+}
+
+/// As `make install` leaves it: PREFIX/bin/rkc and PREFIX/include.
+#[test]
+fn an_installed_rkc_finds_its_headers() {
+    let out = folder("installed");
+    let (bin, include) = (out.join("bin"), out.join("include"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir(&include).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_rkc"), bin.join("rkc")).unwrap();
+    std::os::unix::fs::symlink(format!("{INCLUDE}/ringkernel"), include.join("ringkernel")).unwrap();
+    let mut installed = command(bin.join("rkc"));
+    installed.env_remove("CC").env_remove("RINGKERNEL_INCLUDE").args(["everything.rk.h", "-m", "m", "--no-vulkan"]);
+    run(installed.arg("-o").arg(out.join("m.c")).arg("--depfile").arg(out.join("m.d")));
+    let depfile = std::fs::read_to_string(out.join("m.d")).unwrap();
+    assert!(depfile.contains(&format!("{}/ringkernel/actor.h", include.display())), "{depfile}");
+
+    let (code, said) = run_failing(installed.env("RINGKERNEL_INCLUDE", "/nowhere"));
+    assert_eq!(code, 2);
+    assert!(said.contains("/nowhere: has no ringkernel/actor.h"), "{said}");
 }
 
 #[test]

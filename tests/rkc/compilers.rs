@@ -5,10 +5,10 @@ use crate::{nvrtc, tools};
 use std::path::{Path, PathBuf};
 
 /// The module of all fixtures.
-fn fixture(out: &Path) -> PathBuf {
+pub fn fixture(out: &Path) -> PathBuf {
     let c = out.join("fixture.c");
     let mut command = rkc();
-    command.args(["everything.rk.h", "sub/relay.rk.h", "-I", "include", "--module", "fixture", "-o"]).arg(&c);
+    command.args(["./everything.rk.h", "sub/relay.rk.h", "-I", "./include", "--module", "fixture", "-o"]).arg(&c);
     if glslc().is_none() {
         command.arg("--no-vulkan");
     }
@@ -77,22 +77,12 @@ fn the_c_file_is_independent_of_the_working_directory() {
     run(cc.arg("-fsyntax-only").arg(c));
 }
 
-const CUDA_KERNELS: &str = "\
-extern \"C\" __global__ void run_everything(rk_context *contexts) {
-    rk_context context = contexts[blockIdx.x];
-    everything_rk_dispatch(&context);
-    mathematician_rk_dispatch(&context);
-    relay_rk_dispatch(&context);
-    contexts[blockIdx.x] = context;
-}
-";
-
 #[test]
 fn nvcc_compiles_the_actors() {
     let Some(home) = cuda_home() else { return };
     let out = folder("nvcc");
     let source = out.join("actors.cu");
-    let text = format!("#include \"everything.rk.h\"\n#include \"sub/relay.rk.h\"\n{CUDA_KERNELS}");
+    let text = "#include \"everything.rk.h\"\n#include \"sub/relay.rk.h\"\n#include \"kernels.cu\"\n";
     std::fs::write(&source, text).unwrap();
     for arch in ["sm_75", "sm_90"] {
         let arch = format!("-arch={arch}");
@@ -102,20 +92,25 @@ fn nvcc_compiles_the_actors() {
     }
 }
 
-/// From nothing but the sections of the module, as the library will.
 #[test]
 fn nvrtc_compiles_the_sections() {
     let Some(home) = cuda_home() else { return };
-    let out = folder("nvrtc");
-    let sections = sections(&out);
+    let ptx = ptx(&home, &folder("nvrtc"));
+    for actor in ["everything", "mathematician", "relay"] {
+        assert!(ptx.contains(&format!(".entry run_{actor}(")), "{actor}");
+    }
+}
+
+/// PTX of kernels.cu, from nothing but the sections of the module and the dialect, as the library will make it.
+pub fn ptx(home: &Path, out: &Path) -> String {
+    let sections = sections(out);
     let source: Vec<_> = sections.iter().filter(|section| section.kind == 1).collect();
     let (root, files) = source.split_first().expect("there is CUDA source");
     assert_eq!(root.name, "fixture.cu");
-    let headers: Vec<_> =
-        files.iter().map(|file| (file.name.clone(), read(&file.path))).chain(nvrtc::dialect()).collect();
-    let program = format!("{}{CUDA_KERNELS}", read(&root.path));
-    let ptx = nvrtc::compile(&home, &program, &headers).unwrap_or_else(|log| panic!("{log}"));
-    assert!(ptx.contains("run_everything"));
+    let files = files.iter().map(|file| (file.name.clone(), read(&file.path)));
+    let headers: Vec<_> = files.chain(nvrtc::dialect()).collect();
+    let program = read(&root.path) + &read(&Path::new(tools::DIALECT).join("kernels.cu"));
+    nvrtc::compile(home, &program, &headers).unwrap_or_else(|log| panic!("{log}"))
 }
 
 #[test]

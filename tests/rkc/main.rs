@@ -8,5 +8,6 @@ mod compilers;
 mod layout;
 mod module_file;
 mod nvrtc;
+mod run;
 mod tools;
 mod wrong_use;

@@ -1,17 +1,10 @@
 //! Files that rkc writes for rk_module_load().
 
 use crate::tools::{families, folder, rkc, run};
+use ringkernel::layout::LAYOUT_VERSION;
 use ringkernel::module::file::{Error, LoadedFile};
-use std::ffi::{c_char, CStr};
+use std::ffi::CStr;
 use std::path::Path;
-
-/// The first fields of rk_module_image.
-#[repr(C)]
-struct ImageHead {
-    struct_size: u32,
-    layout_version: u32,
-    name: *const c_char,
-}
 
 fn build(out: &Path, module: &str, cc: &str) -> Vec<u8> {
     let rkm = out.join(module).with_extension("rkm");
@@ -30,10 +23,10 @@ unsafe fn load(file: &[u8]) -> Result<LoadedFile, Error> {
 
 fn name(loaded: &LoadedFile) -> String {
     // SAFETY: rkc's image starts so, and lives as long as `loaded`.
-    let head = unsafe { loaded.image().cast::<ImageHead>().as_ref() };
-    assert_eq!((head.struct_size as usize, head.layout_version), (64 - 8, 1));
+    let image = unsafe { loaded.image().as_ref() };
+    assert_eq!((image.struct_size as usize, image.layout_version), (size_of_val(image), LAYOUT_VERSION));
     // SAFETY: its name is a string literal.
-    unsafe { CStr::from_ptr(head.name) }.to_str().unwrap().into()
+    unsafe { CStr::from_ptr(image.name) }.to_str().unwrap().into()
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub fn sections(args: &Args, files: &[String]) -> Result<Vec<Section>, Error> {
     let names: HashMap<PathBuf, &str> =
         files.iter().filter_map(|file| Some((Path::new(file).canonicalize().ok()?, file.as_str()))).collect();
 
+    let root = with_full_includes(args, "", &root, &names);
     let mut sections = vec![section(format!("{}.cu", args.module), root)];
     for file in files {
         let source = std::fs::read_to_string(file).map_err(|error| Error::Io(file.clone(), error))?;

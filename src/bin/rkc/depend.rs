@@ -22,7 +22,9 @@ pub fn closure(cc: &Compiler, args: &Args) -> Result<Files, Error> {
         files.retain(|file| Path::new(file).is_file());
         Ok(files)
     };
-    let is_users = |file: &String| !Path::new(file).starts_with(&args.include_dir);
+    let real = |path: &Path| path.canonicalize().map_err(|error| Error::Io(path.display().to_string(), error));
+    let dialect = real(&args.include_dir.join("ringkernel"))?;
+    let is_users = |file: &String| real(Path::new(file)).is_ok_and(|file| !file.starts_with(&dialect));
     let cuda = files(&marking("CUDA", &args.sources))?;
     let mut all = files(&include_lines(&args.sources))?;
     all.extend(files(&marking("VULKAN", &args.sources))?);

@@ -1,9 +1,9 @@
 //! The C file.
 
 use crate::args::Args;
-use crate::scan::Names;
+use crate::scan::{Message, Names};
 use crate::Error;
-use ringkernel::module::file::LAYOUT_VERSION;
+use ringkernel::layout::LAYOUT_VERSION;
 use std::fmt::Write;
 use std::mem::size_of;
 use std::path::{Component, Path, PathBuf};
@@ -51,7 +51,6 @@ pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[Stri
          RK_ASSERT(RK_LAYOUT_VERSION == {LAYOUT_VERSION}u, \"rkc is not of this version of ringkernel/module.h\");\n",
         include_lines(includes)
     );
-    numbers_differ(&mut c, names);
     for (i, section) in sections.iter().enumerate() {
         data(&mut c, i, &section.data);
     }
@@ -67,21 +66,18 @@ pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[Stri
         names.messages.len(),
         sections.len()
     );
+    numbers_differ(&mut c, names);
     c
 }
 
-/// Numbers may be any constant expression, so it is the compiler that compares them.
+/// Numbers may be any constant expression, so it is the compiler that compares them, as cases on the lines of their
+/// messages. Comes last, for the lines after it are no longer those of the file.
 fn numbers_differ(c: &mut String, names: &Names) {
-    for (i, a) in names.messages.iter().enumerate() {
-        for b in &names.messages[i + 1..] {
-            let _ = writeln!(
-                c,
-                "RK_ASSERT(RK_TYPE({0}) != RK_TYPE({2}), \"messages {0} ({1}) and {2} ({3}) have the same number\");",
-                a.name, a.place, b.name, b.place
-            );
-        }
+    c.push_str("\nRK_DEVICE void every_message_has_a_number_of_its_own(uint32_t number) {\n    switch (number) {\n");
+    for Message { name, place } in &names.messages {
+        let _ = writeln!(c, "#line {} \"{}\"\n    case RK_TYPE({name}):", place.line, place.file);
     }
-    c.push('\n');
+    c.push_str("    default:\n        break;\n    }\n}\n");
 }
 
 fn data(c: &mut String, index: usize, data: &Data) {

@@ -4,6 +4,7 @@ use crate::args::Args;
 use crate::cc::Compiler;
 use crate::emit::include_lines;
 use crate::Error;
+use std::collections::HashMap;
 use std::fmt;
 
 /// Where a macro was used.
@@ -41,7 +42,7 @@ pub struct Names {
 }
 
 pub fn scan(cc: &Compiler, args: &Args) -> Result<Names, Error> {
-    names(&marks(&cc.preprocess(&marking("CPU", &args.sources))?)?, args)
+    names(&Marks(&marks(&cc.preprocess(&marking("CPU", &args.sources))?)?), args)
 }
 
 /// The sources as one backend's compiler would see them, with marks in place of the dialect.
@@ -80,10 +81,40 @@ fn mark(text: &str) -> Option<Mark> {
     Some(Mark { kind: kind.into(), name: name.into(), other: other.into(), place })
 }
 
-fn names(marks: &[Mark], args: &Args) -> Result<Names, Error> {
-    let of = |kind: &'static str| marks.iter().filter(move |mark| mark.kind == kind);
-    let has = |kind, name: &str| of(kind).any(|mark| mark.name == name);
+/// The uses of each macro.
+struct Marks<'a>(&'a [Mark]);
 
+impl Marks<'_> {
+    fn of(&self, kind: &'static str) -> impl Iterator<Item = &Mark> {
+        self.0.iter().filter(move |mark| mark.kind == kind)
+    }
+
+    fn has(&self, kind: &'static str, name: &str) -> bool {
+        self.of(kind).any(|mark| mark.name == name)
+    }
+
+    /// The one of `kind` for the same actor and message.
+    fn has_same(&self, kind: &'static str, mark: &Mark) -> bool {
+        self.of(kind).any(|other| (&other.name, &other.other) == (&mark.name, &mark.other))
+    }
+}
+
+fn names(marks: &Marks, args: &Args) -> Result<Names, Error> {
+    nothing_twice(marks)?;
+    handlers_fit(marks)?;
+    if marks.of("actor").next().is_none() {
+        let sources = args.sources.join(", ");
+        return Err(Error::Source(format!("no RK_ACTOR in {sources}; does it #include <ringkernel/actor.h>?")));
+    }
+    if let Some(mark) = marks.of("message").find(|mark| mark.name == args.module) {
+        return fail(mark, format!("message {0} has the name of the module; give another to --module", mark.name));
+    }
+    let message = |mark: &Mark| Message { name: mark.name.clone(), place: mark.place.clone() };
+    let actor = |mark: &Mark| Actor { name: mark.name.clone(), has_scratch: marks.has("scratch", &mark.name) };
+    Ok(Names { messages: marks.of("message").map(message).collect(), actors: marks.of("actor").map(actor).collect() })
+}
+
+fn nothing_twice(marks: &Marks) -> Result<(), Error> {
     for (kind, what) in [
         ("message", "message NAME is declared twice"),
         ("state", "RK_STATE(NAME, ...) is given twice"),
@@ -92,55 +123,45 @@ fn names(marks: &[Mark], args: &Args) -> Result<Names, Error> {
         ("handles", "RK_HANDLES(NAME) is listed twice"),
         ("actor", "RK_ACTOR(NAME, ...) is given twice"),
     ] {
-        let all: Vec<&Mark> = of(kind).collect();
-        for (i, mark) in all.iter().enumerate() {
-            if let Some(first) = all[..i].iter().find(|m| (&m.name, &m.other) == (&mark.name, &mark.other)) {
-                let text = what.replace("NAME", &shown(mark));
-                return fail(&mark.place, format!("{text}; first at {}", first.place));
+        let mut seen = HashMap::new();
+        for mark in marks.of(kind) {
+            if let Some(first) = seen.insert((&mark.name, &mark.other), &mark.place) {
+                return fail(mark, format!("{}; first at {first}", what.replace("NAME", &shown(mark))));
             }
         }
     }
-    for mark in of("on").chain(of("handles")) {
-        if !has("message", &mark.other) {
-            let verb = if mark.kind == "on" { "RK_ON" } else { "RK_HANDLES" };
-            let text = format!("{verb}({}): there is no RK_MESSAGE or RK_SIGNAL {}", shown(mark), mark.other);
-            return fail(&mark.place, text);
-        }
-        if !has("state", &mark.name) {
-            return fail(&mark.place, format!("actor {0} has no RK_STATE({0}, ...)", mark.name));
-        }
-    }
-    let listed = |kind, mark: &Mark| of(kind).any(|m| (&m.name, &m.other) == (&mark.name, &mark.other));
-    for mark in of("handles").filter(|mark| !listed("on", mark)) {
-        return fail(&mark.place, format!("RK_HANDLES({0}): there is no RK_ON({0})", shown(mark)));
-    }
-    for mark in of("on").filter(|mark| !listed("handles", mark)) {
-        if !has("actor", &mark.name) {
-            return fail(&mark.place, format!("actor {0} has no RK_ACTOR({0}, ...)", mark.name));
-        }
-        let text =
-            format!("RK_ON({0}) is never called: RK_ACTOR({1}, ...) lacks RK_HANDLES({0})", shown(mark), mark.name);
-        return fail(&mark.place, text);
-    }
-    for mark in of("actor") {
-        if !has("handles", &mark.name) {
-            return fail(&mark.place, format!("actor {0} handles nothing: it has no RK_HANDLES({0}, ...)", mark.name));
-        }
-    }
-    if of("actor").next().is_none() {
-        return Err(Error::Source(format!(
-            "no RK_ACTOR in {}; does it #include <ringkernel/actor.h>?",
-            args.sources.join(", ")
-        )));
-    }
-    if let Some(mark) = of("message").find(|mark| mark.name == args.module) {
-        let text = format!("message {0} has the name of the module; give another to --module", mark.name);
-        return fail(&mark.place, text);
-    }
+    Ok(())
+}
 
-    let message = |mark: &Mark| Message { name: mark.name.clone(), place: mark.place.clone() };
-    let actor = |mark: &Mark| Actor { name: mark.name.clone(), has_scratch: has("scratch", &mark.name) };
-    Ok(Names { messages: of("message").map(message).collect(), actors: of("actor").map(actor).collect() })
+/// Each handler has its message, its actor's state, and its place in the actor's list.
+fn handlers_fit(marks: &Marks) -> Result<(), Error> {
+    for mark in marks.of("on").chain(marks.of("handles")) {
+        let (actor, message) = (&mark.name, &mark.other);
+        let verb = if mark.kind == "on" { "RK_ON" } else { "RK_HANDLES" };
+        if !marks.has("message", message) {
+            return fail(mark, format!("{verb}({}): there is no RK_MESSAGE or RK_SIGNAL {message}", shown(mark)));
+        }
+        if !marks.has("state", actor) {
+            return fail(mark, format!("actor {actor} has no RK_STATE({actor}, ...)"));
+        }
+        if !marks.has("actor", actor) {
+            return fail(mark, format!("actor {actor} has no RK_ACTOR({actor}, ...)"));
+        }
+        if !marks.has_same("on", mark) {
+            return fail(mark, format!("RK_HANDLES({0}): there is no RK_ON({0})", shown(mark)));
+        }
+        if !marks.has_same("handles", mark) {
+            let pair = shown(mark);
+            return fail(
+                mark,
+                format!("RK_ON({pair}) is never called: RK_ACTOR({actor}, ...) lacks RK_HANDLES({pair})"),
+            );
+        }
+    }
+    match marks.of("actor").find(|mark| !marks.has("handles", &mark.name)) {
+        Some(mark) => fail(mark, format!("actor {0} handles nothing: it has no RK_HANDLES({0}, ...)", mark.name)),
+        None => Ok(()),
+    }
 }
 
 /// As between the parentheses of its macro.
@@ -152,6 +173,6 @@ fn shown(mark: &Mark) -> String {
     }
 }
 
-fn fail<T>(place: &Place, text: String) -> Result<T, Error> {
-    Err(Error::At(place.clone(), text))
+fn fail<T>(mark: &Mark, text: String) -> Result<T, Error> {
+    Err(Error::At(mark.place.clone(), text))
 }

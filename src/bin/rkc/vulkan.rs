@@ -23,7 +23,10 @@ pub fn sections(args: &Args, names: &Names) -> Result<Vec<Section>, Error> {
                 );
                 break;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                eprintln!("rkc: note: --no-vulkan leaves the Vulkan images out");
+                return Err(error);
+            }
         }
     }
     Ok(sections)
