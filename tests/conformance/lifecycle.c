@@ -226,6 +226,31 @@ CASE(lifecycle_terminate_with_work_waiting) {
     world_close(&w);
 }
 
+/* After the event that says that it is over a kernel has nothing more for the host, whichever worker it came from. */
+CASE(lifecycle_the_end_comes_last) {
+    enum { ACTORS = 16, SENT = 400 };
+    for (int round = 0; round < 20; round++) {
+        world w = world_open();
+        rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS, .workers = 8, .outbound_capacity = 64));
+        for (uint32_t i = 0; i < SENT; i++) {
+            visit message = {.nonce = i};
+            send_to(actor_of(kernel, i % ACTORS), RK_TYPE(visit), &message, sizeof message);
+        }
+        if (round % 2 == 0) CHECK_DONE(rk_kernel_drain(kernel, PATIENCE, &test_error));
+        else CHECK_DONE(rk_kernel_terminate(kernel, NULL, &test_error));
+        for (uint32_t i = 0; i < SENT; i++) {
+            visited got;
+            rk_message message = next_message(&w, &got, sizeof got);
+            if (message.kind == RK_MESSAGE_EVENT)
+                test_fail(__FILE__, __LINE__, "the event came before %u messages", SENT - i);
+        }
+        rk_message event = next_message(&w, NULL, 0);
+        CHECK_EQ(event.kind, RK_MESSAGE_EVENT);
+        CHECK_EQ(event.type, RK_EVENT_KERNEL_TERMINATED);
+        world_close(&w);
+    }
+}
+
 /* A call whose message dies. */
 CASE(lifecycle_calls_undelivered) {
     world w = world_open();
