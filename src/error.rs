@@ -49,7 +49,9 @@ pub enum Error {
     #[error("bad module image: {0}")]
     BadImage(String),
     /// The module was built with another layout.
-    #[error("module was built with layout version {module}, the library has {library}; rebuild it with this version's rkc")]
+    #[error(
+        "module was built with layout version {module}, the library has {library}; rebuild it with this version's rkc"
+    )]
     Layout {
         /// Of the module.
         module: u32,

@@ -18,7 +18,14 @@ pub(crate) fn watch() -> Result<()> {
     }
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing of ours.
     let page = unsafe {
-        libc::mmap(ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+        libc::mmap(
+            ptr::null_mut(),
+            4096,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
     };
     if page == libc::MAP_FAILED {
         return Err(Error::system("mmap of the fork guard"));

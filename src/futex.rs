@@ -19,13 +19,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
     // SAFETY: `word` is a live aligned u32; `timeout` is NULL or points to a timespec that outlives the call. Any outcome
     // (woken, value changed, interrupted, timed out) means the same to the caller.
     unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            expected,
-            timeout,
-        );
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, timeout);
     }
 }
 

@@ -14,7 +14,7 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_endian = "little")))]
 compile_error!("ringkernel needs Linux on x86-64: its slots are written with single 16-byte stores");
 
-// Rings and bells are what the models in tests/loom.rs check; under `--cfg loom` nothing else is built.
+// Rings and bells are what the models check; under `--cfg loom` nothing else is built.
 mod align;
 #[doc(hidden)]
 pub mod bell;
@@ -22,29 +22,44 @@ pub mod bell;
 pub mod ring;
 mod sync;
 
-macro_rules! modules {
-    ($($(#[$meta:meta])* $vis:vis mod $name:ident;)*) => { $(#[cfg(not(loom))] $(#[$meta])* $vis mod $name;)* };
-}
+#[cfg(all(loom, test))]
+mod models;
 
-modules! {
-    mod address;
-    mod backend;
-    mod calls;
-    pub mod capi;
-    pub mod error;
-    mod fork;
-    mod futex;
-    mod hlc;
-    mod kernel;
-    #[doc(hidden)]
-    pub mod layout;
-    mod log;
-    mod message;
-    #[doc(hidden)]
-    pub mod module;
-    mod queue;
-    mod runtime;
-    mod table;
-    mod time;
-    mod wall;
-}
+#[cfg(not(loom))]
+mod address;
+#[cfg(not(loom))]
+mod backend;
+#[cfg(not(loom))]
+mod calls;
+#[cfg(not(loom))]
+pub mod capi;
+#[cfg(not(loom))]
+pub mod error;
+#[cfg(not(loom))]
+mod fork;
+#[cfg(not(loom))]
+mod futex;
+#[cfg(not(loom))]
+mod hlc;
+#[cfg(not(loom))]
+mod kernel;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod layout;
+#[cfg(not(loom))]
+mod log;
+#[cfg(not(loom))]
+mod message;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod module;
+#[cfg(not(loom))]
+mod queue;
+#[cfg(not(loom))]
+mod runtime;
+#[cfg(not(loom))]
+mod table;
+#[cfg(not(loom))]
+mod time;
+#[cfg(not(loom))]
+mod wall;

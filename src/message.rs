@@ -110,7 +110,7 @@ impl<P: AsRef<[u8]>> Incoming<P> {
         self.with(self.payload.as_ref().into())
     }
 
-    fn with<'a, Q>(&'a self, payload: Q) -> Incoming<Q> {
+    fn with<Q>(&self, payload: Q) -> Incoming<Q> {
         let Self { class, from, to, correlation, time, kind, reason, level, call, .. } = *self;
         Incoming { class, from, to, correlation, time, kind, reason, level, call, payload }
     }

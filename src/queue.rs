@@ -319,11 +319,7 @@ impl Source {
         let ring = &self.outbound.channel.ring;
         while let Some(slot) = self.cursor.peek(ring) {
             let (envelope, inline, in_body) = slot.decode();
-            let payload = if in_body {
-                self.body(ring, envelope.size)
-            } else {
-                &inline[..envelope.size as usize]
-            };
+            let payload = if in_body { self.body(ring, envelope.size) } else { &inline[..envelope.size as usize] };
             let message = Incoming {
                 class: if envelope.flags & flags::REPLY != 0 { Class::Reply } else { Class::Emit },
                 from: Address::new(self.outbound.kernel, envelope.actor).to_bits(),

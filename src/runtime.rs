@@ -161,6 +161,7 @@ impl Runtime {
     pub(crate) fn launch(&self, backend: Arc<dyn Backend>, plan: Plan) -> Result<u32> {
         let place = directory::reserve()?;
         let kernel = backend.launch(&self.home, place.key(), plan)?;
+        kernel.module.kernels.fetch_add(1, Ordering::AcqRel);
         for port in &kernel.ports {
             port.outbound.queue.attach(port.outbound.clone());
         }

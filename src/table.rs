@@ -102,7 +102,10 @@ impl<T> Table<T> {
 
 impl<T: Noun> Table<T> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CAPACITY / CHUNK], free: Mutex::new(Free { fresh: 0, again: Vec::new() }) }
+        Self {
+            chunks: [const { OnceLock::new() }; CAPACITY / CHUNK],
+            free: Mutex::new(Free { fresh: 0, again: Vec::new() }),
+        }
     }
 
     fn entry(&self, slot: usize) -> Option<&Entry<T>> {

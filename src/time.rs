@@ -54,12 +54,12 @@ impl Spin {
         Self { until: None, budget, turns: 0 }
     }
 
-    /// One turn of spinning; false when the budget is used up. The clock is read every 32 turns only.
+    /// One turn of spinning; false when the budget is used up. The clock is read every 128 turns only.
     #[inline]
     pub(crate) fn turn(&mut self) -> bool {
         std::hint::spin_loop();
         self.turns = self.turns.wrapping_add(1);
-        if self.turns % 32 != 1 {
+        if self.turns % 128 != 1 {
             return true;
         }
         let now = Instant::now();

@@ -97,7 +97,7 @@ impl Wall {
         fence(Ordering::Acquire);
         let ticks = tsc.wrapping_sub(anchor_tsc);
         (ticks < valid && version % 2 == 0 && self.version.load(Ordering::Relaxed) == version)
-            .then(|| anchor_ns + (ticks * rate >> 32))
+            .then(|| anchor_ns + ((ticks * rate) >> 32))
     }
 
     /// Asks the system, and moves the anchor if it is old.

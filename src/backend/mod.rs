@@ -98,7 +98,9 @@ impl Backends {
             Ok(name) if name == "auto" || name.is_empty() => Ok(None),
             Ok(name) => match Kind::from_name(&name) {
                 Some(kind) => Ok(Some(kind)),
-                None => Err(Error::invalid(format!("RINGKERNEL_BACKEND is {name:?}; it can be auto, cpu, cuda or vulkan"))),
+                None => {
+                    Err(Error::invalid(format!("RINGKERNEL_BACKEND is {name:?}; it can be auto, cpu, cuda or vulkan")))
+                }
             },
             Err(_) => Ok(None),
         }

@@ -106,7 +106,9 @@ pub(super) fn timeout(ns: i64) -> Result<Timeout> {
 fn backend(number: u32) -> Result<Option<Kind>> {
     match number {
         0 => Ok(None),
-        number => Kind::from_number(number).map(Some).ok_or_else(|| Error::invalid(format!("there is no backend {number}"))),
+        number => {
+            Kind::from_number(number).map(Some).ok_or_else(|| Error::invalid(format!("there is no backend {number}")))
+        }
     }
 }
 
@@ -193,10 +195,12 @@ pub(super) unsafe fn kernel_spec(options: &rk_kernel_options) -> Result<KernelSp
     }
     let initial_state = match (options.initial_state.is_null(), options.initial_state_size) {
         (true, 0) => None,
+        // SAFETY: as above.
         (_, size) => Some(unsafe { bytes(options.initial_state.cast(), size as usize, "initial_state") }?.to_vec()),
     };
     let queues = match (options.queues.is_null(), options.queue_count) {
         (true, 0) => Vec::new(),
+        // SAFETY: as above.
         (false, count @ 1..) if options.queues.is_aligned() => unsafe {
             std::slice::from_raw_parts(options.queues, in_range("queue_count", count, 1, 1 << 16)? as usize).to_vec()
         },
@@ -248,7 +252,9 @@ impl KernelSpec {
             in_range("lanes", options.lanes, 1, 1024)?;
         }
         let capacity = |what: &str, asked: u32, largest: u32| match asked {
-            0 => Ok((BODIES_DEFAULT / largest.next_multiple_of(64).max(64)).clamp(4, CAPACITY_DEFAULT).next_power_of_two()),
+            0 => Ok((BODIES_DEFAULT / largest.next_multiple_of(64).max(64))
+                .clamp(4, CAPACITY_DEFAULT)
+                .next_power_of_two()),
             count if count.is_power_of_two() => in_range(what, count, 4, CAPACITY_MAX),
             count => Err(Error::invalid(format!("{what} is {count}, which is not a power of two"))),
         };

@@ -1,11 +1,11 @@
 //! Devices.
 
+use super::convert;
 use super::guard::{enter, in_out};
 use super::handle;
 use super::options::copy_out;
 use super::status::{rk_error, rk_status};
 use super::types::{rk_device_properties, rk_runtime};
-use super::convert;
 
 /// Counts the devices of all backends, usable or not. Device 0 is the CPU.
 ///

@@ -19,7 +19,8 @@ pub(super) fn silence() {
     ONCE.call_once(|| {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let ours = INSIDE.with(Cell::get) || std::thread::current().name().is_some_and(|name| name.starts_with("rk-"));
+            let ours =
+                INSIDE.with(Cell::get) || std::thread::current().name().is_some_and(|name| name.starts_with("rk-"));
             if !ours {
                 others(panic);
             }

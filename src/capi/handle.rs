@@ -3,6 +3,7 @@
 //! The top byte of a handle says which noun it is, so that one of another noun is as stale as one that was destroyed; the
 //! lower half is a key of the noun's table. An actor's address has its kernel's key in the upper half instead.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::convert;
@@ -149,12 +150,8 @@ pub(super) fn remove_kernel(handle: rk_kernel) -> Result<()> {
 
 pub(super) fn remove_module(handle: rk_module) -> Result<()> {
     let key = key(handle.id, MODULE)?;
-    {
-        // A launch that has begun counts: it holds the module.
-        let module = module(handle)?;
-        if Arc::strong_count(&module.module) > 1 {
-            return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
-        }
+    if module(handle)?.module.kernels.load(Ordering::Acquire) > 0 {
+        return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
     }
     MODULES.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
 }

@@ -62,7 +62,9 @@ pub(super) unsafe fn copy_in<T: Sized32>(from: *const T) -> Result<T> {
     // SAFETY: the caller's promise.
     let size = unsafe { claimed_size(from) }?;
     // SAFETY: both are at least that large.
-    unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), ptr::from_mut(&mut options).cast(), size.min(size_of::<T>())) };
+    unsafe {
+        ptr::copy_nonoverlapping(from.cast::<u8>(), ptr::from_mut(&mut options).cast(), size.min(size_of::<T>()))
+    };
     if size > size_of::<T>() {
         // SAFETY: the rest of what the caller says is there.
         let tail = unsafe { std::slice::from_raw_parts(from.cast::<u8>().add(size_of::<T>()), size - size_of::<T>()) };

@@ -165,7 +165,13 @@ impl rk_error {
 
     /// What a caught bug leaves the caller with.
     pub(super) fn panic() -> Self {
-        Self::with(RK_ERROR_PANIC, RK_NATIVE_NONE, 0, RK_ERROR_FLAG_FATAL, "a bug in ringkernel was caught; the runtime is poisoned")
+        Self::with(
+            RK_ERROR_PANIC,
+            RK_NATIVE_NONE,
+            0,
+            RK_ERROR_FLAG_FATAL,
+            "a bug in ringkernel was caught; the runtime is poisoned",
+        )
     }
 
     fn with(status: rk_status, native_domain: u32, native_code: i64, flags: u32, text: &str) -> Self {

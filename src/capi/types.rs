@@ -66,8 +66,7 @@ pub const RK_LOG_DEBUG: u32 = 4;
 /// Receives log messages. `text` is UTF-8 of `length` bytes, not NUL-terminated, valid during the call only. Called
 /// from any thread, the library's own included, with no lock held; must not call back into the library, and must not
 /// unwind.
-pub type rk_log_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, level: u32, text: *const c_char, length: usize)>;
+pub type rk_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: u32, text: *const c_char, length: usize)>;
 
 /// In place of a time or count where zero means "default": none at all.
 pub const RK_NONE: u32 = 0xffff_ffff;

@@ -268,6 +268,8 @@ impl Kernel {
         for port in &self.ports {
             port.outbound.queue.detach(self.key);
         }
+        // AcqRel: who finds none left may unload the code; no handler of ours runs any more.
+        self.module.kernels.fetch_sub(1, Ordering::AcqRel);
         self.home.log.write(crate::log::Level::Debug, format_args!("kernel {} destroyed", self.name));
     }
 }

@@ -15,6 +15,7 @@ pub(crate) use stats::{Counts, Statistics, Tally};
 pub(crate) use types::TypeTable;
 
 use crate::address::{actor_bits, Address};
+use crate::align::Aligned;
 use crate::backend::Backend;
 use crate::bell::Bell;
 use crate::error::{Error, Result};
@@ -54,11 +55,10 @@ pub(crate) struct Port {
     pub(crate) bell: Arc<Bell>,
     /// To the host.
     pub(crate) outbound: Arc<Outbound>,
+    // What is above is written seldom and read by senders; what is below is written by the worker, on lines of its own.
     /// What the worker is blocked on, see [`Wait`].
-    pub(crate) waits_for: AtomicU64,
+    pub(crate) waits_for: Aligned<AtomicU64>,
     pub(crate) tally: Tally,
-    /// Most messages that were seen waiting.
-    pub(crate) high_water: AtomicU64,
 }
 
 /// Index of the channels in a port and in `used`.
@@ -80,7 +80,7 @@ impl Placement {
 
     #[inline]
     pub(crate) fn worker(self, index: u32) -> usize {
-        (u64::from(index) * self.reciprocal >> 42) as usize
+        ((u64::from(index) * self.reciprocal) >> 42) as usize
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Kernel {
     pub(crate) home: Arc<Home>,
     pub(crate) backend: Arc<dyn Backend>,
     /// Keeps the handlers' code where it is.
-    pub(crate) _module: Arc<Module>,
+    pub(crate) module: Arc<Module>,
     pub(crate) actors: u32,
     pub(crate) lanes: u32,
     pub(crate) placement: Placement,
@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn placement_is_exact() {
-        for (actors, workers) in [(1, 1), (7, 3), (64, 4), (1000, 999), (1 << 20, 1), (1 << 20, 528), ((1 << 20) - 1, 7), (1 << 20, 1 << 20)] {
+        for (actors, workers) in
+            [(1, 1), (7, 3), (64, 4), (1000, 999), (1 << 20, 1), (1 << 20, 528), ((1 << 20) - 1, 7), (1 << 20, 1 << 20)]
+        {
             let (placement, used) = Placement::new(actors, workers);
             assert!(used <= workers);
             let step = (actors / 5000).max(1);

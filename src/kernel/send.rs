@@ -100,7 +100,12 @@ impl Kernel {
     }
 
     /// Tries until it says something else than [`Error::Again`].
-    fn wait_for_room(&self, channel: &Channel, timeout: Timeout, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    fn wait_for_room(
+        &self,
+        channel: &Channel,
+        timeout: Timeout,
+        mut attempt: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         let deadline = timeout.deadline();
         let bell = Arc::new(Bell::default());
         let mut spin = Spin::new(self.home.spin, deadline);

@@ -67,6 +67,8 @@ tally! {
     quanta,
     /// Messages consumed whose consequences have all left the worker.
     completed,
+    /// Most messages that the worker saw waiting; not a sum.
+    high_water,
 }
 
 /// A kernel's counters. Fields as `rk_kernel_statistics`.
@@ -99,7 +101,7 @@ impl Kernel {
                 waiting += all.saturating_sub(channel.consumed());
             }
             pending += waiting;
-            high_water = high_water.max(port.high_water(waiting));
+            high_water = high_water.max(waiting).max(port.tally.high_water.load(Ordering::Acquire));
         }
         Statistics {
             state: self.state(),
@@ -122,7 +124,8 @@ impl Kernel {
     /// as completed; so if the two sums are equal, then between the two readings nothing was under way.
     pub(crate) fn is_quiescent(&self) -> bool {
         let completed: u64 = self.ports.iter().map(|port| port.tally.completed.load(Ordering::Acquire)).sum();
-        let accepted: u64 = self.ports.iter().flat_map(|port| port.channels()).map(|channel| channel.ring.accepted()).sum();
+        let accepted: u64 =
+            self.ports.iter().flat_map(|port| port.channels()).map(|channel| channel.ring.accepted()).sum();
         completed == accepted
     }
 }
@@ -137,10 +140,5 @@ impl super::Port {
     #[inline]
     pub(crate) fn lane(&self, lane: usize) -> &Channel {
         self.peers.get(lane).unwrap_or_else(|| &self.inbound[lane - LEVELS])
-    }
-
-    /// The most that ever waited, told what waits now. Kept by readers and by the worker once a visit.
-    pub(crate) fn high_water(&self, waiting: u64) -> u64 {
-        self.high_water.fetch_max(waiting, Ordering::Relaxed).max(waiting)
     }
 }

@@ -2,12 +2,11 @@
 //! be checked without that trust is.
 
 use std::ffi::{c_char, CStr};
+use std::sync::atomic::AtomicUsize;
 
 use super::{ActorType, Module};
 use crate::error::{Error, Result};
-use crate::layout::{
-    ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, STATE_MAX, TYPE_MAX,
-};
+use crate::layout::{ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, STATE_MAX, TYPE_MAX};
 
 /// Most entries of any table of an image; more is no image.
 const TABLE_MAX: u32 = 65536;
@@ -33,10 +32,13 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
     }
     // SAFETY: the image says that it has this layout, all of it.
     let image = unsafe { &*image };
-    // SAFETY: the caller's promise, for all four below.
+    // SAFETY: the caller's promise, here and below.
     let name = unsafe { text(image.name, "the module's name") }?;
+    // SAFETY: as above.
     let actors = unsafe { table(image.actors, image.actor_count, "actor") }?;
+    // SAFETY: as above.
     let messages = unsafe { table(image.messages, image.message_count, "message") }?;
+    // SAFETY: as above.
     unsafe { table(image.sections, image.section_count, "section") }?;
     if actors.is_empty() {
         return Err(bad(format!("module {name} has no actors")));
@@ -89,7 +91,7 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
             handlers: handlers.to_vec(),
         });
     }
-    Ok(Module { name, actors: types, largest_message: largest, _file: None })
+    Ok(Module { name, actors: types, largest_message: largest, kernels: AtomicUsize::new(0), _file: None })
 }
 
 fn check_type(kind: u32, size: u32) -> std::result::Result<(), String> {

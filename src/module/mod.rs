@@ -4,6 +4,7 @@ pub mod file;
 mod image;
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 
 use crate::error::{Error, Result};
 use crate::layout::{Handler, ModuleImage};
@@ -22,6 +23,8 @@ pub(crate) struct Module {
     actors: Vec<ActorType>,
     /// Size of the largest message that its actors handle or send.
     largest_message: u32,
+    /// Kernels launched from it and not destroyed.
+    pub(crate) kernels: AtomicUsize,
     /// The code, if it came from a file.
     _file: Option<file::LoadedFile>,
 }
@@ -70,7 +73,9 @@ impl Module {
             Some(name) => (self.actors.iter().position(|actor| actor.name == name))
                 .ok_or_else(|| Error::NotFound(format!("actor {name:?} in module {}", self.name))),
             None if self.actors.len() == 1 => Ok(0),
-            None => Err(Error::invalid(format!("module {} has {} actor types: name one", self.name, self.actors.len()))),
+            None => {
+                Err(Error::invalid(format!("module {} has {} actor types: name one", self.name, self.actors.len())))
+            }
         }
     }
 }
@@ -78,9 +83,7 @@ impl Module {
 impl From<file::Error> for Error {
     fn from(error: file::Error) -> Self {
         match error {
-            file::Error::LayoutVersion(found) => {
-                Self::Layout { module: found, library: crate::layout::LAYOUT_VERSION }
-            }
+            file::Error::LayoutVersion(found) => Self::Layout { module: found, library: crate::layout::LAYOUT_VERSION },
             file::Error::Memory(error) => {
                 Self::System { what: "memory for the module", errno: error.raw_os_error().unwrap_or(libc::ENOMEM) }
             }

@@ -34,9 +34,9 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) use channel::Channel;
 pub use consumer::Cursor;
 pub use slot::{flags, Envelope, Slot, INLINE_BYTES};
-pub use storage::Storage;
 #[cfg(not(loom))]
 pub use storage::Memory;
+pub use storage::Storage;
 
 /// In `tail`: nobody may reserve any more.
 const CLOSED: u64 = 1 << 63;
@@ -124,7 +124,7 @@ impl<S: Storage> Ring<S> {
     pub fn reserve(&self, want: u64) -> Result<Reservation, Refused> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
-            let count = self.room(tail)?.min(want);
+            let count = self.room(tail, want)?.min(want);
             // Relaxed: the position is only a number; that its slot is free was learned with the Acquire in `room`, that
             // it is full the consumer learns from the stamps.
             match self.tail.compare_exchange_weak(tail, tail + count, Ordering::Relaxed, Ordering::Relaxed) {
@@ -139,14 +139,14 @@ impl<S: Storage> Ring<S> {
     pub fn reserve_sole(&self) -> Result<Ticket, Refused> {
         // Relaxed: only we write it.
         let tail = self.tail.load(Ordering::Relaxed);
-        self.room(tail)?;
+        self.room(tail, 1)?;
         self.tail.store(tail + 1, Ordering::Relaxed);
         Ok(Ticket(tail))
     }
 
-    /// Free slots when `tail` is the next position.
+    /// Free slots when `tail` is the next position; exact if there are fewer than wanted.
     #[inline]
-    fn room(&self, tail: u64) -> Result<u64, Refused> {
+    fn room(&self, tail: u64, want: u64) -> Result<u64, Refused> {
         if tail & CLOSED != 0 {
             return Err(Refused::Closed);
         }
@@ -154,7 +154,7 @@ impl<S: Storage> Ring<S> {
         let seen = self.head_seen.load(Ordering::Acquire);
         // A tail read before `seen` may lie behind it; the exchange will fail then.
         let used = tail.saturating_sub(seen);
-        if used < self.capacity {
+        if used.saturating_add(want) <= self.capacity {
             return Ok(self.capacity - used);
         }
         // Acquire: pairs with the Release in `Cursor::publish`; the consumer is done reading those slots.
@@ -165,11 +165,6 @@ impl<S: Storage> Ring<S> {
             used if used < self.capacity => Ok(self.capacity - used),
             _ => Err(Refused::Full),
         }
-    }
-
-    /// Whether a reservation would find room now.
-    pub fn has_room(&self) -> bool {
-        !matches!(self.room(self.tail.load(Ordering::Relaxed)), Err(Refused::Full))
     }
 
     /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.

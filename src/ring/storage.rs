@@ -51,7 +51,7 @@ mod memory {
     impl Memory {
         /// Storage for `capacity` slots with bodies of at least `body` bytes. Pages are the system's untouched zero pages
         /// until used.
-        pub(crate) fn new(capacity: usize, body: usize) -> Result<Self> {
+        pub fn new(capacity: usize, body: usize) -> Result<Self> {
             let body = body.next_multiple_of(64);
             let layout = (capacity.checked_mul(64 + body))
                 .and_then(|size| Layout::from_size_align(size, 128).ok())
@@ -63,19 +63,19 @@ mod memory {
         }
 
         /// Bytes that it takes.
-        pub(crate) fn size(&self) -> usize {
+        pub fn size(&self) -> usize {
             self.layout.size()
         }
 
         /// Bytes of one body.
-        pub(crate) fn body_size(&self) -> usize {
+        pub fn body_size(&self) -> usize {
             self.body
         }
 
         /// The body of a slot: [`body_size`](Self::body_size) bytes, 64-byte aligned. To be read by the consumer between
         /// `peek` and `publish`, written by who holds a ticket of the slot.
         #[inline]
-        pub(crate) fn body(&self, slot: usize) -> *mut u8 {
+        pub fn body(&self, slot: usize) -> *mut u8 {
             debug_assert!(slot < self.capacity);
             // SAFETY: the slot's body lies within the allocation.
             unsafe { self.base.as_ptr().add(self.capacity * 64 + slot * self.body) }

@@ -53,7 +53,9 @@ impl Actors {
         if let Some(initial) = initial {
             for index in 0..count {
                 // SAFETY: nobody else has the memory yet; `initial` is as large as a state.
-                unsafe { actors.state(index as u32).copy_from_nonoverlapping(initial.as_ptr(), initial.len().min(state)) };
+                unsafe {
+                    actors.state(index as u32).copy_from_nonoverlapping(initial.as_ptr(), initial.len().min(state))
+                };
             }
         }
         Ok(actors)

@@ -55,7 +55,7 @@ impl Courier {
     #[inline]
     pub(super) fn deliver(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
         if post.to == 0 {
-            return self.to_host(post, payload);
+            return self.hand_over(post, payload);
         }
         let key = Address::from_bits(post.to).kernel();
         let outcome = if key == self.kernel.key {
@@ -75,7 +75,7 @@ impl Courier {
     }
 
     #[inline]
-    fn to_host(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+    fn hand_over(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
         // No deadline: what reaches the host has arrived.
         let Ok(ticket) = self.port().outbound.channel.ring.reserve_sole() else { return Err(Wait::Host) };
         let envelope = Envelope { time: self.clock.tick(), ..post.envelope };
@@ -221,7 +221,9 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
     let channel = &port.peers[usize::from(envelope.level)];
     let ticket = match channel.ring.reserve(1).map(|mut tickets| tickets.next()) {
         Ok(Some(ticket)) => ticket,
-        Ok(None) | Err(Refused::Full) => return Outcome::Full(Wait::Worker { kernel: kernel.key, worker: worker as u32 }),
+        Ok(None) | Err(Refused::Full) => {
+            return Outcome::Full(Wait::Worker { kernel: kernel.key, worker: worker as u32 })
+        }
         Err(Refused::Closed) => return Outcome::Dead(DeadReason::Terminated),
     };
     let deadline = match post.deadline_ns {

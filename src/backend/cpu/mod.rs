@@ -7,17 +7,17 @@ mod outbox;
 mod pool;
 mod worker;
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
 use std::sync::Arc;
 
 use self::actors::Actors;
-use self::pool::Pool;
+use self::pool::{Pool, Seat};
 use self::worker::Worker;
 use super::{Backend, Device, Kind};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Life, Placement, Plan, Port, Tally, TypeTable};
 use crate::message::LEVELS;
-use crate::queue::Outbound;
+use crate::queue::{Outbound, Queue};
 use crate::ring::{Channel, INLINE_BYTES};
 use crate::runtime::Home;
 use crate::time::Deadline;
@@ -33,31 +33,30 @@ impl Cpu {
         let pool = Pool::start(home, threads, cpus)?;
         Ok(Arc::new_cyclic(|me| Self { pool, me: me.clone() }))
     }
+}
 
-    fn port(&self, plan: &Plan, key: u32, worker: u32, workers: u32, inbound: u32, outbound: u32, seat: &pool::Seat) -> Result<Port> {
-        let channels = |capacity: u32| -> Result<[Channel; LEVELS]> {
-            let side = (capacity / 4).max(4) as usize;
-            let body = body_for(inbound);
-            Ok([
-                Channel::new(side, body)?,
-                Channel::new(capacity as usize, body)?,
-                Channel::new(side, body)?,
-                Channel::new(side, body)?,
-            ])
-        };
-        let queue = &plan.queues[worker as usize * plan.queues.len() / workers as usize];
-        let to_host = Channel::new(plan.outbound_capacity as usize, body_for(outbound))?;
-        Ok(Port {
-            inbound: channels(plan.inbound_capacity)?,
-            peers: channels(plan.actor_capacity)?,
-            used: AtomicU32::new(0),
-            bell: seat.bell.clone(),
-            outbound: Arc::new(Outbound::new(to_host, key, queue.clone())),
-            waits_for: AtomicU64::new(0),
-            tally: Tally::default(),
-            high_water: AtomicU64::new(0),
-        })
-    }
+/// The rings of one worker, which sits at `seat`. `handled`: largest payload that its actors handle.
+fn port(plan: &Plan, key: u32, handled: u32, queue: &Arc<Queue>, seat: &Seat) -> Result<Port> {
+    let channels = |capacity: u32| -> Result<[Channel; LEVELS]> {
+        let side = (capacity / 4).max(4) as usize;
+        let body = body_for(handled);
+        Ok([
+            Channel::new(side, body)?,
+            Channel::new(capacity as usize, body)?,
+            Channel::new(side, body)?,
+            Channel::new(side, body)?,
+        ])
+    };
+    let to_host = Channel::new(plan.outbound_capacity as usize, body_for(plan.module.largest_message()))?;
+    Ok(Port {
+        inbound: channels(plan.inbound_capacity)?,
+        peers: channels(plan.actor_capacity)?,
+        used: AtomicU32::new(0),
+        bell: seat.bell.clone(),
+        outbound: Arc::new(Outbound::new(to_host, key, queue.clone())),
+        waits_for: Default::default(),
+        tally: Tally::default(),
+    })
 }
 
 /// Bytes of a slot's body for payloads up to `largest`. A sender's address and a deadline share the slot with the payload.
@@ -99,11 +98,11 @@ impl Backend for Cpu {
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
         let actors = Arc::new(Actors::new(plan.actors, actor.state_size as usize, plan.initial_state.as_deref())?);
         let seats = self.pool.choose(workers as usize);
-        let outbound = plan.module.largest_message();
-        let mut ports = Vec::new();
-        for (worker, seat) in (0..workers).zip(&seats) {
-            ports.push(self.port(&plan, key, worker, workers, types.largest(), outbound, seat)?);
-        }
+        let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
+        let ports: Result<Vec<Port>> = (seats.iter().enumerate())
+            .map(|(worker, seat)| port(&plan, key, types.largest(), queue(worker), seat))
+            .collect();
+        let ports = ports?;
         let rings: usize = ports.iter().flat_map(Port::channels).map(Channel::size).sum();
         let to_host: usize = ports.iter().map(|port| port.outbound.channel.size()).sum();
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
@@ -112,7 +111,7 @@ impl Backend for Cpu {
             name: plan.name.clone(),
             home: home.clone(),
             backend: me,
-            _module: plan.module.clone(),
+            module: plan.module.clone(),
             actors: plan.actors,
             lanes: 1,
             placement,

@@ -106,8 +106,10 @@ impl Pool {
                 run(&home, &seat, &stopping);
             }
         });
-        let thread = thread
-            .map_err(|error| Error::System { what: "starting a thread", errno: error.raw_os_error().unwrap_or(libc::EAGAIN) })?;
+        let thread = thread.map_err(|error| Error::System {
+            what: "starting a thread",
+            errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
+        })?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         started.recv().unwrap_or(Ok(()))
     }
@@ -135,7 +137,9 @@ impl Pool {
 
     /// Waits until each thread that has workers of `kernel` (all threads without one) has begun a new pass or sleeps.
     pub(super) fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
-        let has = |seat: &Seat| kernel.is_none_or(|kernel| kernel.ports.iter().any(|port| Arc::ptr_eq(&port.bell, &seat.bell)));
+        let has = |seat: &Seat| {
+            kernel.is_none_or(|kernel| kernel.ports.iter().any(|port| Arc::ptr_eq(&port.bell, &seat.bell)))
+        };
         self.seats.iter().filter(|seat| has(seat)).all(|seat| {
             seat.watchers.fetch_add(1, Ordering::SeqCst);
             heavy();

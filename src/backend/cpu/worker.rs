@@ -21,6 +21,9 @@ const TURN: u32 = 256;
 /// Every so many messages one is taken from a lower level first, so that no level waits for ever.
 const FAIRNESS: u32 = 32;
 
+/// Messages between looks at physical time and at how much waits.
+const SAMPLE: u32 = 32;
+
 /// What came of a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Visit {
@@ -127,8 +130,12 @@ impl Worker {
                 }
             } else {
                 let Some((lane, slot)) = self.next() else { break };
-                if handled % 32 == 0 {
+                if handled % SAMPLE == 0 {
                     self.courier.clock.refresh();
+                }
+                // With a second message there is a backlog worth measuring; a first alone is a backlog of one.
+                if handled % SAMPLE == 1 {
+                    self.sample();
                 }
                 if !self.handle(lane, &slot) {
                     break;
@@ -151,20 +158,29 @@ impl Worker {
         } else {
             self.courier.kernel.end_if_drained();
         }
-        if busy { Visit::Busy } else { Visit::Idle }
+        if busy {
+            Visit::Busy
+        } else {
+            Visit::Idle
+        }
+    }
+
+    /// Keeps the high-water mark. Reads lines that senders write, so not for every message.
+    #[cold]
+    fn sample(&mut self) {
+        let lanes = self.courier.port().channels().zip(&self.cursors);
+        let waiting: u64 = lanes.map(|(channel, cursor)| channel.ring.accepted() - cursor.position()).sum();
+        let high_water = &mut self.courier.counts.high_water;
+        *high_water = waiting.max(*high_water);
     }
 
     /// At the end of a visit everything is in shared memory: heads, counters.
     fn leave(&mut self) {
-        let port = self.courier.port();
-        let mut waiting = 0;
         for (lane, cursor) in self.cursors.iter_mut().enumerate() {
-            let channel = port.lane(lane);
-            waiting += channel.ring.accepted() - cursor.position();
-            channel.publish(cursor);
+            self.courier.channel(lane).publish(cursor);
         }
-        port.high_water.fetch_max(waiting, Ordering::Relaxed);
         self.courier.counts.quanta += 1;
+        self.courier.counts.high_water = self.courier.counts.high_water.max(1);
         self.courier.counts.deferred = self.outbox.waiting();
         self.courier.counts.counters = *self.user_counters;
         if self.outbox.is_empty() {

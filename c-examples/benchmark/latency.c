@@ -1,0 +1,184 @@
+/* One message at a time: the round trip, and what rk_send() costs its caller. */
+#define _GNU_SOURCE
+#include "benchmark.h"
+
+#include "benchmark.rk.h"
+#include "clock.h"
+#include "floor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const rk_queue own_queue = {0};
+
+typedef struct shares {
+    double p50[MAX_RUNS], p99[MAX_RUNS], p999[MAX_RUNS];
+} shares;
+
+static void add_run(shares *all, uint32_t run, uint32_t *samples, uint32_t count, double us_per_tick) {
+    all->p50[run] = share_of_ticks(samples, count, 0.5) * us_per_tick;
+    all->p99[run] = share_of_ticks(samples, count, 0.99) * us_per_tick;
+    all->p999[run] = share_of_ticks(samples, count, 0.999) * us_per_tick;
+}
+
+static void report_shares(const setup *s, const char *what, shares *all, shares *floor, double target) {
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "%s, p50", what);
+    report(s, name, "us", share_of(all->p50, s->runs, 0.5), share_of(floor->p50, s->runs, 0.5), AT_MOST, target);
+    snprintf(name, sizeof name, "%s, p99", what);
+    report(s, name, "us", share_of(all->p99, s->runs, 0.5), share_of(floor->p99, s->runs, 0.5), AT_MOST, NONE);
+    snprintf(name, sizeof name, "%s, p99.9", what);
+    report(s, name, "us", share_of(all->p999, s->runs, 0.5), share_of(floor->p999, s->runs, 0.5), AT_MOST, NONE);
+}
+
+static int is_pong(const ping *sent, const void *payload, uint64_t handled) {
+    pong received;
+    uint64_t differ = 0;
+    memcpy(&received, payload, sizeof received);
+    for (int i = 0; i < 4; i++)
+        differ |= received.words[i] ^ (sent->words[i] + handled);
+    return differ == 0;
+}
+
+/* Sends, then polls without sleeping. */
+static uint32_t by_polling(const setup *s, rk_actor to, const ping *message, uint64_t handled, inbox *in) {
+    const uint64_t begin = ticks();
+    must(rk_send(to, RK_TYPE(ping), message, RK_SIZE(ping), NULL), "rk_send", NULL);
+    receive(s->runtime, own_queue, in);
+    const uint64_t taken = ticks() - begin;
+    const rk_message *reply = in->messages;
+    if (in->count != 1 || reply->kind != RK_MESSAGE_REPLY || reply->from.id != to.id || reply->type != RK_TYPE(pong) ||
+        reply->size != RK_SIZE(pong) || !is_pong(message, reply->payload, handled))
+        wrong("reply to rk_send");
+    return (uint32_t)taken;
+}
+
+static uint32_t by_call(const setup *s, rk_actor to, const ping *message, uint64_t handled, inbox *in) {
+    (void)s;
+    const uint64_t begin = ticks();
+    const rk_status status = rk_call(to, RK_TYPE(ping), message, RK_SIZE(ping), NULL, in->payloads, RK_SIZE(pong),
+                                     in->messages, INT64_C(10000000000), NULL);
+    const uint64_t taken = ticks() - begin;
+    must(status, "rk_call", NULL);
+    const rk_message *reply = in->messages;
+    if (reply->type != RK_TYPE(pong) || reply->size != RK_SIZE(pong) || !is_pong(message, in->payloads, handled))
+        wrong("reply to rk_call");
+    return (uint32_t)taken;
+}
+
+void measure_round_trips(setup *s) {
+    enum { WARM = 2000 };
+    const uint32_t count = 500000 / s->divisor;
+    uint32_t *samples = malloc(count * sizeof *samples);
+    inbox *in = calloc(1, sizeof *in);
+    if (samples == NULL || in == NULL)
+        must(RK_ERROR_NO_MEMORY, "samples", NULL);
+    rk_kernel_options options = s->options;
+    options.actors = 1;
+    rk_actor to;
+    const rk_kernel kernel = launch(s, "echoer", &options, &to);
+    static shares polled, called, floor;
+    uint64_t handled = 0;
+    for (uint32_t run = 0; run < s->runs; run++) {
+        if (floor_round_trips(s->floor_cpu, random_next(&s->seed), count, samples) != 0)
+            wrong("echo of the floor");
+        add_run(&floor, run, samples, count, s->ns_per_tick / 1000);
+        for (int calling = 0; calling < 2; calling++) {
+            for (uint32_t i = 0; i < WARM + count; i++, handled++) {
+                ping message;
+                for (int w = 0; w < 4; w++)
+                    message.words[w] = random_next(&s->seed);
+                const uint32_t taken = (calling ? by_call : by_polling)(s, to, &message, handled, in);
+                samples[i < WARM ? 0 : i - WARM] = taken;
+            }
+            add_run(calling ? &called : &polled, run, samples, count, s->ns_per_tick / 1000);
+        }
+    }
+    report_shares(s, "round trip of 32 B, rk_send + rk_poll", &polled, &floor, 0.25);
+    report_shares(s, "round trip of 32 B, rk_call", &called, &floor, NONE);
+    finish(kernel, handled);
+    free(in);
+    free(samples);
+}
+
+/* Bursts that fit the ring, into a ring that is empty and a worker that is awake. */
+enum { BURST = 256 };
+
+typedef struct sender {
+    rk_actor to;
+    uint64_t notes, mix; /* what the actor must have seen */
+} sender;
+
+static void fill_burst(setup *s, sender *to, note *burst) {
+    for (int i = 0; i < BURST; i++) {
+        for (int w = 0; w < 4; w++)
+            burst[i].words[w] = random_next(&s->seed);
+        to->notes++;
+        to->mix = to->mix * 3 + (burst[i].words[0] ^ burst[i].words[1] ^ burst[i].words[2] ^ burst[i].words[3]);
+    }
+}
+
+/* Also waits until the ring is empty. */
+static void verify_burst(setup *s, const sender *to, inbox *in) {
+    const ask question = {random_next(&s->seed)};
+    must(rk_send(to->to, RK_TYPE(ask), &question, RK_SIZE(ask), NULL), "rk_send", NULL);
+    receive(s->runtime, own_queue, in);
+    answer reply;
+    if (in->count != 1 || in->messages[0].type != RK_TYPE(answer) || in->messages[0].size != RK_SIZE(answer))
+        wrong("reply after a burst");
+    memcpy(&reply, in->messages[0].payload, sizeof reply);
+    if (reply.key != question.key || reply.notes != to->notes || reply.mix != to->mix)
+        wrong("what the actor received of a burst");
+}
+
+void measure_send(setup *s) {
+    const uint32_t bursts = 2000 / s->divisor;
+    const uint32_t count = bursts * BURST;
+    uint32_t *samples = malloc(count * sizeof *samples);
+    inbox *in = calloc(1, sizeof *in);
+    if (samples == NULL || in == NULL)
+        must(RK_ERROR_NO_MEMORY, "samples", NULL);
+    rk_kernel_options options = s->options;
+    options.actors = 1;
+    sender to = {{0}, 0, 0};
+    const rk_kernel kernel = launch(s, "echoer", &options, &to.to);
+    double medians[MAX_RUNS];
+    double means[MAX_RUNS];
+    for (uint32_t run = 0; run < s->runs; run++) {
+        note burst[BURST];
+        for (uint32_t i = 0; i < count; i++) {
+            const uint64_t begin = ticks_fenced();
+            samples[i] = (uint32_t)(ticks_fenced() - begin);
+        }
+        const double overhead = share_of_ticks(samples, count, 0.5);
+
+        for (uint32_t b = 0; b < bursts; b++) {
+            fill_burst(s, &to, burst);
+            for (uint32_t i = 0; i < BURST; i++) {
+                const uint64_t begin = ticks_fenced();
+                const rk_status status = rk_send(to.to, RK_TYPE(note), &burst[i], RK_SIZE(note), NULL);
+                samples[b * BURST + i] = (uint32_t)(ticks_fenced() - begin);
+                must(status, "rk_send", NULL);
+            }
+            verify_burst(s, &to, in);
+        }
+        medians[run] = (share_of_ticks(samples, count, 0.5) - overhead) * s->ns_per_tick;
+
+        uint64_t taken = 0;
+        for (uint32_t b = 0; b < bursts; b++) {
+            fill_burst(s, &to, burst);
+            const uint64_t begin = ticks();
+            for (uint32_t i = 0; i < BURST; i++)
+                must(rk_send(to.to, RK_TYPE(note), &burst[i], RK_SIZE(note), NULL), "rk_send", NULL);
+            taken += ticks() - begin;
+            verify_burst(s, &to, in);
+        }
+        means[run] = (double)taken / count * s->ns_per_tick;
+    }
+    report(s, "rk_send of 32 B, median of single calls", "ns", share_of(medians, s->runs, 0.5), NONE, AT_MOST, 30);
+    report(s, "rk_send of 32 B, mean over bursts of 256", "ns", share_of(means, s->runs, 0.5), NONE, AT_MOST, NONE);
+    finish(kernel, to.notes + (uint64_t)s->runs * 2 * bursts);
+    free(in);
+    free(samples);
+}

@@ -1,0 +1,3 @@
+module example.org/hello_actor
+
+go 1.19
