@@ -275,17 +275,14 @@ impl Consumer {
             self.stash.pop_front();
         }
         let count = self.sources.len();
-        for turn in 0..count {
-            let index = (self.first + turn) % count;
+        for index in (self.first..count).chain(0..self.first) {
             let more = self.sources[index].take(home, latest, offer);
             if !matches!(more, Ok(true)) {
                 self.first = index;
                 return more.map(|_| ());
             }
         }
-        if count > 0 {
-            self.first = (self.first + 1) % count;
-        }
+        self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
         Ok(())
     }
 }
@@ -319,7 +316,11 @@ impl Source {
         let ring = &self.outbound.channel.ring;
         while let Some(slot) = self.cursor.peek(ring) {
             let (envelope, inline, in_body) = slot.decode();
-            let payload = if in_body { self.body(ring, envelope.size) } else { &inline[..envelope.size as usize] };
+            let payload = if in_body {
+                self.body(ring, envelope.size)
+            } else {
+                &bytemuck::bytes_of(&inline)[..envelope.size as usize]
+            };
             let message = Incoming {
                 class: if envelope.flags & flags::REPLY != 0 { Class::Reply } else { Class::Emit },
                 from: Address::new(self.outbound.kernel, envelope.actor).to_bits(),

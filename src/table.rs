@@ -136,7 +136,7 @@ impl<T: Noun> Table<T> {
     }
 
     /// The value with that key.
-    #[inline]
+    #[inline(always)] // a returned pin would go through memory, and stall the loads of its parts
     pub(crate) fn get(&self, key: u32) -> Option<Pinned<'_, T>> {
         let entry = self.entry(slot(key))?;
         let stripe = stripe();

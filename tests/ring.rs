@@ -20,7 +20,7 @@ fn read(ring: &Ring<Memory>, cursor: &Cursor) -> Option<(Envelope, Vec<u8>)> {
         // SAFETY: the slot at the cursor is written, and its body has at least BODY bytes.
         unsafe { std::slice::from_raw_parts(ring.storage().body(cursor.index(ring)), size) }.to_vec()
     } else {
-        inline[..size].to_vec()
+        bytemuck::bytes_of(&inline)[..size].to_vec()
     };
     Some((envelope, payload))
 }

@@ -42,6 +42,7 @@ fn in_range(what: &str, value: u32, low: u32, high: u32) -> Result<u32> {
 ///
 /// # Safety
 /// `at` is NULL or points to `size` bytes that stay readable for `'a`.
+#[inline(always)]
 pub(super) unsafe fn bytes<'a>(at: *const u8, size: usize, what: &str) -> Result<&'a [u8]> {
     if size == 0 {
         return Ok(&[]);
@@ -94,6 +95,7 @@ pub(super) unsafe fn path<'a>(at: *const c_char, length: usize) -> Result<&'a Pa
     Ok(Path::new(text))
 }
 
+#[inline(always)]
 pub(super) fn timeout(ns: i64) -> Result<Timeout> {
     match ns {
         0 => Ok(Timeout::None),
@@ -283,7 +285,7 @@ impl KernelSpec {
 
 /// # Safety
 /// As [`bytes`].
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn payload<'a>(at: *const c_void, size: u32) -> Result<&'a [u8]> {
     if size > PAYLOAD_MAX {
         return Err(Error::Size { size, limit: PAYLOAD_MAX });
@@ -292,7 +294,7 @@ pub(super) unsafe fn payload<'a>(at: *const c_void, size: u32) -> Result<&'a [u8
     unsafe { bytes(at.cast(), size as usize, "payload") }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn letter<'a>(to: rk_actor, kind: u32, payload: &'a [u8], options: &rk_send_options) -> Result<Letter<'a>> {
     Ok(Letter {
         actor: Address::from_bits(to.id).actor(),
@@ -304,7 +306,7 @@ pub(super) fn letter<'a>(to: rk_actor, kind: u32, payload: &'a [u8], options: &r
     })
 }
 
-#[inline]
+#[inline(always)]
 fn level(priority: u32) -> Result<u8> {
     if priority > 255 {
         return Err(Error::invalid(format!("priority is {priority}, it can be 0 to 255")));
@@ -369,6 +371,7 @@ impl MessageSink<'_> {
     /// # Safety
     /// `messages` is NULL or has room for `capacity`, `payloads` is NULL or has `payload_bytes`, `count` is NULL or a
     /// place for the count, all for `'a`.
+    #[inline(always)]
     pub(super) unsafe fn new(
         messages: *mut rk_message,
         capacity: u32,

@@ -29,7 +29,7 @@ pub(super) fn silence() {
 }
 
 /// Runs the body of an entry point without error detail.
-#[inline]
+#[inline(always)]
 pub(super) fn enter(body: impl FnOnce() -> Result<()>) -> rk_status {
     match guarded(body) {
         Ok(Ok(())) => RK_OK,
@@ -55,7 +55,7 @@ pub(super) fn in_out(error: *mut rk_error, body: impl FnOnce() -> Result<()>) ->
 
 struct Panicked;
 
-#[inline]
+#[inline(always)]
 fn guarded(body: impl FnOnce() -> Result<()>) -> std::result::Result<Result<()>, Panicked> {
     if fork::forked() {
         return Ok(Err(crate::error::Error::Forked));

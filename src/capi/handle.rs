@@ -57,6 +57,7 @@ pub(super) unsafe fn out<'a, T>(out: *mut T) -> Result<&'a mut T> {
     Ok(unsafe { &mut *out })
 }
 
+#[inline(always)]
 pub(super) fn runtime(handle: rk_runtime) -> Result<Pinned<'static, Arc<Runtime>>> {
     let runtime = RUNTIMES.get(key(handle.id, RUNTIME)?).ok_or(Error::Stale)?;
     runtime.home().check()?;
@@ -67,6 +68,7 @@ pub(super) fn module(handle: rk_module) -> Result<Pinned<'static, OwnedModule>> 
     MODULES.get(key(handle.id, MODULE)?).ok_or(Error::Stale)
 }
 
+#[inline(always)]
 pub(super) fn queue(handle: rk_queue) -> Result<Pinned<'static, Arc<Queue>>> {
     let queue = QUEUES.get(key(handle.id, QUEUE)?).ok_or(Error::Stale)?;
     queue.home().check()?;
@@ -78,12 +80,12 @@ pub(super) fn kernel(handle: rk_kernel) -> Result<directory::Found> {
 }
 
 /// The kernel of an actor.
-#[inline]
+#[inline(always)]
 pub(super) fn kernel_of(actor: rk_actor) -> Result<directory::Found> {
     find_kernel(Address::from_bits(actor.id).kernel())
 }
 
-#[inline]
+#[inline(always)]
 fn find_kernel(key: u32) -> Result<directory::Found> {
     let kernel = directory::find(key).ok_or(Error::Stale)?;
     kernel.home.check()?;

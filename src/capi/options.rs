@@ -53,7 +53,7 @@ unsafe fn claimed_size<T>(from: *const T) -> Result<usize> {
 ///
 /// # Safety
 /// `from` is NULL or points to as many readable bytes as its struct_size says.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn copy_in<T: Sized32>(from: *const T) -> Result<T> {
     let mut options = zeroed::<T>();
     if from.is_null() {

@@ -14,7 +14,7 @@ pub(crate) fn reserve() -> crate::error::Result<Vacant<'static, Arc<Kernel>>> {
     KERNELS.reserve()
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn find(key: u32) -> Option<Found> {
     KERNELS.get(key)
 }

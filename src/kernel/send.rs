@@ -24,7 +24,7 @@ pub(crate) trait Batch {
 
 impl Kernel {
     /// The channel of a letter; or why it cannot be sent.
-    #[inline]
+    #[inline(always)]
     fn route(&self, letter: &Letter<'_>) -> Result<(usize, &Channel)> {
         let index = index_of(letter.actor);
         if index >= self.actors {
@@ -60,7 +60,7 @@ impl Kernel {
     }
 
     /// Sends if there is room.
-    #[inline]
+    #[inline(always)]
     fn try_send(&self, letter: &Letter<'_>, extra: u8) -> Result<()> {
         self.accepts()?;
         let (worker, channel) = self.route(letter)?;
@@ -86,7 +86,7 @@ impl Kernel {
     }
 
     /// Sends one message, waiting for room if asked to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, letter: &Letter<'_>, timeout: Timeout) -> Result<()> {
         match self.try_send(letter, 0) {
             Err(Error::Again) if timeout != Timeout::None => self.wait_to_send(letter, 0, timeout),

@@ -33,7 +33,7 @@ use crate::sync::{AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use channel::Channel;
 pub use consumer::Cursor;
-pub use slot::{flags, Envelope, Slot, INLINE_BYTES};
+pub use slot::{flags, Envelope, Slot, AREA, INLINE_BYTES};
 #[cfg(not(loom))]
 pub use storage::Memory;
 pub use storage::Storage;

@@ -26,7 +26,9 @@ pub mod flags {
 }
 
 /// Bytes that a slot has for sender, deadline and payload.
-pub const INLINE_BYTES: usize = 32;
+pub const INLINE_BYTES: usize = 8 * AREA;
+/// The same in words of 8.
+pub const AREA: usize = 4;
 
 /// A message without its payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,84 +82,99 @@ impl Slot {
     #[inline]
     pub fn encode<'a>(envelope: &Envelope, payload: &'a [u8]) -> (Self, &'a [u8]) {
         debug_assert_eq!(envelope.size as usize, payload.len());
-        let mut area = [0u8; INLINE_BYTES];
+        // Two words more than there are, so that the payload can be put behind whatever comes first.
+        let mut area = [0u64; AREA + 2];
         let mut used = 0;
         let mut bits = envelope.flags & (flags::CALL | flags::REPLY);
         for (value, flag) in [(envelope.sender, flags::SENDER), (envelope.deadline, flags::DEADLINE)] {
             if value != 0 {
-                area[used..used + 8].copy_from_slice(&value.to_le_bytes());
-                used += 8;
+                area[used] = value;
+                used += 1;
                 bits |= flag;
             }
         }
-        let (inline, body) = if payload.len() <= INLINE_BYTES - used {
-            area[used..used + payload.len()].copy_from_slice(payload);
-            (payload.len() as u32, &[][..])
-        } else {
-            area[used..used + 4].copy_from_slice(&envelope.size.to_le_bytes());
+        let fits = payload.len() <= INLINE_BYTES - 8 * used;
+        let (inline, body) = if fits { (payload.len() as u32, &[][..]) } else { (0, payload) };
+        let rest = if fits { load(payload) } else { [u64::from(envelope.size), 0, 0, 0] };
+        area[used..used + AREA].copy_from_slice(&rest);
+        if !fits {
             bits |= flags::BODY;
-            (0, payload)
-        };
-        let d = |i: usize| u32::from_le_bytes([area[4 * i], area[4 * i + 1], area[4 * i + 2], area[4 * i + 3]]);
+        }
         let d1 = u32::from(envelope.kind) | inline << 16 | u32::from(envelope.level) << 22 | u32::from(bits) << 24;
         let t = |i: u32| (envelope.time >> (16 * i)) as u32 & 0xffff;
         let words = [
-            [envelope.actor, d1, envelope.correlation as u32, t(0)],
-            [(envelope.correlation >> 32) as u32, d(0), d(1), t(1)],
-            [d(2), d(3), d(4), t(2)],
-            [d(5), d(6), d(7), t(3)],
+            [envelope.actor, d1, low(envelope.correlation), t(0)],
+            [high(envelope.correlation), low(area[0]), high(area[0]), t(1)],
+            [low(area[1]), high(area[1]), low(area[2]), t(2)],
+            [high(area[2]), low(area[3]), high(area[3]), t(3)],
         ];
         (Self { words }, body)
     }
 
-    /// Bytes of payload, without taking the rest apart.
-    #[inline]
-    pub fn size(&self) -> u32 {
-        self.decode().0.size
-    }
-
     /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if
-    /// the slot has a body.
+    /// the slot has a body, which is the third.
     #[inline]
-    pub fn decode(&self) -> (Envelope, [u8; INLINE_BYTES], bool) {
-        let [[actor, d1, low, t0], [high, a0, a1, t1], [a2, a3, a4, t2], [a5, a6, a7, t3]] = self.words;
+    pub fn decode(&self) -> (Envelope, [u64; AREA], bool) {
+        let [[actor, d1, c0, t0], [c1, a0, a1, t1], [a2, a3, a4, t2], [a5, a6, a7, t3]] = self.words;
         let bits = (d1 >> 24) as u8;
-        let mut area = [0u8; INLINE_BYTES + 16];
-        for (to, from) in area.chunks_exact_mut(4).zip([a0, a1, a2, a3, a4, a5, a6, a7]) {
-            to.copy_from_slice(&from.to_le_bytes());
-        }
+        let area = [join(a0, a1), join(a2, a3), join(a4, a5), join(a6, a7), 0, 0];
         let mut used = 0;
         let mut take = |flag: u8| {
             if bits & flag == 0 {
                 return 0;
             }
-            used += 8;
-            let mut value = [0; 8];
-            value.copy_from_slice(&area[used - 8..used]);
-            u64::from_le_bytes(value)
+            used += 1;
+            area[used - 1]
         };
         let sender = take(flags::SENDER);
         let deadline = take(flags::DEADLINE);
-        let mut payload = [0u8; INLINE_BYTES];
-        payload.copy_from_slice(&area[used..used + INLINE_BYTES]);
-        let in_body = bits & flags::BODY != 0;
-        let size = if in_body {
-            u32::from_le_bytes([payload[0], payload[1], payload[2], payload[3]])
-        } else {
-            d1 >> 16 & 0x3f
+        let payload = match used {
+            0 => [area[0], area[1], area[2], area[3]],
+            1 => [area[1], area[2], area[3], 0],
+            _ => [area[2], area[3], 0, 0],
         };
+        let in_body = bits & flags::BODY != 0;
         let t = |t: u32, i: u32| u64::from(t & 0xffff) << (16 * i);
         let envelope = Envelope {
             actor,
             kind: d1 as u16,
             level: (d1 >> 22 & 3) as u8,
             flags: bits & (flags::CALL | flags::REPLY),
-            size,
-            correlation: u64::from(low) | u64::from(high) << 32,
+            size: if in_body { payload[0] as u32 } else { d1 >> 16 & 0x3f },
+            correlation: join(c0, c1),
             sender,
             deadline,
             time: t(t0, 0) | t(t1, 1) | t(t2, 2) | t(t3, 3),
         };
         (envelope, payload, in_body)
     }
+}
+
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
+fn high(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+fn join(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// Up to 32 bytes as words, zeros after them. In whole words as far as they go: copies of a length that the compiler does
+/// not know are calls.
+#[inline]
+fn load(bytes: &[u8]) -> [u64; AREA] {
+    let mut words = [0; AREA];
+    let mut chunks = bytes.chunks_exact(8);
+    for (word, chunk) in words.iter_mut().zip(&mut chunks) {
+        let mut whole = [0; 8];
+        whole.copy_from_slice(chunk);
+        *word = u64::from_le_bytes(whole);
+    }
+    for (index, byte) in chunks.remainder().iter().enumerate() {
+        words[bytes.len() / 8] |= u64::from(*byte) << (8 * index);
+    }
+    words
 }

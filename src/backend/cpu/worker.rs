@@ -14,7 +14,7 @@ use crate::hlc;
 use crate::kernel::{Command, Kernel, Plan, Wait, INBOUND_BIT};
 use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP};
 use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
-use crate::ring::{flags, Cursor, Envelope, Slot, INLINE_BYTES};
+use crate::ring::{flags, Cursor, Envelope, Slot, AREA, INLINE_BYTES};
 
 /// Messages that a worker handles before the next one on the same thread has its turn.
 const TURN: u32 = 256;
@@ -253,7 +253,7 @@ impl Worker {
 
     /// Where the payload lies, 16-byte aligned.
     #[inline]
-    fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u8; INLINE_BYTES], in_body: bool) -> *const u8 {
+    fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u64; AREA], in_body: bool) -> *const u8 {
         if in_body {
             let ring = &self.courier.channel(lane).ring;
             return ring.storage().body(self.cursors[lane].index(ring));
@@ -261,7 +261,7 @@ impl Worker {
         let place = self.message.as_ptr();
         if envelope.size > 0 {
             // SAFETY: the buffer has room for 32 bytes and is the worker's alone.
-            unsafe { place.copy_from_nonoverlapping(inline.as_ptr(), inline.len()) };
+            unsafe { place.cast::<[u64; AREA]>().write(*inline) };
         }
         place
     }
