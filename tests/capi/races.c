@@ -132,6 +132,8 @@ static void launch_stuck(race *with) {
 static void run_races(unsigned noun, unsigned rounds) {
     uint64_t random = test_seed();
     fixture kept = fixture_open();
+    size_t size;
+    fixture_file_bytes(&size); /* read before the threads do */
     for (unsigned round = 0; round < rounds; round++) {
         race with;
         memset(&with, 0, sizeof with);
