@@ -4,7 +4,7 @@
 //!     RUSTFLAGS="--cfg loom" cargo test --release --lib
 
 use crate::bell::Bell;
-use crate::ring::{Cursor, Envelope, Refused, Ring, Slot, Storage};
+use crate::ring::{Cursor, Envelope, Refused, Ring, Slot, Storage, Word};
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::sync::Arc;
 use loom::thread;
@@ -13,7 +13,7 @@ use loom::thread;
 /// loads acquire. A word holds the number of its value in a log. Bodies are cells that loom checks for races.
 struct Model {
     words: Vec<AtomicU64>,
-    log: std::sync::Mutex<Vec<[u32; 4]>>,
+    log: std::sync::Mutex<Vec<Word>>,
     bodies: Vec<loom::cell::UnsafeCell<u8>>,
     head: AtomicU64,
 }
@@ -22,7 +22,7 @@ impl Model {
     fn ring(capacity: usize) -> Ring<Self> {
         Ring::new(Self {
             words: (0..capacity * 4).map(|_| AtomicU64::new(0)).collect(),
-            log: std::sync::Mutex::new(vec![[0; 4]]),
+            log: std::sync::Mutex::new(vec![[0; 2]]),
             bodies: (0..capacity).map(|_| loom::cell::UnsafeCell::new(0)).collect(),
             head: AtomicU64::new(0),
         })
@@ -39,12 +39,12 @@ impl Storage for Model {
         self.bodies.len()
     }
 
-    fn load(&self, index: usize) -> [u32; 4] {
+    fn load(&self, index: usize) -> Word {
         let number = self.words[index].load(Ordering::Acquire);
         self.log.lock().unwrap()[number as usize]
     }
 
-    fn store(&self, index: usize, word: [u32; 4]) {
+    fn store(&self, index: usize, word: Word) {
         let mut log = self.log.lock().unwrap();
         log.push(word);
         let number = log.len() as u64 - 1;

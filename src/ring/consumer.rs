@@ -17,7 +17,7 @@ impl Cursor {
     }
 
     /// The next message, if it is there whole. Looking takes one load when the ring is empty.
-    #[inline]
+    #[inline(always)]
     pub fn peek<S: Storage>(&self, ring: &Ring<S>) -> Option<Slot> {
         let index = self.index(ring);
         let stamp = ring.lap(self.position);

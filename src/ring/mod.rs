@@ -33,7 +33,7 @@ use crate::sync::{AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use channel::Channel;
 pub use consumer::Cursor;
-pub use slot::{flags, Envelope, Slot, AREA, INLINE_BYTES};
+pub use slot::{flags, Envelope, Slot, Word, AREA, INLINE_BYTES};
 #[cfg(not(loom))]
 pub use storage::Memory;
 pub use storage::Storage;
@@ -168,7 +168,7 @@ impl<S: Storage> Ring<S> {
     }
 
     /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
         let index = (ticket.0 & (self.capacity - 1)) as usize;
         if !body.is_empty() {

@@ -53,71 +53,73 @@ pub struct Envelope {
     pub time: u64,
 }
 
+/// 16 bytes, as two halves: they stay in registers on their way to the one store, where four quarters would go through
+/// memory and stall it.
+pub type Word = [u64; 2];
+
 /// Four words. Stamps are put in by the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    words: [[u32; 4]; 4],
+    words: [Word; 4],
 }
 
 impl Slot {
-    pub(super) fn new(words: [[u32; 4]; 4]) -> Self {
+    #[inline(always)]
+    pub(super) fn new(words: [Word; 4]) -> Self {
         Self { words }
     }
 
     /// Word `index` with a lap's stamp.
-    #[inline]
-    pub(super) fn stamped(&self, index: usize, stamp: u16) -> [u32; 4] {
-        let [a, b, c, t] = self.words[index];
-        [a, b, c, t | u32::from(stamp) << 16]
+    #[inline(always)]
+    pub(super) fn stamped(&self, index: usize, stamp: u16) -> Word {
+        let [a, b] = self.words[index];
+        [a, b | u64::from(stamp) << 48]
     }
 
     /// The stamp of a word.
-    #[inline]
-    pub(super) fn stamp(word: [u32; 4]) -> u16 {
-        (word[3] >> 16) as u16
+    #[inline(always)]
+    pub(super) fn stamp(word: Word) -> u16 {
+        (word[1] >> 48) as u16
     }
 
     /// Puts a message into a slot. If its payload does not fit, the slot says so and the payload must be written to the
     /// body: the second result.
-    #[inline]
+    #[inline(always)]
     pub fn encode<'a>(envelope: &Envelope, payload: &'a [u8]) -> (Self, &'a [u8]) {
         debug_assert_eq!(envelope.size as usize, payload.len());
-        // Two words more than there are, so that the payload can be put behind whatever comes first.
-        let mut area = [0u64; AREA + 2];
-        let mut used = 0;
         let mut bits = envelope.flags & (flags::CALL | flags::REPLY);
-        for (value, flag) in [(envelope.sender, flags::SENDER), (envelope.deadline, flags::DEADLINE)] {
-            if value != 0 {
-                area[used] = value;
-                used += 1;
-                bits |= flag;
-            }
-        }
-        let fits = payload.len() <= INLINE_BYTES - 8 * used;
+        bits |= if envelope.sender != 0 { flags::SENDER } else { 0 };
+        bits |= if envelope.deadline != 0 { flags::DEADLINE } else { 0 };
+        let taken = 8 * usize::from(envelope.sender != 0) + 8 * usize::from(envelope.deadline != 0);
+        let fits = payload.len() <= INLINE_BYTES - taken;
         let (inline, body) = if fits { (payload.len() as u32, &[][..]) } else { (0, payload) };
-        let rest = if fits { load(payload) } else { [u64::from(envelope.size), 0, 0, 0] };
-        area[used..used + AREA].copy_from_slice(&rest);
-        if !fits {
-            bits |= flags::BODY;
-        }
+        bits |= if fits { 0 } else { flags::BODY };
+        let [p, q, r, s] = if fits { load(payload) } else { [u64::from(envelope.size), 0, 0, 0] };
+        let area = match (envelope.sender, envelope.deadline) {
+            (0, 0) => [p, q, r, s],
+            (0, deadline) => [deadline, p, q, r],
+            (sender, 0) => [sender, p, q, r],
+            (sender, deadline) => [sender, deadline, p, q],
+        };
         let d1 = u32::from(envelope.kind) | inline << 16 | u32::from(envelope.level) << 22 | u32::from(bits) << 24;
         let t = |i: u32| (envelope.time >> (16 * i)) as u32 & 0xffff;
         let words = [
-            [envelope.actor, d1, low(envelope.correlation), t(0)],
-            [high(envelope.correlation), low(area[0]), high(area[0]), t(1)],
-            [low(area[1]), high(area[1]), low(area[2]), t(2)],
-            [high(area[2]), low(area[3]), high(area[3]), t(3)],
+            [join(envelope.actor, d1), join(low(envelope.correlation), t(0))],
+            [join(high(envelope.correlation), low(area[0])), join(high(area[0]), t(1))],
+            [area[1], join(low(area[2]), t(2))],
+            [join(high(area[2]), low(area[3])), join(high(area[3]), t(3))],
         ];
         (Self { words }, body)
     }
 
     /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if
     /// the slot has a body, which is the third.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&self) -> (Envelope, [u64; AREA], bool) {
-        let [[actor, d1, c0, t0], [c1, a0, a1, t1], [a2, a3, a4, t2], [a5, a6, a7, t3]] = self.words;
+        let [[w0, w1], [w2, w3], [a1, w5], [w6, w7]] = self.words;
+        let d1 = high(w0);
         let bits = (d1 >> 24) as u8;
-        let area = [join(a0, a1), join(a2, a3), join(a4, a5), join(a6, a7), 0, 0];
+        let area = [join(high(w2), low(w3)), a1, join(low(w5), low(w6)), join(high(w6), low(w7)), 0, 0];
         let mut used = 0;
         let mut take = |flag: u8| {
             if bits & flag == 0 {
@@ -134,17 +136,17 @@ impl Slot {
             _ => [area[2], area[3], 0, 0],
         };
         let in_body = bits & flags::BODY != 0;
-        let t = |t: u32, i: u32| u64::from(t & 0xffff) << (16 * i);
+        let t = |word: u64, i: u32| (word >> 32 & 0xffff) << (16 * i);
         let envelope = Envelope {
-            actor,
+            actor: low(w0),
             kind: d1 as u16,
             level: (d1 >> 22 & 3) as u8,
             flags: bits & (flags::CALL | flags::REPLY),
             size: if in_body { payload[0] as u32 } else { d1 >> 16 & 0x3f },
-            correlation: join(c0, c1),
+            correlation: join(low(w1), low(w2)),
             sender,
             deadline,
-            time: t(t0, 0) | t(t1, 1) | t(t2, 2) | t(t3, 3),
+            time: t(w1, 0) | t(w3, 1) | t(w5, 2) | t(w7, 3),
         };
         (envelope, payload, in_body)
     }
@@ -164,7 +166,7 @@ fn join(low: u32, high: u32) -> u64 {
 
 /// Up to 32 bytes as words, zeros after them. In whole words as far as they go: copies of a length that the compiler does
 /// not know are calls.
-#[inline]
+#[inline(always)]
 fn load(bytes: &[u8]) -> [u64; AREA] {
     let mut words = [0; AREA];
     let mut chunks = bytes.chunks_exact(8);

@@ -1,5 +1,6 @@
 //! Where a ring's slots lie, and how their words are read and written.
 
+use super::Word;
 use crate::sync::AtomicU64;
 
 /// Slots, bodies and head of a ring. `load` and `store` move a whole word at once: a load gives what one store wrote, never
@@ -8,9 +9,9 @@ pub trait Storage {
     /// Slots; a power of two.
     fn capacity(&self) -> usize;
     /// Reads word `index`; slot `s` has words `4 s` to `4 s + 3`.
-    fn load(&self, index: usize) -> [u32; 4];
+    fn load(&self, index: usize) -> Word;
     /// Writes word `index`.
-    fn store(&self, index: usize, word: [u32; 4]);
+    fn store(&self, index: usize, word: Word);
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
     /// Where the consumer publishes its position.
@@ -24,11 +25,11 @@ pub use memory::Memory;
 mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::arch::asm;
-    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128};
+    use std::arch::x86_64::{__m128i, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_unpackhi_epi64};
     use std::ptr::NonNull;
     use std::sync::atomic::AtomicU64;
 
-    use super::Storage;
+    use super::{Storage, Word};
     use crate::error::{Error, Result};
 
     /// Storage in this process's memory.
@@ -98,27 +99,25 @@ mod memory {
             self.capacity
         }
 
-        #[inline]
-        fn load(&self, index: usize) -> [u32; 4] {
+        #[inline(always)]
+        fn load(&self, index: usize) -> Word {
             debug_assert!(index < self.capacity * 4);
             let value: __m128i;
-            let mut word = [0u32; 4];
-            // SAFETY: the word is inside the allocation and 16-byte aligned; `word` takes 16 bytes.
+            // SAFETY: the word is inside the allocation and 16-byte aligned.
             unsafe {
                 let at = self.base.as_ptr().add(index * 16);
                 asm!("movdqa {value}, [{at}]", at = in(reg) at, value = out(xmm_reg) value, options(nostack, preserves_flags));
-                _mm_storeu_si128(word.as_mut_ptr().cast(), value);
+                [_mm_cvtsi128_si64(value) as u64, _mm_cvtsi128_si64(_mm_unpackhi_epi64(value, value)) as u64]
             }
-            word
         }
 
-        #[inline]
-        fn store(&self, index: usize, word: [u32; 4]) {
+        #[inline(always)]
+        fn store(&self, index: usize, word: Word) {
             debug_assert!(index < self.capacity * 4);
             // SAFETY: as in `load`.
             unsafe {
                 let at = self.base.as_ptr().add(index * 16);
-                let value = _mm_loadu_si128(word.as_ptr().cast());
+                let value = _mm_set_epi64x(word[1] as i64, word[0] as i64);
                 asm!("movdqa [{at}], {value}", at = in(reg) at, value = in(xmm_reg) value, options(nostack, preserves_flags));
             }
         }
