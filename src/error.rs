@@ -83,6 +83,26 @@ pub enum Error {
         /// Why not.
         errno: i32,
     },
+    /// A device driver refused.
+    #[error("{what}: {text} (CUDA error {code})")]
+    Cuda {
+        /// What was tried.
+        what: &'static str,
+        /// A `CUresult`.
+        code: i32,
+        /// The driver's words.
+        text: String,
+    },
+    /// The module's source did not compile for the device.
+    #[error("the module does not compile for {arch}: {log}")]
+    Compile {
+        /// The device's architecture.
+        arch: String,
+        /// An `nvrtcResult`.
+        code: i32,
+        /// The compiler's words.
+        log: String,
+    },
     /// Full or empty; not an error.
     #[error("try again")]
     Again,
@@ -101,6 +121,10 @@ pub enum Native {
     None,
     /// An errno.
     Errno(i32),
+    /// A `CUresult`.
+    Cuda(i32),
+    /// An `nvrtcResult`.
+    Nvrtc(i32),
 }
 
 impl Error {
@@ -120,6 +144,8 @@ impl Error {
     pub(crate) fn native(&self) -> Native {
         match self {
             Self::System { errno, .. } => Native::Errno(*errno),
+            Self::Cuda { code, .. } => Native::Cuda(*code),
+            Self::Compile { code, .. } => Native::Nvrtc(*code),
             _ => Native::None,
         }
     }

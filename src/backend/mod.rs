@@ -1,8 +1,11 @@
 //! Backends: what runs workers. The core knows them by this trait only.
 
 mod cpu;
+mod cuda;
+mod signals;
 
-use std::sync::Arc;
+
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Plan};
@@ -75,6 +78,8 @@ pub(crate) trait Backend: Send + Sync {
 /// The backends of a runtime.
 pub(crate) struct Backends {
     cpu: Arc<cpu::Cpu>,
+    /// Opened when it is first asked for.
+    cuda: OnceLock<Arc<cuda::Cuda>>,
     preferred: Kind,
 }
 
@@ -84,7 +89,7 @@ impl Backends {
             Some(kind) => kind,
             None => Self::from_environment()?.unwrap_or(Kind::Cpu),
         };
-        let backends = Self { cpu: cpu::Cpu::start(home, threads, cpus)?, preferred };
+        let backends = Self { cpu: cpu::Cpu::start(home, threads, cpus)?, cuda: OnceLock::new(), preferred };
         // Found out now rather than at the first launch.
         if let Err(error) = backends.get(None) {
             backends.cpu.stop();
@@ -109,17 +114,24 @@ impl Backends {
     pub(crate) fn get(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {
         match kind.unwrap_or(self.preferred) {
             Kind::Cpu => Ok(self.cpu.clone()),
-            Kind::Cuda => Err(Error::Unsupported("this version of the library has no CUDA backend".into())),
+            Kind::Cuda => {
+                if let Some(cuda) = self.cuda.get() {
+                    return Ok(cuda.clone());
+                }
+                let cuda = cuda::Cuda::start()?;
+                Ok(self.cuda.get_or_init(|| cuda).clone())
+            }
             Kind::Vulkan => Err(Error::Unsupported("this version of the library has no Vulkan backend".into())),
         }
     }
 
     /// Those that are in use.
     pub(crate) fn open(&self) -> impl Iterator<Item = &dyn Backend> {
-        std::iter::once(&*self.cpu as &dyn Backend)
+        let cuda = self.cuda.get().map(|cuda| &**cuda as &dyn Backend);
+        std::iter::once(&*self.cpu as &dyn Backend).chain(cuda)
     }
 
     pub(crate) fn devices(&self) -> Vec<Device> {
-        self.open().flat_map(Backend::devices).collect()
+        self.cpu.devices().into_iter().chain(cuda::devices()).collect()
     }
 }

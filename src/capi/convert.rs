@@ -271,6 +271,8 @@ impl KernelSpec {
             actor,
             actors,
             workers,
+            lanes: options.lanes.max(1),
+            device: options.device,
             quantum: if options.quantum_us == 0 { home.quantum } else { quantum(options.quantum_us)? },
             inbound_capacity: capacity("inbound_capacity", options.inbound_capacity, handled)?,
             actor_capacity: capacity("actor_capacity", options.actor_capacity, handled)?,

@@ -142,6 +142,10 @@ pub(super) fn status_of(error: &Error) -> rk_status {
         Error::Undelivered(_) => RK_ERROR_UNDELIVERED,
         Error::Limit(_) => RK_ERROR_LIMIT,
         Error::System { .. } => RK_ERROR_SYSTEM,
+        // CUDA_ERROR_OUT_OF_MEMORY
+        Error::Cuda { code: 2, .. } => RK_ERROR_NO_MEMORY,
+        Error::Cuda { .. } => RK_ERROR_DRIVER,
+        Error::Compile { .. } => RK_ERROR_COMPILE,
         Error::Again => RK_AGAIN,
         Error::Timeout => RK_TIMEOUT,
     }
@@ -152,6 +156,8 @@ impl rk_error {
         let (native_domain, native_code) = match error.native() {
             Native::None => (RK_NATIVE_NONE, 0),
             Native::Errno(code) => (RK_NATIVE_ERRNO, i64::from(code)),
+            Native::Cuda(code) => (RK_NATIVE_CUDA, i64::from(code)),
+            Native::Nvrtc(code) => (RK_NATIVE_NVRTC, i64::from(code)),
         };
         let mut flags = 0;
         if error.is_retriable() {

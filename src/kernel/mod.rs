@@ -33,6 +33,10 @@ pub(crate) struct Plan {
     pub(crate) actor: usize,
     pub(crate) actors: u32,
     pub(crate) workers: u32,
+    /// Threads of a worker, where the backend has more than one.
+    pub(crate) lanes: u32,
+    /// Number of the device within its backend.
+    pub(crate) device: u32,
     pub(crate) quantum: std::time::Duration,
     pub(crate) inbound_capacity: u32,
     pub(crate) actor_capacity: u32,
@@ -78,6 +82,11 @@ impl Placement {
         (Self { reciprocal: (1u64 << 42).div_ceil(u64::from(block)) }, actors.div_ceil(block))
     }
 
+    /// For devices, which do the same.
+    pub(crate) fn reciprocal(self) -> u64 {
+        self.reciprocal
+    }
+
     #[inline]
     pub(crate) fn worker(self, index: u32) -> usize {
         ((u64::from(index) * self.reciprocal) >> 42) as usize
@@ -97,6 +106,9 @@ pub(crate) struct Kernel {
     pub(crate) placement: Placement,
     pub(crate) types: TypeTable,
     pub(crate) ports: Box<[Port]>,
+    /// The rings between its actors are in a device's memory, `Port::peers` only their image: from host workers messages
+    /// come as from the host.
+    pub(crate) remote: bool,
     /// Bytes of states, actor table, rings and the rest.
     pub(crate) memory: u64,
     /// Bytes for one actor beside its state.

@@ -45,6 +45,12 @@ impl TypeTable {
         None
     }
 
+    /// Type and size of every entry of the table, and the shift of its hash: for devices, which look things up the same
+    /// way.
+    pub(crate) fn raw(&self) -> (Vec<[u32; 2]>, u32) {
+        (self.entries.iter().map(|(kind, size, _)| [*kind, *size]).collect(), self.shift)
+    }
+
     /// Largest declared size.
     pub(crate) fn largest(&self) -> u32 {
         self.largest

@@ -6,10 +6,14 @@ use std::sync::atomic::AtomicUsize;
 
 use super::{ActorType, Module};
 use crate::error::{Error, Result};
-use crate::layout::{ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, STATE_MAX, TYPE_MAX};
+use crate::layout::{
+    ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, SECTION_CUDA_SOURCE, STATE_MAX, TYPE_MAX,
+};
 
 /// Most entries of any table of an image; more is no image.
 const TABLE_MAX: u32 = 65536;
+/// Most bytes of one file of source.
+const SOURCE_MAX: u64 = 1 << 28;
 
 /// # Safety
 /// `image` is NULL or points to an image whose pointers are NULL or to as many things as its counts say.
@@ -39,7 +43,7 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
     // SAFETY: as above.
     let messages = unsafe { table(image.messages, image.message_count, "message") }?;
     // SAFETY: as above.
-    unsafe { table(image.sections, image.section_count, "section") }?;
+    let sections = unsafe { table(image.sections, image.section_count, "section") }?;
     if actors.is_empty() {
         return Err(bad(format!("module {name} has no actors")));
     }
@@ -91,7 +95,18 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
             handlers: handlers.to_vec(),
         });
     }
-    Ok(Module { name, actors: types, largest_message: largest, kernels: AtomicUsize::new(0), _file: None })
+    let mut cuda_source = Vec::new();
+    for section in sections.iter().filter(|section| section.kind == SECTION_CUDA_SOURCE) {
+        // SAFETY: as above.
+        let section_name = unsafe { text(section.name, "a section's name") }?;
+        if section.data.is_null() || section.size > SOURCE_MAX {
+            return Err(bad(format!("section {section_name} is not where it says")));
+        }
+        // SAFETY: as above.
+        let bytes = unsafe { std::slice::from_raw_parts(section.data.cast::<u8>(), section.size as usize) };
+        cuda_source.push((section_name, String::from_utf8_lossy(bytes).into_owned()));
+    }
+    Ok(Module { name, actors: types, cuda_source, largest_message: largest, kernels: AtomicUsize::new(0), _file: None })
 }
 
 fn check_type(kind: u32, size: u32) -> std::result::Result<(), String> {

@@ -21,6 +21,8 @@ pub(crate) struct ActorType {
 pub(crate) struct Module {
     name: String,
     actors: Vec<ActorType>,
+    /// CUDA C++: what to compile, then the files that it includes; name and text.
+    pub(crate) cuda_source: Vec<(String, String)>,
     /// Size of the largest message that its actors handle or send.
     largest_message: u32,
     /// Kernels launched from it and not destroyed.

@@ -18,6 +18,11 @@ impl Channel {
         Ok(Self { ring: Ring::new(Memory::new(capacity, body)?), room: Room::default() })
     }
 
+    /// Over storage that a device shares.
+    pub(crate) fn over(memory: Memory) -> Self {
+        Self { ring: Ring::new(memory), room: Room::default() }
+    }
+
     /// Bytes that it takes.
     pub(crate) fn size(&self) -> usize {
         self.ring.storage().size() + std::mem::size_of::<Self>()

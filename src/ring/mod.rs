@@ -187,6 +187,14 @@ impl<S: Storage> Ring<S> {
         self.tail.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED
     }
 
+    /// Sets what a ring has come to that lies in a device's memory and of which this one is the host's image.
+    pub fn mirror(&self, accepted: u64, consumed: u64) {
+        // Release, both: readers pair them with Acquire. Only one thread mirrors; CLOSED stays.
+        self.storage.head().store(consumed, Ordering::Release);
+        let closed = self.tail.load(Ordering::Relaxed) & CLOSED;
+        self.tail.store(accepted | closed, Ordering::Release);
+    }
+
     fn lap(&self, position: u64) -> u16 {
         ((position >> self.shift) + 1) as u16
     }

@@ -26,8 +26,10 @@ mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_unpackhi_epi64};
+    use std::any::Any;
     use std::ptr::NonNull;
     use std::sync::atomic::AtomicU64;
+    use std::sync::Arc;
 
     use super::{Storage, Word};
     use crate::error::{Error, Result};
@@ -38,15 +40,24 @@ mod memory {
         fn __tsan_release(address: *mut std::ffi::c_void);
     }
 
-    /// Storage in this process's memory.
+    /// Storage in memory of this process, its own or one that it shares with a device.
     #[derive(Debug)]
     pub struct Memory {
-        head: crate::align::Aligned<AtomicU64>,
         base: NonNull<u8>,
-        layout: Layout,
+        head: NonNull<AtomicU64>,
         capacity: usize,
         /// Bytes of one body; bodies start after the slots.
         body: usize,
+        size: usize,
+        owner: Owner,
+    }
+
+    /// Whose the memory is.
+    #[derive(Debug)]
+    enum Owner {
+        Us(Layout),
+        /// Whoever this keeps alive.
+        Other(#[allow(dead_code)] Arc<dyn Any + Send + Sync>),
     }
 
     // SAFETY: the memory is owned, and all access to it goes through single 16-byte loads and stores or, for bodies, is
@@ -60,18 +71,40 @@ mod memory {
         /// until used.
         pub fn new(capacity: usize, body: usize) -> Result<Self> {
             let body = body.next_multiple_of(64);
-            let layout = (capacity.checked_mul(64 + body))
+            // The head has lines of its own, after everything else.
+            let slots = capacity.checked_mul(64 + body).and_then(|size| size.checked_next_multiple_of(128));
+            let layout = (slots.and_then(|size| size.checked_add(128)))
                 .and_then(|size| Layout::from_size_align(size, 128).ok())
                 .ok_or_else(|| Error::NoMemory(format!("a ring of {capacity} slots")))?;
             // SAFETY: the size is not zero, a ring has slots.
             let base = NonNull::new(unsafe { alloc_zeroed(layout) })
                 .ok_or_else(|| Error::NoMemory(format!("{} bytes for a ring", layout.size())))?;
-            Ok(Self { head: Default::default(), base, layout, capacity, body })
+            // SAFETY: the last 128 bytes of the allocation, which is aligned to 128.
+            let head = unsafe { base.add(layout.size() - 128) }.cast();
+            Ok(Self { base, head, capacity, body, size: layout.size(), owner: Owner::Us(layout) })
+        }
+
+        /// Bytes that [`foreign`](Self::foreign) storage needs.
+        pub fn foreign_size(capacity: usize, body: usize) -> usize {
+            128 + capacity * (64 + body.next_multiple_of(64))
+        }
+
+        /// Storage in memory that `owner` keeps: 128 bytes for the head, then slots and bodies.
+        ///
+        /// # Safety
+        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 128-byte aligned, that are there as long as
+        /// `owner` is and are used by nothing but this ring's protocol.
+        pub unsafe fn foreign(base: NonNull<u8>, capacity: usize, body: usize, owner: Arc<dyn Any + Send + Sync>) -> Self {
+            // SAFETY: within the memory.
+            let slots = unsafe { base.add(128) };
+            let size = Self::foreign_size(capacity, body);
+            let body = body.next_multiple_of(64);
+            Self { base: slots, head: base.cast(), capacity, body, size, owner: Owner::Other(owner) }
         }
 
         /// Bytes that it takes.
         pub fn size(&self) -> usize {
-            self.layout.size()
+            self.size
         }
 
         /// Bytes of one body.
@@ -91,8 +124,10 @@ mod memory {
 
     impl Drop for Memory {
         fn drop(&mut self) {
-            // SAFETY: allocated with this layout; the owner is going.
-            unsafe { dealloc(self.base.as_ptr(), self.layout) };
+            if let Owner::Us(layout) = self.owner {
+                // SAFETY: allocated with this layout; the owner is going.
+                unsafe { dealloc(self.base.as_ptr(), layout) };
+            }
         }
     }
 
@@ -143,7 +178,8 @@ mod memory {
 
         #[inline]
         fn head(&self) -> &AtomicU64 {
-            &self.head
+            // SAFETY: an aligned word of memory that lives as long as we do.
+            unsafe { self.head.as_ref() }
         }
     }
 }

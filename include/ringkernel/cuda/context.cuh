@@ -10,8 +10,17 @@
 #define RK_DEVICE static __device__ __forceinline__ __attribute__((unused))
 
 #define rk_lane() threadIdx.x
+#if defined(RK_LANES) /* by the library: a block has at least a warp, of which these run handlers */
+#define rk_lanes() ((rk_u32)RK_LANES)
+#if RK_LANES > 32
+#define rk_barrier() __syncthreads()
+#else
+#define rk_barrier() __syncwarp(RK_LANES == 32 ? 0xffffffffu : (1u << (RK_LANES % 32)) - 1u)
+#endif
+#else
 #define rk_lanes() blockDim.x
 #define rk_barrier() __syncthreads()
+#endif
 #define rk_count(k, n)                                                                                                 \
     ((void)atomicAdd((unsigned long long *)&rk_cx->counters[(k) % RK_COUNTERS], (unsigned long long)(n)))
 

@@ -8,7 +8,7 @@ use crate::address::{index_of, Address};
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc::{self, WorkerClock};
-use crate::kernel::{directory, Counts, Kernel, Port, Wait};
+use crate::kernel::{directory, Counts, Kernel, Port, Wait, INBOUND_BIT};
 use crate::message::{Class, Incoming, Owned};
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 
@@ -174,7 +174,7 @@ impl Courier {
             Wait::Host => self.port().outbound.channel.await_room(bell),
             Wait::Worker { kernel, worker } => {
                 if let Some(kernel) = directory::find(kernel) {
-                    kernel.ports[worker as usize].peers.iter().for_each(|channel| channel.await_room(bell));
+                    kernel.ports[worker as usize].channels().for_each(|channel| channel.await_room(bell));
                 }
             }
         }
@@ -218,7 +218,8 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
     }
     let worker = kernel.placement.worker(index);
     let port = &kernel.ports[worker];
-    let channel = &port.peers[usize::from(envelope.level)];
+    let (rings, first_bit) = if kernel.remote { (&port.inbound, INBOUND_BIT) } else { (&port.peers, 0) };
+    let channel = &rings[usize::from(envelope.level)];
     let ticket = match channel.ring.reserve(1).map(|mut tickets| tickets.next()) {
         Ok(Some(ticket)) => ticket,
         Ok(None) | Err(Refused::Full) => {
@@ -231,7 +232,7 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
         ns => hlc::deadline(hlc::physical(), ns),
     };
     let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
-    port.mark_used(u32::from(envelope.level));
+    port.mark_used(first_bit + u32::from(envelope.level));
     channel.ring.write(ticket, &slot, body);
     port.bell.ring();
     Outcome::Sent

@@ -117,6 +117,7 @@ impl Backend for Cpu {
             placement,
             types,
             ports: ports.into(),
+            remote: false,
             memory: (rings + to_host + actors.size()) as u64,
             memory_per_actor: actors.overhead() as u64,
             life: Life::new(workers),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::super::signals::SignalsBlocked;
 use super::worker::{Visit, Worker};
 use crate::bell::{heavy, light, Bell};
 use crate::error::{Error, Result};
@@ -179,31 +180,6 @@ impl Pool {
             // A panic in it was caught and reported inside.
             let _ended = thread.join();
         }
-    }
-}
-
-/// Blocks all signals of this thread while it lives.
-struct SignalsBlocked(libc::sigset_t);
-
-impl SignalsBlocked {
-    fn new() -> Result<Self> {
-        // SAFETY: sigset_t is plain data; both calls write only to the sets given.
-        unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&mut all);
-            match libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) {
-                0 => Ok(Self(before)),
-                errno => Err(Error::System { what: "pthread_sigmask", errno }),
-            }
-        }
-    }
-}
-
-impl Drop for SignalsBlocked {
-    fn drop(&mut self) {
-        // SAFETY: the set was filled by the call that it is given back to.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
     }
 }
 

@@ -1,0 +1,342 @@
+//! The driver: devices, the context that we are guests in, memory. Every unsafe call of it but launches is here.
+
+use std::ffi::{c_void, CStr};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attribute, CUresult, CUstream};
+
+use crate::error::{Error, Result};
+
+/// The oldest devices whose threads advance independently, which the pump's loops rely on, and that have 16-byte words.
+const OLDEST: (i32, i32) = (7, 0);
+
+/// An error if the driver says so.
+pub(super) fn check(result: CUresult, what: &'static str) -> Result<()> {
+    if result == CUresult::CUDA_SUCCESS {
+        return Ok(());
+    }
+    let mut text = std::ptr::null();
+    // SAFETY: the driver is open, since it answered; it sets the pointer to a static string, or to NULL.
+    let text = unsafe {
+        sys::cuGetErrorString(result, &mut text);
+        if text.is_null() { "unknown".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+    };
+    Err(Error::Cuda { what, code: result as i32, text })
+}
+
+/// Opens the driver, once a process. The reason if there is none.
+pub(super) fn open() -> Result<()> {
+    static OPENED: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+    OPENED
+        .get_or_init(|| {
+            // SAFETY: loads libcuda.so.1, which does nothing of note then. Without this question cudarc would panic.
+            if !unsafe { sys::is_culib_present() } {
+                return Err("there is no CUDA driver (libcuda.so.1)".into());
+            }
+            // SAFETY: the driver is present.
+            check(unsafe { sys::cuInit(0) }, "opening the CUDA driver").map_err(|error| error.to_string())
+        })
+        .clone()
+        .map_err(Error::NoDevice)
+}
+
+pub(super) fn device_count() -> Result<u32> {
+    open()?;
+    let mut count = 0;
+    // SAFETY: the driver is open; `count` is a place for the number.
+    check(unsafe { sys::cuDeviceGetCount(&mut count) }, "counting devices")?;
+    Ok(count as u32)
+}
+
+/// What a device is.
+#[derive(Clone, Debug)]
+pub(super) struct Properties {
+    device: CUdevice,
+    pub(super) name: String,
+    pub(super) memory: u64,
+    pub(super) multiprocessors: u32,
+    /// Compute capability.
+    pub(super) capability: (i32, i32),
+}
+
+impl Properties {
+    pub(super) fn of(ordinal: u32) -> Result<Self> {
+        if ordinal >= device_count()? {
+            return Err(Error::not_found("CUDA device", ordinal));
+        }
+        let (mut device, mut memory, mut name) = (0, 0, [0; 128]);
+        // SAFETY: the driver is open, the device exists, and every pointer is to a place of the right size.
+        unsafe {
+            check(sys::cuDeviceGet(&mut device, ordinal as i32), "opening a device")?;
+            check(sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as i32 - 1, device), "naming a device")?;
+            check(sys::cuDeviceTotalMem_v2(&mut memory, device), "asking for a device's memory")?;
+        }
+        let attribute = |which| {
+            let mut value = 0;
+            // SAFETY: as above.
+            check(unsafe { sys::cuDeviceGetAttribute(&mut value, which, device) }, "asking for a device's properties")?;
+            Ok::<i32, Error>(value)
+        };
+        // SAFETY: the array was zeroed and its last byte was not given away.
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+        Ok(Self {
+            device,
+            name,
+            memory: memory as u64,
+            multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as u32,
+            capability: (
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+            ),
+        })
+    }
+
+    /// Why we cannot use it, if so.
+    pub(super) fn unusable(&self) -> Option<String> {
+        let (major, minor) = self.capability;
+        (self.capability < OLDEST)
+            .then(|| format!("its compute capability is {major}.{minor}, {}.{} is needed", OLDEST.0, OLDEST.1))
+    }
+}
+
+/// The primary context of a device: the one that the host program uses too, through the CUDA runtime. Shared by all
+/// runtimes of the process, and kept while anything in it is.
+pub(super) struct Context {
+    context: CUcontext,
+    pub(super) properties: Properties,
+    /// All kernels on the device by the slot of their key: key and address of the descriptor. In host memory, so that it
+    /// can be changed while kernels run.
+    directory: OnceLock<Mapped>,
+}
+
+// SAFETY: a context may be used by any thread, which makes it current first.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+/// Entries of the directory: as many as kernels can exist.
+const DIRECTORY: usize = crate::table::CAPACITY;
+
+impl Context {
+    pub(super) fn get(ordinal: u32) -> Result<Arc<Self>> {
+        static CONTEXTS: Mutex<Vec<(u32, Weak<Context>)>> = Mutex::new(Vec::new());
+        let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        contexts.retain(|(_, context)| context.strong_count() > 0);
+        let known = contexts.iter().find(|(other, _)| *other == ordinal).and_then(|(_, context)| context.upgrade());
+        if let Some(context) = known {
+            return Ok(context);
+        }
+        let properties = Properties::of(ordinal)?;
+        if let Some(reason) = properties.unusable() {
+            return Err(Error::Unsupported(format!("{}: {reason}", properties.name)));
+        }
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the device exists.
+        check(unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) }, "retaining the primary context")?;
+        let context = Arc::new(Self { context, properties, directory: OnceLock::new() });
+        let directory = Mapped::new(context.clone(), DIRECTORY * 16, false)?;
+        // Just made: nobody can have set it.
+        let _set = context.directory.set(directory);
+        contexts.push((ordinal, Arc::downgrade(&context)));
+        Ok(context)
+    }
+
+    /// Makes the context current for the calling thread, which gets its own back when the guard is dropped.
+    pub(super) fn enter(&self) -> Result<Entered> {
+        // SAFETY: the context is retained.
+        check(unsafe { sys::cuCtxPushCurrent_v2(self.context) }, "entering the context")?;
+        Ok(Entered(()))
+    }
+
+    fn directory(&self) -> &Mapped {
+        self.directory.get().expect("set before the context is given to anybody")
+    }
+
+    pub(super) fn directory_address(&self) -> u64 {
+        self.directory().device()
+    }
+
+    /// Makes a kernel known to all others on the device; unknown again with an address of 0.
+    pub(super) fn register(&self, key: u32, address: u64) {
+        let key_word = if address == 0 { 0 } else { u64::from(key) };
+        let slot = key as usize % DIRECTORY;
+        // SAFETY: the slot is within the directory; only the kernel that has the key writes it, and devices read it in one
+        // 16-byte access as they do words of rings.
+        unsafe {
+            let at = self.directory().host().add(slot * 16).cast::<std::arch::x86_64::__m128i>();
+            std::arch::x86_64::_mm_store_si128(
+                at.as_ptr(),
+                std::arch::x86_64::_mm_set_epi64x(address as i64, key_word as i64),
+            );
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let (Some(directory), Ok(_entered)) = (self.directory.take(), self.enter()) {
+            // SAFETY: the context's own, see `Mapped::drop`; no kernel is left that could read it.
+            unsafe { sys::cuMemFreeHost(directory.host.as_ptr().cast()) };
+        }
+        // SAFETY: retained once; nothing of ours is left in it. What the driver says is of no use here.
+        unsafe { sys::cuDevicePrimaryCtxRelease_v2(self.properties.device) };
+    }
+}
+
+/// While this lives a context is current.
+pub(super) struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut ours = std::ptr::null_mut();
+        // SAFETY: pushed by `enter`.
+        unsafe { sys::cuCtxPopCurrent_v2(&mut ours) };
+    }
+}
+
+/// Host memory that the device reads and writes in place. Zeroed.
+pub(super) struct Mapped {
+    host: NonNull<u8>,
+    device: u64,
+    context: Weak<Context>,
+    /// Keeps the context, except for the context's own.
+    _keep: Option<Arc<Context>>,
+}
+
+// SAFETY: owned memory; who uses it says how.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
+impl Mapped {
+    pub(super) fn new(context: Arc<Context>, size: usize, keep: bool) -> Result<Self> {
+        let _entered = context.enter()?;
+        let (mut host, mut device) = (std::ptr::null_mut::<c_void>(), 0);
+        let flags = sys::CU_MEMHOSTALLOC_DEVICEMAP | sys::CU_MEMHOSTALLOC_PORTABLE;
+        // SAFETY: a context is current; both pointers are places for the answers.
+        unsafe {
+            check(sys::cuMemHostAlloc(&mut host, size, flags), "host memory for a kernel")?;
+            let mapped = sys::cuMemHostGetDevicePointer_v2(&mut device, host, 0);
+            if let Err(error) = check(mapped, "mapping host memory") {
+                sys::cuMemFreeHost(host);
+                return Err(error);
+            }
+            host.cast::<u8>().write_bytes(0, size);
+        }
+        let host = NonNull::new(host.cast()).ok_or_else(|| Error::NoMemory(format!("{size} bytes of host memory")))?;
+        Ok(Self { host, device, context: Arc::downgrade(&context), _keep: keep.then(|| context.clone()) })
+    }
+
+    pub(super) fn host(&self) -> NonNull<u8> {
+        self.host
+    }
+
+    pub(super) fn device(&self) -> u64 {
+        self.device
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // The context's own goes with the context.
+        let entered = self.context.upgrade().map(|context| context.enter());
+        if matches!(entered, Some(Ok(_))) {
+            // SAFETY: allocated in this context. Waits for kernels that run, which is one quantum.
+            unsafe { sys::cuMemFreeHost(self.host.as_ptr().cast()) };
+        }
+    }
+}
+
+/// Device memory.
+pub(super) struct DeviceMemory {
+    address: u64,
+    context: Arc<Context>,
+}
+
+impl DeviceMemory {
+    pub(super) fn new(context: Arc<Context>, size: usize) -> Result<Self> {
+        let _entered = context.enter()?;
+        let mut address = 0;
+        // SAFETY: a context is current.
+        check(unsafe { sys::cuMemAlloc_v2(&mut address, size) }, "device memory for a kernel")?;
+        Ok(Self { address, context })
+    }
+
+    pub(super) fn address(&self) -> u64 {
+        self.address
+    }
+}
+
+impl Drop for DeviceMemory {
+    fn drop(&mut self) {
+        if let Ok(_entered) = self.context.enter() {
+            // SAFETY: allocated in this context. Waits for kernels that run, which may be writing to it by an address that
+            // they found before it was taken from the directory: one quantum.
+            unsafe { sys::cuMemFree_v2(self.address) };
+        }
+    }
+}
+
+/// A stream that waits for no other.
+pub(super) struct Stream {
+    stream: CUstream,
+    context: Arc<Context>,
+}
+
+// SAFETY: streams may be used by any thread with the context current.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    pub(super) fn new(context: Arc<Context>) -> Result<Self> {
+        let _entered = context.enter()?;
+        let mut stream = std::ptr::null_mut();
+        let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
+        // SAFETY: a context is current.
+        check(unsafe { sys::cuStreamCreate(&mut stream, flags) }, "creating a stream")?;
+        Ok(Self { stream, context })
+    }
+
+    pub(super) fn raw(&self) -> CUstream {
+        self.stream
+    }
+
+    pub(super) fn zero(&self, at: u64, size: usize) -> Result<()> {
+        let _entered = self.context.enter()?;
+        // SAFETY: callers give memory of ours that no kernel uses yet.
+        check(unsafe { sys::cuMemsetD8Async(at, 0, size, self.stream) }, "clearing device memory")
+    }
+
+    pub(super) fn upload(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        let _entered = self.context.enter()?;
+        // SAFETY: as above; pageable memory is copied before the call returns.
+        check(unsafe { sys::cuMemcpyHtoDAsync_v2(at, bytes.as_ptr().cast(), bytes.len(), self.stream) }, "an upload")
+    }
+
+    pub(super) fn synchronize(&self) -> Result<()> {
+        let _entered = self.context.enter()?;
+        // SAFETY: the stream exists.
+        check(unsafe { sys::cuStreamSynchronize(self.stream) }, "waiting for the device")
+    }
+
+    /// Whether all is done; an error is a fault of the device.
+    pub(super) fn query(&self) -> Result<bool> {
+        let _entered = self.context.enter()?;
+        // SAFETY: the stream exists.
+        match unsafe { sys::cuStreamQuery(self.stream) } {
+            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            other => check(other, "running the kernel").map(|()| true),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Ok(_entered) = self.context.enter() {
+            // SAFETY: created by us.
+            unsafe { sys::cuStreamDestroy_v2(self.stream) };
+        }
+    }
+}
