@@ -156,9 +156,10 @@ static void need_device(void) {
     rk_runtime_options options = RK_RUNTIME_OPTIONS_INIT;
     options.backend = world_backend;
     rk_runtime runtime = {0};
-    rk_status status = rk_runtime_create(RK_VERSION, &options, &runtime, &test_error);
-    if (status == RK_ERROR_NO_DEVICE || status == RK_ERROR_UNSUPPORTED) test_skip(test_error.message);
-    CHECK_DONE(status);
+    rk_error error;
+    rk_status status = rk_runtime_create(RK_VERSION, &options, &runtime, &error);
+    if (status == RK_ERROR_NO_DEVICE || status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
+    CHECK_OK(status);
     uint32_t count = 0;
     CHECK_OK(rk_device_count(runtime, &count));
     char reason[512] = "there is no such device";
