@@ -66,6 +66,8 @@ struct Consumer {
     first: usize,
     /// What callers found on their way to their replies.
     stash: VecDeque<Owned>,
+    /// Ends of kernels, after everything else that they had.
+    endings: VecDeque<Owned>,
 }
 
 /// Where kernels put what they have for the host.
@@ -114,7 +116,15 @@ impl Queue {
     pub(crate) fn detach(&self, kernel: u32) {
         let mut consumer = self.consumer();
         consumer.sources.retain(|source| source.outbound.kernel != kernel);
+        consumer.endings.retain(|ending| Address::from_bits(ending.from).kernel() != kernel);
         consumer.first = 0;
+    }
+
+    /// A kernel has ended. Its messages are all in its rings by now; the lock keeps pollers from having looked at some of
+    /// these before and at this after.
+    pub(crate) fn announce(&self, ending: Owned) {
+        self.consumer().endings.push_back(ending);
+        self.notify();
     }
 
     /// Whether a kernel is attached.
@@ -256,6 +266,7 @@ impl Queue {
 impl Consumer {
     fn has_news(&self) -> bool {
         !self.stash.is_empty()
+            || !self.endings.is_empty()
             || self.sources.iter().any(|source| {
                 source.cursor.peek(&source.outbound.channel.ring).is_some() || source.outbound.waiting_letters() > 0
             })
@@ -283,6 +294,12 @@ impl Consumer {
             }
         }
         self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
+        while let Some(ending) = self.endings.front() {
+            if offer(&ending.borrowed())? == Offer::Full {
+                return Ok(());
+            }
+            self.endings.pop_front();
+        }
         Ok(())
     }
 }

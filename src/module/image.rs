@@ -6,7 +6,10 @@ use std::sync::atomic::AtomicUsize;
 
 use super::{ActorType, Module};
 use crate::error::{Error, Result};
-use crate::layout::{ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, STATE_MAX, TYPE_MAX};
+use crate::layout::{
+    ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, SECTION_CUDA_CUBIN, SECTION_CUDA_PTX, SECTION_CUDA_SOURCE,
+    SECTION_SPIRV, STATE_MAX, TYPE_MAX,
+};
 
 /// Most entries of any table of an image; more is no image.
 const TABLE_MAX: u32 = 65536;
@@ -39,9 +42,18 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
     // SAFETY: as above.
     let messages = unsafe { table(image.messages, image.message_count, "message") }?;
     // SAFETY: as above.
-    unsafe { table(image.sections, image.section_count, "section") }?;
+    let sections = unsafe { table(image.sections, image.section_count, "section") }?;
     if actors.is_empty() {
         return Err(bad(format!("module {name} has no actors")));
+    }
+
+    for section in sections {
+        // SAFETY: as above.
+        let section_name = unsafe { text(section.name, "a section's name") }?;
+        let known = [SECTION_CUDA_SOURCE, SECTION_CUDA_CUBIN, SECTION_CUDA_PTX, SECTION_SPIRV].contains(&section.kind);
+        if !known || section.data.is_null() || section.size == 0 || section.size > isize::MAX as u64 {
+            return Err(bad(format!("section {section_name} is of no kind, or empty, or too large")));
+        }
     }
 
     let mut largest = 0;
@@ -73,6 +85,9 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         let handlers = unsafe { table(actor.handlers, actor.handler_count, "handler") }?;
         for (number, handler) in handlers.iter().enumerate() {
             check_type(handler.r#type, handler.size).map_err(&at)?;
+            if !messages.iter().any(|message| message.r#type == handler.r#type && message.size == handler.size) {
+                return Err(at(format!("message type {} is not in the module as it is handled", handler.r#type)));
+            }
             if handler.run.is_none() {
                 return Err(at(format!("message type {} has no handler function", handler.r#type)));
             }

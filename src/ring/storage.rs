@@ -32,6 +32,12 @@ mod memory {
     use super::{Storage, Word};
     use crate::error::{Error, Result};
 
+    #[cfg(tsan)]
+    extern "C" {
+        fn __tsan_acquire(address: *mut std::ffi::c_void);
+        fn __tsan_release(address: *mut std::ffi::c_void);
+    }
+
     /// Storage in this process's memory.
     #[derive(Debug)]
     pub struct Memory {
@@ -94,6 +100,8 @@ mod memory {
     // 9.1.1; APM vol. 2 7.3.2); creating a runtime asks for AVX. Inline assembly, so that the compiler can neither split
     // nor merge nor move them: for it they read and write any memory, which gives the acquire and release that x86's
     // memory order then keeps.
+    //
+    // ThreadSanitizer does not see assembly; built for it, we tell.
     impl Storage for Memory {
         fn capacity(&self) -> usize {
             self.capacity
@@ -107,6 +115,8 @@ mod memory {
             unsafe {
                 let at = self.base.as_ptr().add(index * 16);
                 asm!("movdqa {value}, [{at}]", at = in(reg) at, value = out(xmm_reg) value, options(nostack, preserves_flags));
+                #[cfg(tsan)]
+                __tsan_acquire(at.cast());
                 [_mm_cvtsi128_si64(value) as u64, _mm_cvtsi128_si64(_mm_unpackhi_epi64(value, value)) as u64]
             }
         }
@@ -118,6 +128,8 @@ mod memory {
             unsafe {
                 let at = self.base.as_ptr().add(index * 16);
                 let value = _mm_set_epi64x(word[1] as i64, word[0] as i64);
+                #[cfg(tsan)]
+                __tsan_release(at.cast());
                 asm!("movdqa [{at}], {value}", at = in(reg) at, value = in(xmm_reg) value, options(nostack, preserves_flags));
             }
         }

@@ -21,6 +21,8 @@ const TURN: u32 = 256;
 /// Every so many messages one is taken from a lower level first, so that no level waits for ever.
 const FAIRNESS: u32 = 32;
 
+/// Which of them. Not the first: a start is when priorities matter most.
+const FAIRNESS_TURN: u32 = FAIRNESS - 1;
 /// Messages between looks at physical time and at how much waits.
 const SAMPLE: u32 = 32;
 
@@ -203,7 +205,7 @@ impl Worker {
             return self.cursors[lane].peek(&port.lane(lane).ring).map(|slot| (lane, slot));
         }
         let first = match self.turn % FAIRNESS {
-            0 => (self.turn / FAIRNESS) as usize % LEVELS,
+            FAIRNESS_TURN => (self.turn / FAIRNESS) as usize % LEVELS,
             _ => LEVELS - 1,
         };
         let host_first = self.turn % 2 == 1;

@@ -1,0 +1,34 @@
+/* One of everything, for the tests of the C interface. */
+#ifndef RK_TESTS_CAPI_FIXTURE_H
+#define RK_TESTS_CAPI_FIXTURE_H
+
+#include "../support/harness.h"
+#include "capi.rk.h"
+
+RK_DECLARE_MODULE(capi);
+
+enum { FIXTURE_ACTORS = 4 };
+
+typedef struct fixture {
+    rk_runtime runtime;
+    rk_module module;
+    rk_queue queue;   /* of the runtime, used by no kernel */
+    rk_kernel kernel; /* active; its messages go to the runtime's own queue */
+    rk_actor actor;   /* index 1 of the kernel */
+} fixture;
+
+/* The CPU backend, two threads. */
+rk_runtime fixture_runtime(void);
+rk_module fixture_module(rk_runtime runtime);
+rk_kernel fixture_launch(rk_runtime runtime, rk_module module, const rk_kernel_options *options);
+fixture fixture_open(void);
+void fixture_close(const fixture *all);
+
+/* The module as a file that rkc wrote; its bytes, read once. */
+const char *fixture_file(void);
+const void *fixture_file_bytes(size_t *size);
+
+/* Asks an actor and verifies the answer: the kernel works. */
+void fixture_verify(rk_actor actor);
+
+#endif

@@ -1,0 +1,267 @@
+#include "surface.h"
+
+#include <string.h>
+
+enum { MILLISECOND = 1000000 };
+#define NOT_ZERO UINT64_C(0xDEADBEEF)
+
+static rk_status runtime_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_runtime_destroy(with->runtime);
+}
+
+static rk_status runtime_park(const fixture *with, rk_error *error) {
+    rk_status status = rk_runtime_park(with->runtime, MILLISECOND, error);
+    if (status == RK_OK) rk_runtime_unpark(with->runtime, NULL);
+    return status;
+}
+
+static rk_status runtime_unpark(const fixture *with, rk_error *error) {
+    return rk_runtime_unpark(with->runtime, error);
+}
+
+static rk_status runtime_fd(const fixture *with, rk_error *error) {
+    int32_t fd = -1;
+    return rk_runtime_fd(with->runtime, &fd, error);
+}
+
+static rk_status runtime_arm(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_runtime_arm(with->runtime);
+}
+
+static rk_status device_count(const fixture *with, rk_error *error) {
+    (void)error;
+    uint32_t count = 0;
+    return rk_device_count(with->runtime, &count);
+}
+
+static rk_status device_info(const fixture *with, rk_error *error) {
+    rk_device_properties info = RK_DEVICE_PROPERTIES_INIT;
+    return rk_device_info(with->runtime, 0, &info, error);
+}
+
+/* Handles are set to zero on error. */
+static rk_status created_module(rk_status status, rk_module module) {
+    if (status == RK_OK) {
+        CHECK(module.id != 0);
+        rk_module_destroy(module);
+    } else {
+        CHECK_EQ(module.id, 0);
+    }
+    return status;
+}
+
+static rk_status module_create(const fixture *with, rk_error *error) {
+    rk_module module = {NOT_ZERO};
+    rk_status status = rk_module_create(with->runtime, &capi, &module, error);
+    return created_module(status, module);
+}
+
+static rk_status module_load(const fixture *with, rk_error *error) {
+    rk_module module = {NOT_ZERO};
+    rk_status status = rk_module_load(with->runtime, fixture_file(), strlen(fixture_file()), &module, error);
+    return created_module(status, module);
+}
+
+static rk_status module_load_memory(const fixture *with, rk_error *error) {
+    size_t size;
+    const void *bytes = fixture_file_bytes(&size);
+    rk_module module = {NOT_ZERO};
+    rk_status status = rk_module_load_memory(with->runtime, bytes, size, &module, error);
+    return created_module(status, module);
+}
+
+static rk_status module_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_module_destroy(with->module);
+}
+
+static rk_status kernel_launch(const fixture *with, rk_error *error) {
+    rk_kernel kernel = {NOT_ZERO};
+    rk_status status = rk_kernel_launch(with->runtime, with->module, "responder", 9, NULL, &kernel, error);
+    if (status == RK_OK) {
+        CHECK(kernel.id != 0);
+        rk_kernel_destroy(kernel);
+    } else {
+        CHECK_EQ(kernel.id, 0);
+    }
+    return status;
+}
+
+static rk_status kernel_activate(const fixture *with, rk_error *error) {
+    return rk_kernel_activate(with->kernel, error);
+}
+
+static rk_status kernel_deactivate(const fixture *with, rk_error *error) {
+    return rk_kernel_deactivate(with->kernel, error);
+}
+
+static rk_status kernel_drain(const fixture *with, rk_error *error) {
+    return rk_kernel_drain(with->kernel, MILLISECOND, error);
+}
+
+static rk_status kernel_terminate(const fixture *with, rk_error *error) {
+    uint64_t left = 0;
+    return rk_kernel_terminate(with->kernel, &left, error);
+}
+
+static rk_status kernel_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_kernel_destroy(with->kernel);
+}
+
+static rk_status kernel_state(const fixture *with, rk_error *error) {
+    (void)error;
+    uint32_t state = 0;
+    return rk_kernel_state(with->kernel, &state);
+}
+
+static rk_status kernel_actor(const fixture *with, rk_error *error) {
+    (void)error;
+    rk_actor actor = {NOT_ZERO};
+    return rk_kernel_actor(with->kernel, FIXTURE_ACTORS - 1, &actor);
+}
+
+static rk_status kernel_stats(const fixture *with, rk_error *error) {
+    rk_kernel_statistics stats = RK_KERNEL_STATISTICS_INIT;
+    return rk_kernel_stats(with->kernel, &stats, error);
+}
+
+static rk_status send_one(const fixture *with, rk_error *error) {
+    (void)error;
+    ask question = {.nonce = 1};
+    return rk_send(with->actor, RK_TYPE(ask), &question, sizeof question, NULL);
+}
+
+static rk_status send_many(const fixture *with, rk_error *error) {
+    (void)error;
+    note value = {.value = 1};
+    rk_outbound messages[4];
+    memset(messages, 0, sizeof messages);
+    for (size_t i = 0; i < 4; i++) {
+        messages[i].to = with->actor;
+        messages[i].type = RK_TYPE(note);
+        messages[i].payload = &value;
+        messages[i].size = sizeof value;
+    }
+    uint32_t sent = 0;
+    rk_status status = rk_send_many(messages, 4, MILLISECOND, &sent);
+    CHECK_AT_MOST(sent, status == RK_OK ? 4 : 3);
+    return status;
+}
+
+static rk_status poll_runtime(const fixture *with, rk_error *error) {
+    (void)error;
+    rk_message messages[8];
+    _Alignas(16) unsigned char payloads[4096];
+    uint32_t count = 0;
+    return rk_poll(with->runtime, messages, 8, payloads, sizeof payloads, MILLISECOND / 10, &count);
+}
+
+static rk_status call_actor(const fixture *with, rk_error *error) {
+    ask question = {.nonce = 7};
+    answer reply = {0};
+    rk_status status = rk_call(with->actor, RK_TYPE(ask), &question, sizeof question, NULL, &reply, sizeof reply, NULL,
+                               MILLISECOND, error);
+    if (status == RK_OK) CHECK_EQ(reply.nonce, 7);
+    return status;
+}
+
+static rk_status queue_create(const fixture *with, rk_error *error) {
+    rk_queue queue = {NOT_ZERO};
+    rk_status status = rk_queue_create(with->runtime, &queue, error);
+    if (status == RK_OK) {
+        CHECK(queue.id != 0);
+        rk_queue_destroy(queue);
+    } else {
+        CHECK_EQ(queue.id, 0);
+    }
+    return status;
+}
+
+static rk_status queue_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_queue_destroy(with->queue);
+}
+
+static rk_status queue_poll(const fixture *with, rk_error *error) {
+    (void)error;
+    rk_message messages[8];
+    _Alignas(16) unsigned char payloads[4096];
+    uint32_t count = 0;
+    return rk_queue_poll(with->queue, messages, 8, payloads, sizeof payloads, MILLISECOND / 10, &count);
+}
+
+static rk_status queue_fd(const fixture *with, rk_error *error) {
+    int32_t fd = -1;
+    return rk_queue_fd(with->queue, &fd, error);
+}
+
+static rk_status queue_arm(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_queue_arm(with->queue);
+}
+
+static rk_status hlc_now(const fixture *with, rk_error *error) {
+    (void)error;
+    uint64_t stamp = 0;
+    return rk_hlc_now(with->runtime, &stamp);
+}
+
+const surface_call surface[] = {
+    {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
+    {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_runtime_unpark", runtime_unpark, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_runtime_fd", runtime_fd, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_runtime_arm", runtime_arm, TAKES_RUNTIME, EFFECT_NONE, false},
+    {"rk_device_count", device_count, TAKES_RUNTIME, EFFECT_NONE, false},
+    {"rk_device_info", device_info, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_module_create", module_create, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_module_load", module_load, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_module_load_memory", module_load_memory, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_module_destroy", module_destroy, TAKES_MODULE, EFFECT_DESTROYS, false},
+    {"rk_kernel_launch", kernel_launch, TAKES_RUNTIME | TAKES_MODULE, EFFECT_NONE, true},
+    {"rk_kernel_activate", kernel_activate, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_kernel_deactivate", kernel_deactivate, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_kernel_drain", kernel_drain, TAKES_KERNEL, EFFECT_ENDS, true},
+    {"rk_kernel_terminate", kernel_terminate, TAKES_KERNEL, EFFECT_ENDS, true},
+    {"rk_kernel_destroy", kernel_destroy, TAKES_KERNEL, EFFECT_DESTROYS, false},
+    {"rk_kernel_state", kernel_state, TAKES_KERNEL, EFFECT_NONE, false},
+    {"rk_kernel_actor", kernel_actor, TAKES_KERNEL, EFFECT_NONE, false},
+    {"rk_kernel_stats", kernel_stats, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_send", send_one, TAKES_ACTOR, EFFECT_NONE, false},
+    {"rk_send_many", send_many, TAKES_ACTOR, EFFECT_NONE, false},
+    {"rk_poll", poll_runtime, TAKES_RUNTIME, EFFECT_NONE, false},
+    {"rk_call", call_actor, TAKES_ACTOR, EFFECT_NONE, true},
+    {"rk_queue_create", queue_create, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_queue_destroy", queue_destroy, TAKES_QUEUE, EFFECT_DESTROYS, false},
+    {"rk_queue_poll", queue_poll, TAKES_QUEUE, EFFECT_NONE, false},
+    {"rk_queue_fd", queue_fd, TAKES_QUEUE, EFFECT_NONE, true},
+    {"rk_queue_arm", queue_arm, TAKES_QUEUE, EFFECT_NONE, false},
+    {"rk_hlc_now", hlc_now, TAKES_RUNTIME, EFFECT_NONE, false},
+};
+const size_t surface_count = sizeof surface / sizeof surface[0];
+
+uint64_t *surface_id(fixture *all, unsigned noun) {
+    switch (noun) {
+    case TAKES_RUNTIME: return &all->runtime.id;
+    case TAKES_MODULE: return &all->module.id;
+    case TAKES_QUEUE: return &all->queue.id;
+    case TAKES_KERNEL: return &all->kernel.id;
+    default: return &all->actor.id;
+    }
+}
+
+void surface_expect(const surface_call *entry, const fixture *with, rk_status expected, const char *why) {
+    rk_error error;
+    test_error_prepare(&error);
+    rk_status status = entry->call(with, &error);
+    if (status != expected)
+        test_fail(__FILE__, __LINE__, "%s, %s: %s, not %s", entry->name, why, rk_status_name(status),
+                  rk_status_name(expected));
+    if (entry->has_error) test_error_check(__FILE__, __LINE__, &error, status);
+    status = entry->call(with, NULL);
+    if (status != expected)
+        test_fail(__FILE__, __LINE__, "%s, %s, without an rk_error: %s", entry->name, why, rk_status_name(status));
+}
