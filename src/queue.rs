@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
+use crate::align::Aligned;
 use crate::bell::{heavy, Bell};
 use crate::error::{Error, Result};
 use crate::message::{Class, Incoming, Offer, Owned, Sink, Timeout};
@@ -72,7 +73,8 @@ struct Consumer {
 /// Where kernels put what they have for the host.
 pub(crate) struct Queue {
     home: Arc<Home>,
-    consumer: Mutex<Consumer>,
+    /// On lines of its own: pollers write the lock all the time, workers read what is below for every message.
+    consumer: Aligned<Mutex<Consumer>>,
     bell: Bell,
     /// The eventfd, made when it is first asked for; -1 before.
     fd: AtomicI32,
@@ -91,7 +93,7 @@ impl Queue {
     pub(crate) fn new(home: Arc<Home>) -> Self {
         Self {
             home,
-            consumer: Mutex::default(),
+            consumer: Aligned::default(),
             bell: Bell::default(),
             fd: AtomicI32::new(-1),
             armed: AtomicU32::new(0),
