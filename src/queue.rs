@@ -4,9 +4,8 @@
 //! that consumer, under a lock that nobody holds while waiting.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
 use crate::bell::{heavy, Bell};
@@ -75,7 +74,8 @@ pub(crate) struct Queue {
     home: Arc<Home>,
     consumer: Mutex<Consumer>,
     bell: Bell,
-    fd: OnceLock<OwnedFd>,
+    /// The eventfd, made when it is first asked for; -1 before.
+    fd: AtomicI32,
     /// 1: the descriptor is to be made readable.
     armed: AtomicU32,
     closed: AtomicBool,
@@ -93,7 +93,7 @@ impl Queue {
             home,
             consumer: Mutex::default(),
             bell: Bell::default(),
-            fd: OnceLock::new(),
+            fd: AtomicI32::new(-1),
             armed: AtomicU32::new(0),
             closed: AtomicBool::new(false),
         }
@@ -151,27 +151,32 @@ impl Queue {
     #[cold]
     fn signal(&self) {
         if self.armed.swap(0, Ordering::AcqRel) != 0 {
-            if let Some(fd) = self.fd.get() {
-                let one = 1u64;
-                // SAFETY: eight bytes are read from `one`. An eventfd takes them unless its count is near 2^64.
-                unsafe { libc::write(fd.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
-            }
+            let one = 1u64;
+            // SAFETY: eight bytes are read from `one`. It is armed, so there is an eventfd, which takes them.
+            unsafe { libc::write(self.fd.load(Ordering::Acquire), std::ptr::from_ref(&one).cast(), 8) };
         }
     }
 
     /// The eventfd.
     pub(crate) fn fd(&self) -> Result<i32> {
-        if let Some(fd) = self.fd.get() {
-            return Ok(fd.as_raw_fd());
+        // Acquire: pairs with the exchange below, of whoever made it.
+        let made = self.fd.load(Ordering::Acquire);
+        if made >= 0 {
+            return Ok(made);
         }
         // SAFETY: eventfd takes no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if fd < 0 {
             return Err(Error::system("eventfd"));
         }
-        // SAFETY: a descriptor that was just made and that nobody else has. If another thread was faster, ours is closed.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(self.fd.get_or_init(|| fd).as_raw_fd())
+        match self.fd.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(fd),
+            Err(made) => {
+                // SAFETY: another thread was faster; ours was just made and nobody else has it.
+                unsafe { libc::close(fd) };
+                Ok(made)
+            }
+        }
     }
 
     /// Asks for the descriptor to become readable with the next message; [`Error::Again`] if one is there.
@@ -259,6 +264,16 @@ impl Queue {
         }
         if news {
             self.notify();
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let fd = *self.fd.get_mut();
+        if fd >= 0 {
+            // SAFETY: ours, and nobody uses the queue any more.
+            unsafe { libc::close(fd) };
         }
     }
 }
