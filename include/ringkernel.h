@@ -591,8 +591,7 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t handled;
     /**
-     * Accepted messages that could not be handled, and posts of its actors that had nowhere to go count in the
-     * receiver's or, where there is none, in `undeliverable`.
+     * Accepted messages that could not be handled.
      */
     uint64_t dead_letters;
     /**
@@ -616,7 +615,8 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t deferred;
     /**
-     * Posts to actors that do not exist or not any more.
+     * Posts of its actors that no ring accepted: to an actor that does not exist (any more), of a type that it does not
+     * handle, or larger than it takes. They become dead letters too.
      */
     uint64_t undeliverable;
     /**
@@ -1164,7 +1164,7 @@ rk_status rk_send_many(const struct rk_outbound *messages,
  *
  * RK_OK: *count is at least 1. RK_AGAIN: nothing there, with timeout 0. RK_TIMEOUT: nothing came. RK_ERROR_SIZE: the
  * next message's payload does not fit `payloads`; messages[0].size says what it needs, and it stays queued.
- * Messages of one actor come in the order sent. Thread-safe; threads that poll together share the messages.
+ * Messages of one actor come in the order sent; those of different actors in no particular order. Thread-safe; threads that poll together share the messages.
  * Since 0.1.0.
  */
 rk_status rk_poll(struct rk_runtime runtime,
@@ -1183,6 +1183,7 @@ rk_status rk_poll(struct rk_runtime runtime,
  * its payload pointing to `reply`. timeout_ns: for sending and reply together, RK_FOREVER without limit. error: may
  * be NULL.
  *
+ * A full ring is waited for within the timeout; with timeout 0 it is RK_AGAIN.
  * RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes. RK_ERROR_UNDELIVERED: the
  * message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity; message->size says how large,
  * and the reply is lost. Waits without holding anything: any number of threads may call at once. Thread-safe. Since
@@ -1232,7 +1233,7 @@ rk_status rk_queue_poll(struct rk_queue queue,
 /**
  * An eventfd that becomes readable when a message arrives after rk_queue_arm(), for epoll, libuv, asio or Go.
  *
- * Owned by the queue: do not close it. Do not read it either; rk_queue_arm() resets it. fd: receives it. error: may be
+ * Non-blocking and close-on-exec. Owned by the queue: do not close it. Do not read it either; rk_queue_arm() resets it. fd: receives it. error: may be
  * NULL. Thread-safe. Since 0.1.0.
  */
 rk_status rk_queue_fd(struct rk_queue queue,

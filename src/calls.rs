@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::align::Aligned;
 use crate::bell::Bell;
 use crate::message::Owned;
 
@@ -24,7 +25,8 @@ struct Slab {
 /// The calls of a runtime.
 #[derive(Default)]
 pub(crate) struct Calls {
-    slab: Mutex<Slab>,
+    /// On lines of its own: callers write it, workers read the bell.
+    slab: Aligned<Mutex<Slab>>,
     /// Rung when there may be an answer somewhere.
     pub(crate) bell: Bell,
 }

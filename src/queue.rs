@@ -4,11 +4,11 @@
 //! that consumer, under a lock that nobody holds while waiting.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
+use crate::align::Aligned;
 use crate::bell::{heavy, Bell};
 use crate::error::{Error, Result};
 use crate::message::{Class, Incoming, Offer, Owned, Sink, Timeout};
@@ -66,14 +66,18 @@ struct Consumer {
     first: usize,
     /// What callers found on their way to their replies.
     stash: VecDeque<Owned>,
+    /// Ends of kernels, after everything else that they had.
+    endings: VecDeque<Owned>,
 }
 
 /// Where kernels put what they have for the host.
 pub(crate) struct Queue {
     home: Arc<Home>,
-    consumer: Mutex<Consumer>,
+    /// On lines of its own: pollers write the lock all the time, workers read what is below for every message.
+    consumer: Aligned<Mutex<Consumer>>,
     bell: Bell,
-    fd: OnceLock<OwnedFd>,
+    /// The eventfd, made when it is first asked for; -1 before.
+    fd: AtomicI32,
     /// 1: the descriptor is to be made readable.
     armed: AtomicU32,
     closed: AtomicBool,
@@ -89,9 +93,9 @@ impl Queue {
     pub(crate) fn new(home: Arc<Home>) -> Self {
         Self {
             home,
-            consumer: Mutex::default(),
+            consumer: Aligned::default(),
             bell: Bell::default(),
-            fd: OnceLock::new(),
+            fd: AtomicI32::new(-1),
             armed: AtomicU32::new(0),
             closed: AtomicBool::new(false),
         }
@@ -114,7 +118,15 @@ impl Queue {
     pub(crate) fn detach(&self, kernel: u32) {
         let mut consumer = self.consumer();
         consumer.sources.retain(|source| source.outbound.kernel != kernel);
+        consumer.endings.retain(|ending| Address::from_bits(ending.from).kernel() != kernel);
         consumer.first = 0;
+    }
+
+    /// A kernel has ended. Its messages are all in its rings by now; the lock keeps pollers from having looked at some of
+    /// these before and at this after.
+    pub(crate) fn announce(&self, ending: Owned) {
+        self.consumer().endings.push_back(ending);
+        self.notify();
     }
 
     /// Whether a kernel is attached.
@@ -141,27 +153,32 @@ impl Queue {
     #[cold]
     fn signal(&self) {
         if self.armed.swap(0, Ordering::AcqRel) != 0 {
-            if let Some(fd) = self.fd.get() {
-                let one = 1u64;
-                // SAFETY: eight bytes are read from `one`. An eventfd takes them unless its count is near 2^64.
-                unsafe { libc::write(fd.as_raw_fd(), std::ptr::from_ref(&one).cast(), 8) };
-            }
+            let one = 1u64;
+            // SAFETY: eight bytes are read from `one`. It is armed, so there is an eventfd, which takes them.
+            unsafe { libc::write(self.fd.load(Ordering::Acquire), std::ptr::from_ref(&one).cast(), 8) };
         }
     }
 
     /// The eventfd.
     pub(crate) fn fd(&self) -> Result<i32> {
-        if let Some(fd) = self.fd.get() {
-            return Ok(fd.as_raw_fd());
+        // Acquire: pairs with the exchange below, of whoever made it.
+        let made = self.fd.load(Ordering::Acquire);
+        if made >= 0 {
+            return Ok(made);
         }
         // SAFETY: eventfd takes no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if fd < 0 {
             return Err(Error::system("eventfd"));
         }
-        // SAFETY: a descriptor that was just made and that nobody else has. If another thread was faster, ours is closed.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(self.fd.get_or_init(|| fd).as_raw_fd())
+        match self.fd.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(fd),
+            Err(made) => {
+                // SAFETY: another thread was faster; ours was just made and nobody else has it.
+                unsafe { libc::close(fd) };
+                Ok(made)
+            }
+        }
     }
 
     /// Asks for the descriptor to become readable with the next message; [`Error::Again`] if one is there.
@@ -253,9 +270,20 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let fd = *self.fd.get_mut();
+        if fd >= 0 {
+            // SAFETY: ours, and nobody uses the queue any more.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
 impl Consumer {
     fn has_news(&self) -> bool {
         !self.stash.is_empty()
+            || !self.endings.is_empty()
             || self.sources.iter().any(|source| {
                 source.cursor.peek(&source.outbound.channel.ring).is_some() || source.outbound.waiting_letters() > 0
             })
@@ -283,6 +311,12 @@ impl Consumer {
             }
         }
         self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
+        while let Some(ending) = self.endings.front() {
+            if offer(&ending.borrowed())? == Offer::Full {
+                return Ok(());
+            }
+            self.endings.pop_front();
+        }
         Ok(())
     }
 }

@@ -22,11 +22,12 @@
  * Types        rk_u8 rk_u16 rk_u32 rk_u64 rk_i32 rk_i64 rk_f32 rk_f64 rk_address (of an actor; an rk_u64). Conversions
  *              are calls: rk_u32(x). Literals: 1, 1u, 1.0f. Structs hold these and arrays of them, fields separated by
  *              `;` alone (one field a declaration, no commas). Bytes are the same on every backend, in C's layout.
+ *              Field names that GLSL knows as words (length, sample, input, output, filter, active, half) are not for use.
  *              Arithmetic on rk_u8 and rk_u16 is int's in C and the type's own in GLSL: widen them to rk_u32 first.
  * In a handler rk_state, rk_msg: the state and the payload, in place. RK_OUT(type): the message being written; fields
  *              not written hold whatever was there. Then, each by all lanes together:
  *                rk_reply(type)            to whoever sent the message being handled, actor or host
- *                rk_tell(address, type)    to an actor
+ *                rk_tell(address, type)    to an actor; address 0 is the host, as for rk_emit
  *                rk_tell_as(address, type, priority, correlation, deadline_ns)
  *                rk_emit(type)             to the host, unasked
  *                rk_forward(address, type) to an actor, which then replies to our sender

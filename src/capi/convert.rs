@@ -189,7 +189,7 @@ pub(super) struct KernelSpec {
 
 /// # Safety
 /// The pointers in `options` are NULL or point to as much as the sizes beside them say.
-pub(super) unsafe fn kernel_spec(options: &rk_kernel_options) -> Result<KernelSpec> {
+pub(super) unsafe fn kernel_spec(options: &rk_kernel_options, state_size: u32) -> Result<KernelSpec> {
     // SAFETY: the caller's promise, for all three.
     let name = unsafe { optional_string(options.name, options.name_length as usize, "name") }?;
     if name.is_some_and(|name| name.len() > NAME_MAX) {
@@ -197,6 +197,11 @@ pub(super) unsafe fn kernel_spec(options: &rk_kernel_options) -> Result<KernelSp
     }
     let initial_state = match (options.initial_state.is_null(), options.initial_state_size) {
         (true, 0) => None,
+        (_, size) if size != state_size => {
+            return Err(Error::invalid(format!(
+                "initial_state_size is {size}, the actor's state has {state_size} bytes"
+            )));
+        }
         // SAFETY: as above.
         (_, size) => Some(unsafe { bytes(options.initial_state.cast(), size as usize, "initial_state") }?.to_vec()),
     };
@@ -229,16 +234,6 @@ impl KernelSpec {
     ) -> Result<Plan> {
         let options = &self.options;
         let kind = &module.actors()[actor];
-        if let Some(state) = &self.initial_state {
-            if state.len() != kind.state_size as usize {
-                return Err(Error::invalid(format!(
-                    "initial_state has {} bytes, the state of {} has {}",
-                    state.len(),
-                    kind.name,
-                    kind.state_size
-                )));
-            }
-        }
         let actors = match options.actors {
             0 => 1,
             count => in_range("actors", count, 1, MAX_ACTORS)?,

@@ -45,6 +45,17 @@ fn key(id: u64, noun: u64) -> Result<u32> {
     }
 }
 
+/// Sets a handle of the caller's to zero, whatever comes of the call.
+///
+/// # Safety
+/// `out` is NULL or points to a writable T, for which zeros are valid.
+pub(super) unsafe fn clear<T>(out: *mut T) {
+    if !out.is_null() && out.is_aligned() {
+        // SAFETY: the caller's promise.
+        unsafe { out.write_bytes(0, 1) };
+    }
+}
+
 /// A place of the caller's for a result.
 ///
 /// # Safety
@@ -112,15 +123,27 @@ pub(super) fn insert_queue(queue: Arc<Queue>) -> Result<rk_queue> {
     Ok(rk_queue { id: QUEUE | u64::from(QUEUES.reserve()?.fill(queue)) })
 }
 
-/// Launches a kernel of the module's actor type `actor`.
+impl OwnedModule {
+    /// Number of the actor type with that name.
+    pub(super) fn find(&self, actor: Option<&str>) -> Result<usize> {
+        self.module.find(actor)
+    }
+
+    /// Bytes of the state of an actor type.
+    pub(super) fn state_size(&self, number: usize) -> u32 {
+        self.module.actors()[number].state_size
+    }
+}
+
+/// Launches a kernel of the module's actor type `number`. Module and queues of another runtime are as stale as any.
 pub(super) fn launch(
     runtime: &Runtime,
     module: &OwnedModule,
-    actor: Option<&str>,
+    number: usize,
     spec: convert::KernelSpec,
 ) -> Result<rk_kernel> {
     if !Arc::ptr_eq(&module.home, runtime.home()) {
-        return Err(Error::invalid("the module was created in another runtime"));
+        return Err(Error::Stale);
     }
     let mut queues = Vec::new();
     for handle in &spec.queues {
@@ -129,14 +152,13 @@ pub(super) fn launch(
             _ => Arc::clone(&*queue(*handle)?),
         };
         if !Arc::ptr_eq(queue.home(), runtime.home()) {
-            return Err(Error::invalid("a queue was created in another runtime"));
+            return Err(Error::Stale);
         }
         queues.push(queue);
     }
     if queues.is_empty() {
         queues.push(runtime.queue().clone());
     }
-    let number = module.module.find(actor)?;
     let backend = runtime.backend(spec.backend)?;
     let plan = spec.plan(runtime.home(), &*backend, module.module.clone(), number, queues)?;
     Ok(rk_kernel { id: KERNEL | u64::from(runtime.launch(backend, plan)?) })

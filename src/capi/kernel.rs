@@ -34,19 +34,21 @@ pub unsafe extern "C" fn rk_kernel_launch(
     kernel: *mut rk_kernel,
     error: *mut rk_error,
 ) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for a handle.
+    unsafe { handle::clear(kernel) };
     in_out(error, || {
-        // SAFETY: the caller passes NULL or a place for a handle.
+        // SAFETY: as above.
         let out = unsafe { handle::out(kernel) }?;
-        *out = rk_kernel { id: 0 };
         // SAFETY: the caller passes NULL or actor_length readable bytes.
         let actor = unsafe { convert::optional_string(actor, actor_length, "actor") }?;
         // SAFETY: the caller passes NULL or a struct whose first field is its size.
         let options = unsafe { copy_in(options) }?;
         let runtime = handle::runtime(runtime)?;
         let module = handle::module(module)?;
+        let number = module.find(actor)?;
         // SAFETY: the pointers in the options are what the caller said they are, by the contract of the struct.
-        let spec = unsafe { convert::kernel_spec(&options) }?;
-        *out = handle::launch(&runtime, &module, actor, spec)?;
+        let spec = unsafe { convert::kernel_spec(&options, module.state_size(number)) }?;
+        *out = handle::launch(&runtime, &module, number, spec)?;
         Ok(())
     })
 }
@@ -121,10 +123,11 @@ pub unsafe extern "C" fn rk_kernel_state(kernel: rk_kernel, state: *mut u32) -> 
 /// actor: receives it. RK_ERROR_NOT_FOUND: index is not below the number of actors. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_kernel_actor(kernel: rk_kernel, index: u32, actor: *mut rk_actor) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for the address.
+    unsafe { handle::clear(actor) };
     enter(|| {
-        // SAFETY: the caller passes NULL or a place for the address.
+        // SAFETY: as above.
         let out = unsafe { handle::out(actor) }?;
-        *out = rk_actor { id: 0 };
         out.id = handle::kernel(kernel)?.address(index)?.to_bits();
         Ok(())
     })

@@ -80,7 +80,7 @@ pub unsafe extern "C" fn rk_send_many(
 ///
 /// RK_OK: *count is at least 1. RK_AGAIN: nothing there, with timeout 0. RK_TIMEOUT: nothing came. RK_ERROR_SIZE: the
 /// next message's payload does not fit `payloads`; messages[0].size says what it needs, and it stays queued.
-/// Messages of one actor come in the order sent. Thread-safe; threads that poll together share the messages.
+/// Messages of one actor come in the order sent; those of different actors in no particular order. Thread-safe; threads that poll together share the messages.
 /// Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_poll(
@@ -106,6 +106,7 @@ pub unsafe extern "C" fn rk_poll(
 /// its payload pointing to `reply`. timeout_ns: for sending and reply together, RK_FOREVER without limit. error: may
 /// be NULL.
 ///
+/// A full ring is waited for within the timeout; with timeout 0 it is RK_AGAIN.
 /// RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes. RK_ERROR_UNDELIVERED: the
 /// message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity; message->size says how large,
 /// and the reply is lost. Waits without holding anything: any number of threads may call at once. Thread-safe. Since

@@ -25,10 +25,11 @@ pub unsafe extern "C" fn rk_module_create(
     module: *mut rk_module,
     error: *mut rk_error,
 ) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for a handle.
+    unsafe { handle::clear(module) };
     in_out(error, || {
-        // SAFETY: the caller passes NULL or a place for a handle.
+        // SAFETY: as above.
         let out = unsafe { handle::out(module) }?;
-        *out = rk_module { id: 0 };
         let runtime = handle::runtime(runtime)?;
         // SAFETY: the caller promises an image that rkc made and that outlives the module.
         let module = unsafe { Module::from_image(image) }?;
@@ -51,10 +52,11 @@ pub unsafe extern "C" fn rk_module_load(
     module: *mut rk_module,
     error: *mut rk_error,
 ) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for a handle.
+    unsafe { handle::clear(module) };
     in_out(error, || {
-        // SAFETY: the caller passes NULL or a place for a handle.
+        // SAFETY: as above.
         let out = unsafe { handle::out(module) }?;
-        *out = rk_module { id: 0 };
         // SAFETY: the caller passes NULL or path_length readable bytes.
         let path = unsafe { convert::path(path, path_length) }?;
         let runtime = handle::runtime(runtime)?;
@@ -75,10 +77,11 @@ pub unsafe extern "C" fn rk_module_load_memory(
     module: *mut rk_module,
     error: *mut rk_error,
 ) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for a handle.
+    unsafe { handle::clear(module) };
     in_out(error, || {
-        // SAFETY: the caller passes NULL or a place for a handle.
+        // SAFETY: as above.
         let out = unsafe { handle::out(module) }?;
-        *out = rk_module { id: 0 };
         // SAFETY: the caller passes NULL or size readable bytes.
         let bytes = unsafe { convert::bytes(data.cast(), size, "data") }?;
         let runtime = handle::runtime(runtime)?;

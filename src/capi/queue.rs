@@ -11,10 +11,11 @@ use super::{convert, handle};
 /// NULL. Destroyed with rk_queue_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_queue_create(runtime: rk_runtime, queue: *mut rk_queue, error: *mut rk_error) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for a handle.
+    unsafe { handle::clear(queue) };
     in_out(error, || {
-        // SAFETY: the caller passes NULL or a place for a handle.
+        // SAFETY: as above.
         let out = unsafe { handle::out(queue) }?;
-        *out = rk_queue { id: 0 };
         let runtime = handle::runtime(runtime)?;
         *out = handle::insert_queue(runtime.create_queue()?)?;
         Ok(())
@@ -51,7 +52,7 @@ pub unsafe extern "C" fn rk_queue_poll(
 
 /// An eventfd that becomes readable when a message arrives after rk_queue_arm(), for epoll, libuv, asio or Go.
 ///
-/// Owned by the queue: do not close it. Do not read it either; rk_queue_arm() resets it. fd: receives it. error: may be
+/// Non-blocking and close-on-exec. Owned by the queue: do not close it. Do not read it either; rk_queue_arm() resets it. fd: receives it. error: may be
 /// NULL. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_queue_fd(queue: rk_queue, fd: *mut i32, error: *mut rk_error) -> rk_status {

@@ -30,10 +30,11 @@ pub unsafe extern "C" fn rk_runtime_create(
     runtime: *mut rk_runtime,
     error: *mut rk_error,
 ) -> rk_status {
+    // SAFETY: the caller passes NULL or a place for a handle.
+    unsafe { handle::clear(runtime) };
     in_out(error, || {
-        // SAFETY: the caller passes NULL or a place for a handle.
+        // SAFETY: as above.
         let out = unsafe { handle::out(runtime) }?;
-        *out = rk_runtime { id: 0 };
         super::guard::silence();
         version::check(version)?;
         // SAFETY: the caller passes NULL or a struct whose first field is its size.

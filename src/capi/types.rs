@@ -205,8 +205,7 @@ pub struct rk_kernel_statistics {
     pub accepted: u64,
     /// Messages whose handler ran, also those whose handler failed.
     pub handled: u64,
-    /// Accepted messages that could not be handled, and posts of its actors that had nowhere to go count in the
-    /// receiver's or, where there is none, in `undeliverable`.
+    /// Accepted messages that could not be handled.
     pub dead_letters: u64,
     /// Messages waiting in the rings.
     pub pending: u64,
@@ -218,7 +217,8 @@ pub struct rk_kernel_statistics {
     pub sent_actors: u64,
     /// Posts waiting for room in another worker's ring or in the host's.
     pub deferred: u64,
-    /// Posts to actors that do not exist or not any more.
+    /// Posts of its actors that no ring accepted: to an actor that does not exist (any more), of a type that it does not
+    /// handle, or larger than it takes. They become dead letters too.
     pub undeliverable: u64,
     /// Posts refused because a handler's outbox was full.
     pub refused: u64,

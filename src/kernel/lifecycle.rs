@@ -75,6 +75,8 @@ pub(crate) struct Life {
     left: AtomicU64,
     /// Set when the kernel is being destroyed: waiting calls return.
     closing: AtomicU32,
+    /// 1 after a drain that timed out, until the next.
+    drain_timed_out: AtomicU32,
 }
 
 impl Life {
@@ -85,6 +87,7 @@ impl Life {
             remaining: AtomicU32::new(workers),
             left: AtomicU64::new(0),
             closing: AtomicU32::new(0),
+            drain_timed_out: AtomicU32::new(0),
         }
     }
 }
@@ -152,19 +155,29 @@ impl Kernel {
             return Err(self.refusal("deactivating"));
         }
         heavy();
-        let rested = self.backend.rest(Some(self), Deadline::Never);
-        debug_assert!(rested);
-        Ok(())
+        // Without a deadline only the runtime's end cuts it short.
+        if self.backend.rest(Some(self), Deadline::Never) {
+            Ok(())
+        } else {
+            Err(Error::Stale)
+        }
     }
 
     pub(crate) fn drain(&self, timeout: Timeout) -> Result<()> {
         let started = self.shift(&[State::Active, State::Suspended], State::Draining);
-        if !started && !matches!(self.state(), State::Draining | State::Ending) {
-            return Err(self.refusal("draining"));
+        // A drain that timed out may have ended since: whoever calls again, as told, is to learn that.
+        let again = self.life.drain_timed_out.swap(0, Ordering::AcqRel) == 1;
+        match self.state() {
+            State::Draining | State::Ending => {}
+            State::Terminated if started || again => return Ok(()),
+            _ => return Err(self.refusal("draining")),
         }
         self.kick();
-        // One moment is always given: what is empty is over at once.
-        self.await_end(timeout.deadline())
+        let outcome = self.await_end(timeout.deadline());
+        if matches!(outcome, Err(Error::Timeout)) {
+            self.life.drain_timed_out.store(1, Ordering::Release);
+        }
+        outcome
     }
 
     /// Ends the kernel. Gives the number of messages that were waiting.
@@ -227,8 +240,7 @@ impl Kernel {
     }
 
     fn announce(&self, event: Event, reason: i32) {
-        let outbound = &self.ports[0].outbound;
-        outbound.post(Incoming {
+        self.ports[0].outbound.queue.announce(Incoming {
             class: Class::Event,
             from: crate::address::Address::new(self.key, 0).to_bits(),
             to: 0,
@@ -240,7 +252,6 @@ impl Kernel {
             call: false,
             payload: Box::default(),
         });
-        outbound.queue.notify();
     }
 
     /// The kernel is being destroyed: calls that wait for it return.

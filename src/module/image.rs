@@ -7,13 +7,12 @@ use std::sync::atomic::AtomicUsize;
 use super::{ActorType, Module};
 use crate::error::{Error, Result};
 use crate::layout::{
-    ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, SECTION_CUDA_SOURCE, STATE_MAX, TYPE_MAX,
+    ModuleImage, LAYOUT_VERSION, PAYLOAD_MAX, SCRATCH_MAX, SECTION_CUDA_CUBIN, SECTION_CUDA_PTX, SECTION_CUDA_SOURCE,
+    SECTION_SPIRV, STATE_MAX, TYPE_MAX,
 };
 
 /// Most entries of any table of an image; more is no image.
 const TABLE_MAX: u32 = 65536;
-/// Most bytes of one file of source.
-const SOURCE_MAX: u64 = 1 << 28;
 
 /// # Safety
 /// `image` is NULL or points to an image whose pointers are NULL or to as many things as its counts say.
@@ -48,6 +47,15 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         return Err(bad(format!("module {name} has no actors")));
     }
 
+    for section in sections {
+        // SAFETY: as above.
+        let section_name = unsafe { text(section.name, "a section's name") }?;
+        let known = [SECTION_CUDA_SOURCE, SECTION_CUDA_CUBIN, SECTION_CUDA_PTX, SECTION_SPIRV].contains(&section.kind);
+        if !known || section.data.is_null() || section.size == 0 || section.size > isize::MAX as u64 {
+            return Err(bad(format!("section {section_name} is of no kind, or empty, or too large")));
+        }
+    }
+
     let mut largest = 0;
     for message in messages {
         let what = "a message's name";
@@ -77,6 +85,9 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         let handlers = unsafe { table(actor.handlers, actor.handler_count, "handler") }?;
         for (number, handler) in handlers.iter().enumerate() {
             check_type(handler.r#type, handler.size).map_err(&at)?;
+            if !messages.iter().any(|message| message.r#type == handler.r#type && message.size == handler.size) {
+                return Err(at(format!("message type {} is not in the module as it is handled", handler.r#type)));
+            }
             if handler.run.is_none() {
                 return Err(at(format!("message type {} has no handler function", handler.r#type)));
             }
@@ -99,10 +110,7 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
     for section in sections.iter().filter(|section| section.kind == SECTION_CUDA_SOURCE) {
         // SAFETY: as above.
         let section_name = unsafe { text(section.name, "a section's name") }?;
-        if section.data.is_null() || section.size > SOURCE_MAX {
-            return Err(bad(format!("section {section_name} is not where it says")));
-        }
-        // SAFETY: as above.
+        // SAFETY: as above; size and pointer were checked before.
         let bytes = unsafe { std::slice::from_raw_parts(section.data.cast::<u8>(), section.size as usize) };
         cuda_source.push((section_name, String::from_utf8_lossy(bytes).into_owned()));
     }

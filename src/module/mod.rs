@@ -3,6 +3,9 @@
 pub mod file;
 mod image;
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
@@ -50,10 +53,17 @@ impl Module {
 
     /// Of a file.
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        let refused = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::not_found("module file", path.display()),
             _ => Error::System { what: "reading the module file", errno: error.raw_os_error().unwrap_or(libc::EIO) },
-        })?;
+        };
+        // Not blocking, and nothing but files: a pipe or a device could keep us for ever.
+        let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(refused)?;
+        if !file.metadata().map_err(refused)?.is_file() {
+            return Err(Error::BadImage(format!("{} is not a file", path.display())));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(refused)?;
         Self::from_bytes(&bytes)
     }
 

@@ -44,7 +44,8 @@ fn an_installed_rkc_finds_its_headers() {
     let (bin, include) = (out.join("bin"), out.join("include"));
     std::fs::create_dir(&bin).unwrap();
     std::fs::create_dir(&include).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_rkc"), bin.join("rkc")).unwrap();
+    // Not a copy: a child that another test forks meanwhile would have it open for writing, and it could not be run.
+    std::fs::hard_link(env!("CARGO_BIN_EXE_rkc"), bin.join("rkc")).unwrap();
     std::os::unix::fs::symlink(format!("{INCLUDE}/ringkernel"), include.join("ringkernel")).unwrap();
     let mut installed = command(bin.join("rkc"));
     installed.env_remove("CC").env_remove("RINGKERNEL_INCLUDE").args(["everything.rk.h", "-m", "m", "--no-vulkan"]);

@@ -14,7 +14,7 @@
 #define RK_CLOSED (1ull << 63)
 #define RK_WAIT_HOST (~0ull)
 #define RK_WARP 0xffffffffu
-/* A worker takes a lower level first every so many messages, so that no level waits for ever. */
+/* A worker takes a lower level first every so many messages, the last of them, so that no level waits for ever. */
 #define RK_FAIRNESS 32u
 /* Rounds between looks at the command word, which lies in host memory, and at the time. */
 #define RK_BEATS 16u
@@ -556,7 +556,7 @@ RK_PUMP_FN rk_u32 rk_poll_rings(const rk_pump &p, rk_word &word) {
 /* The ring to take from: of the highest level, or now and then of another; actors and the host in turns. */
 RK_PUMP_FN rk_u32 rk_choose(const rk_pump &p, rk_u32 ready) {
     rk_u32 turn = p.s.w.turn;
-    rk_u32 first = turn % RK_FAIRNESS == 0 ? turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1;
+    rk_u32 first = turn % RK_FAIRNESS == RK_FAIRNESS - 1 ? turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1;
     rk_u32 side = turn % 2;
     for (rk_u32 step = 0; step < RK_LEVELS; step++) {
         rk_u32 level = (first + RK_LEVELS - step) % RK_LEVELS;

@@ -21,6 +21,10 @@ const TURN: u32 = 256;
 /// Every so many messages one is taken from a lower level first, so that no level waits for ever.
 const FAIRNESS: u32 = 32;
 
+/// Which of them. Not the first: a start is when priorities matter most.
+const FAIRNESS_TURN: u32 = FAIRNESS - 1;
+/// So many messages in one visit are a backlog.
+const BACKLOG: u32 = 16;
 /// Messages between looks at physical time and at how much waits.
 const SAMPLE: u32 = 32;
 
@@ -52,6 +56,8 @@ pub(super) struct Worker {
     _scratch: Buffer,
     user_counters: Box<[u64; COUNTERS]>,
     consumed: u64,
+    /// The kernel did not run at the last visit.
+    held: bool,
     /// Counts messages, for fairness.
     turn: u32,
     quantum: Duration,
@@ -100,6 +106,7 @@ impl Worker {
             _scratch: scratch,
             user_counters,
             consumed: 0,
+            held: true,
             turn: 0,
             quantum: plan.quantum,
             courier: Courier::new(kernel, number),
@@ -113,7 +120,10 @@ impl Worker {
     /// One bounded stay. `alone`: no other worker waits for this thread.
     pub(super) fn visit(&mut self, alone: bool) -> Visit {
         match self.courier.kernel.command() {
-            Command::Hold => return Visit::Idle,
+            Command::Hold => {
+                self.held = true;
+                return Visit::Idle;
+            }
             Command::End => {
                 self.end();
                 return Visit::Left;
@@ -133,9 +143,10 @@ impl Worker {
                 if handled % SAMPLE == 0 {
                     self.courier.clock.refresh();
                 }
-                // With a second message there is a backlog worth measuring; a first alone is a backlog of one.
-                if handled % SAMPLE == 1 {
+                // What waited while we held, and whatever has grown into a backlog.
+                if self.held || handled % TURN == BACKLOG {
                     self.sample();
+                    self.held = false;
                 }
                 if !self.handle(lane, &slot) {
                     break;
@@ -203,7 +214,7 @@ impl Worker {
             return self.cursors[lane].peek(&port.lane(lane).ring).map(|slot| (lane, slot));
         }
         let first = match self.turn % FAIRNESS {
-            0 => (self.turn / FAIRNESS) as usize % LEVELS,
+            FAIRNESS_TURN => (self.turn / FAIRNESS) as usize % LEVELS,
             _ => LEVELS - 1,
         };
         let host_first = self.turn % 2 == 1;
