@@ -179,6 +179,7 @@ impl<S: Storage> Ring<S> {
         for word in (0..4).rev() {
             self.storage.store(index * 4 + word, slot.stamped(word, stamp));
         }
+        self.storage.flush();
     }
 
     /// Lets nobody reserve any more, and returns how many messages there have been.

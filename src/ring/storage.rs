@@ -14,6 +14,9 @@ pub trait Storage {
     fn store(&self, index: usize, word: Word);
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
+    /// After a message was written: brings it out of the processor, where stores may gather.
+    #[inline(always)]
+    fn flush(&self) {}
     /// Where the consumer publishes its position.
     fn head(&self) -> &AtomicU64;
 }
@@ -49,6 +52,8 @@ mod memory {
         /// Bytes of one body; bodies start after the slots.
         body: usize,
         size: usize,
+        /// A device's memory, to which the processor combines writes, in any order, until told to let go of them.
+        combines: bool,
         owner: Owner,
     }
 
@@ -81,25 +86,28 @@ mod memory {
                 .ok_or_else(|| Error::NoMemory(format!("{} bytes for a ring", layout.size())))?;
             // SAFETY: the last 128 bytes of the allocation, which is aligned to 128.
             let head = unsafe { base.add(layout.size() - 128) }.cast();
-            Ok(Self { base, head, capacity, body, size: layout.size(), owner: Owner::Us(layout) })
+            Ok(Self { base, head, capacity, body, size: layout.size(), combines: false, owner: Owner::Us(layout) })
         }
 
-        /// Bytes that [`foreign`](Self::foreign) storage needs.
+        /// Bytes of slots and bodies.
         pub fn foreign_size(capacity: usize, body: usize) -> usize {
-            128 + capacity * (64 + body.next_multiple_of(64))
+            capacity * (64 + body.next_multiple_of(64))
         }
 
-        /// Storage in memory that `owner` keeps: 128 bytes for the head, then slots and bodies.
+        /// Storage in memory that `owner` keeps. `combines`: the slots are a device's memory, which is never read here.
         ///
         /// # Safety
-        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 128-byte aligned, that are there as long as
-        /// `owner` is and are used by nothing but this ring's protocol.
-        pub unsafe fn foreign(base: NonNull<u8>, capacity: usize, body: usize, owner: Arc<dyn Any + Send + Sync>) -> Self {
-            // SAFETY: within the memory.
-            let slots = unsafe { base.add(128) };
+        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 64-byte aligned, and `head` to a word, all
+        /// there as long as `owner` is and used by nothing but this ring's protocol.
+        pub unsafe fn foreign(
+            base: NonNull<u8>,
+            head: NonNull<AtomicU64>,
+            (capacity, body): (usize, usize),
+            combines: bool,
+            owner: Arc<dyn Any + Send + Sync>,
+        ) -> Self {
             let size = Self::foreign_size(capacity, body);
-            let body = body.next_multiple_of(64);
-            Self { base: slots, head: base.cast(), capacity, body, size, owner: Owner::Other(owner) }
+            Self { base, head, capacity, body: body.next_multiple_of(64), size, combines, owner: Owner::Other(owner) }
         }
 
         /// Bytes that it takes.
@@ -174,6 +182,16 @@ mod memory {
             assert!(bytes.len() <= self.body, "a payload larger than the ring's bodies");
             // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
             unsafe { self.body(slot).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            // Before the stamps.
+            self.flush();
+        }
+
+        #[inline(always)]
+        fn flush(&self) {
+            if self.combines {
+                // SAFETY: every x86-64 has it; it orders stores.
+                unsafe { std::arch::x86_64::_mm_sfence() };
+            }
         }
 
         #[inline]

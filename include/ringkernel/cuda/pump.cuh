@@ -709,6 +709,7 @@ RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, vo
             rk_waits_for(p, RK_WAIT_HOST);
             return false;
         }
+        rk_waits_for(p, 0);
         rk_bury(p, m, reason);
         rk_consume(p, ring);
         return true;
@@ -773,8 +774,34 @@ RK_PUMP_FN bool rk_is_over(const rk_pump &p) {
     return __shfl_sync(RK_WARP, over, 0) != 0;
 }
 
+/* Consecutive messages of one ring, read in one go: thread 4 i + w has word w of message i. Where the rings are across a
+ * bus, reading them one by one costs the bus's latency for each. */
+struct rk_batch {
+    rk_word word;
+    rk_u32 ring, next, count;
+    rk_u64 position; /* of the next */
+};
+
+/* Reads ahead in a ring that has a message at our position. No further than the next message that fairness chooses. */
+RK_PUMP_FN rk_batch rk_read_ahead(const rk_pump &p, rk_u32 number) {
+    const rk_cuda_ring &ring = p.s.w.rings[number];
+    rk_batch batch;
+    batch.ring = number;
+    batch.next = 0;
+    batch.position = p.s.w.position[number];
+    rk_u64 position = batch.position + (p.lane >> 2);
+    batch.word = rk_load_word(ring.slots + (position & ((1ull << ring.shift) - 1)) * 64 + (p.lane & 3) * 16);
+    rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(batch.word.b >> 48) == (rk_u16)((position >> ring.shift) + 1));
+    /* Whole messages from the first on: the lowest thread without its stamp ends them. */
+    batch.count = there == RK_WARP ? 8 : (rk_u32)(__ffs((int)~there) - 1) / 4;
+    rk_u32 fair = RK_FAIRNESS - 1 - p.s.w.turn % RK_FAIRNESS;
+    if (batch.count > fair) batch.count = fair;
+    return batch;
+}
+
 RK_PUMP_FN void rk_serve(const rk_pump &p, void *scratch) {
     rk_u32 idle = 0;
+    rk_batch batch = {{0, 0}, 0, 0, 0, 0};
     for (rk_u32 beat = 1;; beat++) {
         if (beat % RK_BEATS == 0 && rk_is_over(p)) return;
         if (p.mode == RK_MODE_LEAVE_IDLE && idle >= RK_IDLE) return;
@@ -788,9 +815,27 @@ RK_PUMP_FN void rk_serve(const rk_pump &p, void *scratch) {
             }
             idle = 0;
         }
+        /* Breaking a cycle may have taken what was read ahead. */
+        if (batch.next < batch.count && p.s.w.position[batch.ring] == batch.position) {
+            rk_word word = {rk_shfl(batch.word.a, batch.next * 4 + (p.lane & 3)),
+                            rk_shfl(batch.word.b, batch.next * 4 + (p.lane & 3))};
+            if (rk_handle(p, batch.ring, word, scratch)) {
+                batch.next++;
+                batch.position++;
+                idle = 0;
+            }
+            continue;
+        }
         rk_word word;
         rk_u32 ready = rk_poll_rings(p, word);
-        if (ready && rk_handle(p, rk_choose(p, ready), word, scratch)) idle = 0;
+        if (!ready) continue;
+        rk_u32 ring = rk_choose(p, ready);
+        /* With one message just behind the other there are probably more; one alone should not wait for a second look. */
+        if (idle <= 1 && p.s.w.turn % RK_FAIRNESS != RK_FAIRNESS - 1) {
+            batch = rk_read_ahead(p, ring);
+            continue;
+        }
+        if (rk_handle(p, ring, word, scratch)) idle = 0;
     }
 }
 

@@ -4,9 +4,10 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
+use super::bar::BarMemory;
 use super::driver::{Context, DeviceMemory, Mapped, Stream};
 use super::layout::{control, orders, Kernel, Letter, Report, Ring, Worker, ENTRY};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::message::LEVELS;
 use crate::ring::{Channel, Memory, INLINE_BYTES};
@@ -36,6 +37,8 @@ pub(super) type HostRings = ([Channel; LEVELS], Channel);
 
 /// Memory of a kernel. While it lives, the kernel's address is in the device's directory.
 pub(super) struct Arena {
+    /// The slots of rings from the host, where the host can write to device memory.
+    bar: Option<BarMemory>,
     host: Mapped,
     device: DeviceMemory,
     context: Arc<Context>,
@@ -109,15 +112,28 @@ impl Arena {
         let orders_at = host.take(workers * orders::WORDS * 8);
         let reports_at = host.take(workers * size_of::<Report>());
         let letters_at = host.take(letter_count * letter_stride);
-        let host_rings: Vec<([(usize, usize); LEVELS], usize)> = (0..workers)
+        // Rings from the host: heads, which it reads, in its own memory, slots in the device's if it can write there.
+        let mut inbound_slots = Places(0);
+        let inbound_rings: Vec<[HostRing; LEVELS]> = (0..workers)
             .map(|_| {
-                let ring = |capacity| (host.take(Memory::foreign_size(capacity, body)), capacity);
-                let inbound = capacities(plan.inbound_capacity).map(ring);
-                (inbound, host.take(Memory::foreign_size(plan.outbound_capacity as usize, out_body)))
+                capacities(plan.inbound_capacity).map(|capacity| {
+                    let slots = inbound_slots.take(Memory::foreign_size(capacity, body));
+                    HostRing { head: host.take(128), slots, capacity, body }
+                })
             })
             .collect();
+        let outbound_rings: Vec<HostRing> = (0..workers)
+            .map(|_| {
+                let capacity = plan.outbound_capacity as usize;
+                let slots = host.take(Memory::foreign_size(capacity, out_body));
+                HostRing { head: host.take(128), slots, capacity, body: out_body }
+            })
+            .collect();
+        let bar = inbound_bar(context, inbound_slots.0)?;
+        let pinned_slots = if bar.is_none() { host.take(inbound_slots.0) } else { 0 };
 
         let arena = Arc::new(Self {
+            bar,
             device: DeviceMemory::new(context.clone(), device.0)?,
             host: Mapped::new(context.clone(), host.0, true)?,
             context: context.clone(),
@@ -133,6 +149,15 @@ impl Arena {
         });
         let (base, shared) = (arena.device.address(), arena.host.device());
 
+        // Where rings from the host begin, as the host and as the device sees it.
+        let (inbound_host, inbound_device, combines) = match &arena.bar {
+            Some(bar) => (bar.host(), bar.device(), true),
+            // SAFETY: within the memory.
+            None => (unsafe { arena.host.host().add(pinned_slots) }, shared + pinned_slots as u64, false),
+        };
+        if combines {
+            stream.zero(inbound_device, inbound_slots.0)?;
+        }
         stream.zero(base, zeroed)?;
         let descriptions: Vec<Worker> = (0..workers)
             .map(|number| {
@@ -141,11 +166,14 @@ impl Arena {
                     let at = base + at as u64;
                     ring(at + 256, capacity, body, at + 128, at)
                 });
-                let from_host = host_rings[number].0.map(|(at, capacity)| host_ring(shared + at as u64, capacity, body));
+                let with_host = |place: &HostRing, slots: u64| {
+                    ring(slots + place.slots as u64, place.capacity, place.body, shared + place.head as u64, 0)
+                };
+                let from_host = inbound_rings[number].each_ref().map(|place| with_host(place, inbound_device));
                 let mut rings = [Ring::default(); 2 * LEVELS];
                 rings[..LEVELS].copy_from_slice(&peers);
                 rings[LEVELS..].copy_from_slice(&from_host);
-                let to_host = host_ring(shared + host_rings[number].1 as u64, plan.outbound_capacity as usize, out_body);
+                let to_host = with_host(&outbound_rings[number], shared);
                 Worker { rings, outbound: to_host, outbox, message, aside, own: [0; 41] }
             })
             .collect();
@@ -191,14 +219,18 @@ impl Arena {
         stream.synchronize()?;
         context.register(key, base + kernel_at as u64);
 
-        let channel = |at: usize, capacity, body| {
-            // SAFETY: the place was taken for this ring alone, is zeroed and aligned to 256, and the arena keeps it.
-            Channel::over(unsafe { Memory::foreign(arena.host.host().add(at), capacity, body, arena.clone()) })
+        let channel = |place: &HostRing, slots: NonNull<u8>, combines: bool| {
+            let size = (place.capacity, place.body);
+            // SAFETY: the places were taken for this ring alone, are zeroed and aligned to 256, and the arena keeps them.
+            Channel::over(unsafe {
+                let head = arena.host.host().add(place.head).cast();
+                Memory::foreign(slots.add(place.slots), head, size, combines, arena.clone())
+            })
         };
-        let channels = (host_rings.iter())
+        let channels = (inbound_rings.iter().zip(&outbound_rings))
             .map(|(inbound, outbound)| {
-                let inbound = inbound.map(|(at, capacity)| channel(at, capacity, body));
-                (inbound, channel(*outbound, plan.outbound_capacity as usize, out_body))
+                let inbound = inbound.each_ref().map(|place| channel(place, inbound_host, combines));
+                (inbound, channel(outbound, arena.host.host(), false))
             })
             .collect();
         Ok((arena, channels))
@@ -267,7 +299,28 @@ fn ring(slots: u64, capacity: usize, body: usize, head: u64, tail: u64) -> Ring 
     Ring { slots, bodies, head, tail, shift: capacity.trailing_zeros(), body: body as u32 }
 }
 
-/// As [`Memory::foreign`] lays it out.
-fn host_ring(at: u64, capacity: usize, body: usize) -> Ring {
-    ring(at + 128, capacity, body, at, 0)
+/// Places of a ring with the host: in its memory, slots of inbound ones wherever those are.
+struct HostRing {
+    head: usize,
+    slots: usize,
+    capacity: usize,
+    body: usize,
+}
+
+/// Device memory for rings from the host, unless there is none that the host can write or `RINGKERNEL_INBOUND` is `pinned`;
+/// with `bar` that is an error.
+fn inbound_bar(context: &Arc<Context>, size: usize) -> Result<Option<BarMemory>> {
+    let wish = std::env::var("RINGKERNEL_INBOUND").unwrap_or_default();
+    if wish == "pinned" {
+        return Ok(None);
+    }
+    let made = match context.window() {
+        Ok(window) => BarMemory::new(window, context, size),
+        Err(reason) => Err(Error::Unsupported(format!("device memory that the host can write: {reason}"))),
+    };
+    match made {
+        Ok(bar) => Ok(Some(bar)),
+        Err(error) if wish == "bar" => Err(error),
+        Err(_) => Ok(None),
+    }
 }

@@ -269,6 +269,6 @@ mod tests {
         }
         let broken = [source[0].clone(), ("fixture.rk.h".to_string(), format!("{fixture}\n\nint x = y;\n"))];
         let error = compile(&broken, "counter", 1, (9, 0)).expect_err("must not compile").to_string();
-        assert!(error.contains("fixture.rk.h(19)"), "{error}");
+        assert!(error.contains("fixture.rk.h(18)"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attribute, CUresult, CUstream};
 
+use super::bar::Window;
 use crate::error::{Error, Result};
 
 /// The oldest devices whose threads advance independently, which the pump's loops rely on, and that have 16-byte words.
@@ -108,6 +109,8 @@ pub(super) struct Context {
     /// All kernels on the device by the slot of their key: key and address of the descriptor. In host memory, so that it
     /// can be changed while kernels run.
     directory: OnceLock<Mapped>,
+    /// The device's memory as the host can write it; or why it cannot. Opened for the first kernel.
+    window: OnceLock<std::result::Result<Arc<Window>, String>>,
 }
 
 // SAFETY: a context may be used by any thread, which makes it current first.
@@ -115,17 +118,17 @@ unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
 
+static CONTEXTS: Mutex<Vec<(u32, Arc<Context>)>> = Mutex::new(Vec::new());
+
 /// Entries of the directory: as many as kernels can exist.
 const DIRECTORY: usize = crate::table::CAPACITY;
 
 impl Context {
+    /// Kept for the process's next runtime, since making one takes a tenth of a second; until it is [lost](Self::lost).
     pub(super) fn get(ordinal: u32) -> Result<Arc<Self>> {
-        static CONTEXTS: Mutex<Vec<(u32, Weak<Context>)>> = Mutex::new(Vec::new());
         let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-        contexts.retain(|(_, context)| context.strong_count() > 0);
-        let known = contexts.iter().find(|(other, _)| *other == ordinal).and_then(|(_, context)| context.upgrade());
-        if let Some(context) = known {
-            return Ok(context);
+        if let Some((_, context)) = contexts.iter().find(|(other, _)| *other == ordinal) {
+            return Ok(context.clone());
         }
         let properties = Properties::of(ordinal)?;
         if let Some(reason) = properties.unusable() {
@@ -134,12 +137,19 @@ impl Context {
         let mut context = std::ptr::null_mut();
         // SAFETY: the device exists.
         check(unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) }, "retaining the primary context")?;
-        let context = Arc::new(Self { context, properties, directory: OnceLock::new() });
+        let context = Arc::new(Self { context, properties, directory: OnceLock::new(), window: OnceLock::new() });
         let directory = Mapped::new(context.clone(), DIRECTORY * 16, false)?;
         // Just made: nobody can have set it.
         let _set = context.directory.set(directory);
-        contexts.push((ordinal, Arc::downgrade(&context)));
+        contexts.push((ordinal, context.clone()));
         Ok(context)
+    }
+
+    /// A fault of the device ended the context. When everything in it is gone, so is it, unless the host program keeps it,
+    /// and the next runtime gets a new one.
+    pub(super) fn lost(&self) {
+        let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        contexts.retain(|(_, other)| !std::ptr::eq(&**other, self));
     }
 
     /// Makes the context current for the calling thread, which gets its own back when the guard is dropped.
@@ -147,6 +157,18 @@ impl Context {
         // SAFETY: the context is retained.
         check(unsafe { sys::cuCtxPushCurrent_v2(self.context) }, "entering the context")?;
         Ok(Entered(()))
+    }
+
+    /// The device's memory as the host can write it.
+    pub(super) fn window(&self) -> std::result::Result<&Arc<Window>, &str> {
+        let open = || {
+            let mut uuid = sys::CUuuid { bytes: [0; 16] };
+            // SAFETY: the device exists; `uuid` is a place for the answer.
+            check(unsafe { sys::cuDeviceGetUuid(&mut uuid, self.properties.device) }, "asking for a device's UUID")?;
+            Window::open(uuid.bytes.map(|byte| byte as u8)).map(Arc::new)
+        };
+        let window = self.window.get_or_init(|| open().map_err(|error: Error| error.to_string()));
+        window.as_ref().map_err(String::as_str)
     }
 
     fn directory(&self) -> &Mapped {

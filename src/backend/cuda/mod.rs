@@ -5,6 +5,7 @@
 //! device memory, of which the host keeps an image for its statistics.
 
 mod arena;
+mod bar;
 mod compile;
 mod driver;
 mod layout;

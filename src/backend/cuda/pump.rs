@@ -83,6 +83,7 @@ impl Pump {
         let status = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
+                self.code.context.lost();
                 let name = &self.kernel.name;
                 self.kernel.home.log.write(Level::Error, format_args!("kernel {name} failed: {error}"));
                 Some(crate::capi::RK_ERROR_DRIVER)
