@@ -716,9 +716,7 @@ RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, vo
     }
     rk_cuda_shared &s = p.s;
     if (p.lane == 0) {
-        rk_u64 clock = s.w.clock, physical = rk_physical(p);
-        clock = clock > physical ? clock : physical;
-        clock = (clock > m.time ? clock : m.time) + 1;
+        rk_u64 clock = (s.w.clock > m.time ? s.w.clock : m.time) + 1;
         s.w.clock = s.time = clock;
         s.state = s.k.states + (rk_u64)index * s.k.stride;
         s.message = (rk_u64)m.payload;
@@ -767,10 +765,15 @@ RK_PUMP_FN bool rk_break_cycle(const rk_pump &p, void *scratch) {
     return rk_handle(p, (31 - __clz((int)ready)) / 4, word, scratch);
 }
 
-/* Whether to leave: told to, or the quantum is over. */
+/* Whether to leave: told to, or the quantum is over. The clock catches up here, for reading the timer takes long. */
 RK_PUMP_FN bool rk_is_over(const rk_pump &p) {
     rk_u32 over = 0;
-    if (p.lane == 0) over = rk_peek(p.s.k.control) == p.launch || rk_timer() >= p.until;
+    if (p.lane == 0) {
+        rk_u64 physical = rk_physical(p);
+        if (physical > p.s.w.clock) p.s.w.clock = physical;
+        over = rk_peek(p.s.k.control) == p.launch || rk_timer() >= p.until;
+    }
+    __syncwarp();
     return __shfl_sync(RK_WARP, over, 0) != 0;
 }
 
@@ -782,26 +785,26 @@ struct rk_batch {
     rk_u64 position; /* of the next */
 };
 
-/* Reads ahead in a ring that has a message at our position. No further than the next message that fairness chooses. */
-RK_PUMP_FN rk_batch rk_read_ahead(const rk_pump &p, rk_u32 number) {
+/* Where the word of this thread is of messages read ahead. */
+RK_PUMP_FN rk_u64 rk_ahead_of(const rk_pump &p, rk_u32 number, rk_u64 position) {
     const rk_cuda_ring &ring = p.s.w.rings[number];
-    rk_batch batch;
-    batch.ring = number;
-    batch.next = 0;
-    batch.position = p.s.w.position[number];
+    return ring.slots + ((position + (p.lane >> 2)) & ((1ull << ring.shift) - 1)) * 64 + (p.lane & 3) * 16;
+}
+
+/* How many whole messages `batch` has from the first on; no more than until the next that fairness chooses. */
+RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_batch &batch) {
     rk_u64 position = batch.position + (p.lane >> 2);
-    batch.word = rk_load_word(ring.slots + (position & ((1ull << ring.shift) - 1)) * 64 + (p.lane & 3) * 16);
-    rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(batch.word.b >> 48) == (rk_u16)((position >> ring.shift) + 1));
-    /* Whole messages from the first on: the lowest thread without its stamp ends them. */
-    batch.count = there == RK_WARP ? 8 : (rk_u32)(__ffs((int)~there) - 1) / 4;
-    rk_u32 fair = RK_FAIRNESS - 1 - p.s.w.turn % RK_FAIRNESS;
-    if (batch.count > fair) batch.count = fair;
-    return batch;
+    rk_u16 stamp = (rk_u16)((position >> p.s.w.rings[batch.ring].shift) + 1);
+    rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(batch.word.b >> 48) == stamp);
+    /* The lowest thread without its stamp ends them. */
+    rk_u32 count = there == RK_WARP ? 8 : (rk_u32)(__ffs((int)~there) - 1) / 4;
+    return rk_min(count, RK_FAIRNESS - 1 - p.s.w.turn % RK_FAIRNESS);
 }
 
 RK_PUMP_FN void rk_serve(const rk_pump &p, void *scratch) {
     rk_u32 idle = 0;
-    rk_batch batch = {{0, 0}, 0, 0, 0, 0};
+    rk_batch batch = {{0, 0}, RK_LEVELS + 1, 0, 0, 0};
+    bool busy = false;
     for (rk_u32 beat = 1;; beat++) {
         if (beat % RK_BEATS == 0 && rk_is_over(p)) return;
         if (p.mode == RK_MODE_LEAVE_IDLE && idle >= RK_IDLE) return;
@@ -826,15 +829,23 @@ RK_PUMP_FN void rk_serve(const rk_pump &p, void *scratch) {
             }
             continue;
         }
+        /* Both looks at once: in a stream of messages the next ones of the same ring are probably there. */
+        if (busy) {
+            batch.position = p.s.w.position[batch.ring];
+            batch.word = rk_load_word(rk_ahead_of(p, batch.ring, batch.position));
+        }
         rk_word word;
         rk_u32 ready = rk_poll_rings(p, word);
+        bool looked = busy;
+        busy = ready != 0;
+        batch.next = batch.count = 0;
         if (!ready) continue;
         rk_u32 ring = rk_choose(p, ready);
-        /* With one message just behind the other there are probably more; one alone should not wait for a second look. */
-        if (idle <= 1 && p.s.w.turn % RK_FAIRNESS != RK_FAIRNESS - 1) {
-            batch = rk_read_ahead(p, ring);
-            continue;
+        if (looked && ring == batch.ring) {
+            batch.count = rk_count_ahead(p, batch);
+            if (batch.count) continue;
         }
+        batch.ring = ring;
         if (rk_handle(p, ring, word, scratch)) idle = 0;
     }
 }
