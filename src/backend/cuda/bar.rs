@@ -149,10 +149,13 @@ impl BarMemory {
             let host = window.device.map_memory(memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty());
             let host = host.map_err(refused("mapping device memory"))?;
             let fd = window.export.get_memory_fd(&request).map_err(refused("exporting device memory"))?;
-            let mut description: sys::CUDA_EXTERNAL_MEMORY_HANDLE_DESC = std::mem::zeroed();
-            description.type_ = sys::CUexternalMemoryHandleType::CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD;
-            description.handle.fd = fd;
-            description.size = size;
+            let description = sys::CUDA_EXTERNAL_MEMORY_HANDLE_DESC {
+                type_: sys::CUexternalMemoryHandleType::CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD,
+                handle: sys::CUDA_EXTERNAL_MEMORY_HANDLE_DESC_st__bindgen_ty_1 { fd },
+                size,
+                flags: 0,
+                reserved: [0; 16],
+            };
             let mut imported = std::ptr::null_mut();
             if let Err(error) = check(sys::cuImportExternalMemory(&mut imported, &description), "importing memory") {
                 libc::close(fd);
