@@ -108,9 +108,6 @@ static_assert(sizeof(rk_cuda_worker) == 712 && sizeof(rk_cuda_report) == 232, "l
 static_assert(sizeof(rk_cuda_kernel) == 144 && sizeof(rk_cuda_control) == 320, "layout");
 
 #define RK_PUMP_FN static __device__ __forceinline__
-/* One copy of it: a worker is one warp of a multiprocessor, whose instruction cache each quantum finds empty. What is on the
- * way of every message, and small, is inlined; what is large or seldom is not. */
-#define RK_PUMP_CALL static __device__ __noinline__
 
 struct rk_word {
     rk_u64 a, b;
@@ -209,7 +206,6 @@ RK_PUMP_FN void rk_add(const rk_pump &p, int count, rk_u64 n) {
 }
 
 RK_PUMP_FN void rk_copy(rk_u64 to, const rk_u8 *from, rk_u32 size, rk_u32 lane) {
-    #pragma unroll 1
     for (rk_u32 at = lane * 16; at < size; at += 512) *(uint4 *)(to + at) = *(const uint4 *)(from + at);
 }
 
@@ -219,7 +215,7 @@ RK_PUMP_FN void rk_tell_host(const rk_pump &p) {
 }
 
 /* Writes a message to a position of a ring that the caller owns. */
-RK_PUMP_CALL void rk_write(const rk_pump &p, rk_u64 slots, rk_u64 bodies, rk_u32 body, rk_u32 shift, rk_u64 position,
+RK_PUMP_FN void rk_write(const rk_pump &p, rk_u64 slots, rk_u64 bodies, rk_u32 body, rk_u32 shift, rk_u64 position,
                          const rk_cuda_post &post, rk_u64 time, rk_u64 deadline, const rk_u8 *payload) {
     rk_u64 index = position & ((1ull << shift) - 1);
     rk_u32 room = 32 - (post.sender ? 8 : 0) - (deadline ? 8 : 0);
@@ -261,13 +257,12 @@ RK_PUMP_CALL void rk_write(const rk_pump &p, rk_u64 slots, rk_u64 bodies, rk_u32
 }
 
 /* Has a dead letter or event wait for the host, which reads letters as long as we are here: there will be room. */
-RK_PUMP_CALL void rk_letter(const rk_pump &p, rk_u32 klass, rk_u64 from, rk_u64 to, rk_u64 correlation, rk_u64 time,
+RK_PUMP_FN void rk_letter(const rk_pump &p, rk_u32 klass, rk_u64 from, rk_u64 to, rk_u64 correlation, rk_u64 time,
                           rk_u32 type, rk_i32 reason, rk_u32 level, rk_u32 call, const rk_u8 *payload, rk_u32 size) {
     rk_u64 ticket = 0;
     if (p.lane == 0) {
         unsigned long long *tail = (unsigned long long *)&p.kernel->letter_tail;
         ticket = rk_peek((rk_u64)tail);
-        #pragma unroll 1
         for (;;) {
             if (ticket - rk_acquire(p.s.k.control + 64) > p.s.k.letter_mask) {
                 ticket = rk_peek((rk_u64)tail);
@@ -295,13 +290,13 @@ RK_PUMP_CALL void rk_letter(const rk_pump &p, rk_u32 klass, rk_u64 from, rk_u64 
     __syncwarp();
 }
 
-RK_PUMP_CALL void rk_undeliverable(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload, rk_i32 reason) {
+RK_PUMP_FN void rk_undeliverable(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload, rk_i32 reason) {
     rk_add(p, RK_C_UNDELIVERABLE, 1);
     rk_letter(p, RK_CLASS_DEAD, post.sender, post.to, post.correlation, rk_tick(p), post.type, reason, post.level,
               post.flags & RK_F_CALL, payload, post.size);
 }
 
-RK_PUMP_CALL const rk_cuda_kernel *rk_find_kernel(const rk_pump &p, rk_u32 key) {
+RK_PUMP_FN const rk_cuda_kernel *rk_find_kernel(const rk_pump &p, rk_u32 key) {
     if (key == p.s.k.key) return p.kernel;
     rk_word found = rk_load_word(p.s.k.directory + 16ull * (key & 0xfff));
     return found.a == key ? (const rk_cuda_kernel *)found.b : (const rk_cuda_kernel *)0;
@@ -310,7 +305,6 @@ RK_PUMP_CALL const rk_cuda_kernel *rk_find_kernel(const rk_pump &p, rk_u32 key) 
 /* Declared size of a type that the kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
 RK_PUMP_FN rk_u32 rk_declared(const rk_cuda_kernel &k, rk_u32 type) {
     const uint2 *types = (const uint2 *)k.types;
-    #pragma unroll 1
     for (rk_u32 i = 0, at = (type * 0x9e3779b9u) >> k.type_shift; i <= k.type_mask; i++, at = (at + 1) & k.type_mask) {
         uint2 entry = types[at];
         if (entry.x == type) return entry.y;
@@ -320,7 +314,7 @@ RK_PUMP_FN rk_u32 rk_declared(const rk_cuda_kernel &k, rk_u32 type) {
 }
 
 /* Into our ring to the host. 0, or what we wait for. */
-RK_PUMP_CALL rk_u64 rk_hand_over(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
+RK_PUMP_FN rk_u64 rk_hand_over(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
     const rk_cuda_ring &ring = p.s.w.outbound;
     rk_u64 tail = p.s.w.out_tail;
     if (tail - p.s.w.out_head >> ring.shift) {
@@ -339,7 +333,7 @@ RK_PUMP_CALL rk_u64 rk_hand_over(const rk_pump &p, const rk_cuda_post &post, con
 }
 
 /* Into the ring of the receiver's worker. 0, or what we wait for. */
-RK_PUMP_CALL rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
+RK_PUMP_FN rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
     rk_u32 key = (rk_u32)(post.to >> 32), index = post.actor & 0xfffff;
     const rk_cuda_kernel *found = rk_find_kernel(p, key);
     rk_i32 reason = 0;
@@ -357,7 +351,6 @@ RK_PUMP_CALL rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const r
         rk_u64 tail = 0;
         if (p.lane == 0) {
             tail = rk_peek(ring.tail);
-            #pragma unroll 1
             for (;;) {
                 if (tail & RK_CLOSED) break;
                 if (tail - rk_acquire(ring.head) >> ring.shift) {
@@ -401,7 +394,7 @@ RK_PUMP_FN rk_u32 rk_level_of(rk_u32 priority) {
 }
 
 /* The post that an entry of the outbox asks for. See src/backend/cpu/outbox.rs. */
-RK_PUMP_CALL rk_cuda_post rk_post_of(const rk_pump &p, const rk_outgoing &entry) {
+RK_PUMP_FN rk_cuda_post rk_post_of(const rk_pump &p, const rk_outgoing &entry) {
     const rk_cuda_worker &w = p.s.w;
     bool reply = entry.kind == RK_POST_REPLY, forward = entry.kind == RK_POST_FORWARD;
     rk_cuda_post post;
@@ -461,10 +454,9 @@ RK_PUMP_FN void rk_leave_behind(const rk_pump &p, const rk_cuda_post &post, cons
 }
 
 /* Sends what waits, what was set aside first. Gives what we wait for; at the end of the kernel, nothing waits. */
-RK_PUMP_CALL rk_u64 rk_flush(const rk_pump &p) {
+RK_PUMP_FN rk_u64 rk_flush(const rk_pump &p) {
     rk_outgoing entry;
     rk_u32 next = 0;
-    #pragma unroll 1
     for (;;) {
         rk_cuda_post post;
         const rk_u8 *payload;
@@ -494,7 +486,7 @@ RK_PUMP_CALL rk_u64 rk_flush(const rk_pump &p) {
 }
 
 /* Moves what waits in the outbox behind what is set aside, so that a handler can use the outbox again. */
-RK_PUMP_CALL void rk_set_aside(const rk_pump &p) {
+RK_PUMP_FN void rk_set_aside(const rk_pump &p) {
     rk_outgoing entry;
     rk_u32 next = 0;
     while (rk_next_entry(p, entry, next)) {
@@ -521,7 +513,7 @@ RK_PUMP_CALL void rk_set_aside(const rk_pump &p) {
 }
 
 /* Publishes what we wait for. */
-RK_PUMP_CALL void rk_waits_for(const rk_pump &p, rk_u64 wait) {
+RK_PUMP_FN void rk_waits_for(const rk_pump &p, rk_u64 wait) {
     if (p.s.waits == wait) return;
     __syncwarp();
     if (p.lane == 0) {
@@ -533,7 +525,7 @@ RK_PUMP_CALL void rk_waits_for(const rk_pump &p, rk_u64 wait) {
 }
 
 /* Whether the worker that we wait for waits, through any number of others, for us. See courier.rs. */
-RK_PUMP_CALL bool rk_is_in_cycle(const rk_pump &p) {
+RK_PUMP_FN bool rk_is_in_cycle(const rk_pump &p) {
     rk_u32 found = 0;
     if (p.lane == 0) {
         rk_u64 self = (rk_u64)p.s.k.key << 32 | p.me, at = p.s.waits, mark = at, steps = 0, power = 1;
@@ -566,7 +558,6 @@ RK_PUMP_FN rk_u32 rk_choose(const rk_pump &p, rk_u32 ready) {
     rk_u32 turn = p.s.w.turn;
     rk_u32 first = turn % RK_FAIRNESS == RK_FAIRNESS - 1 ? turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1;
     rk_u32 side = turn % 2;
-    #pragma unroll 1
     for (rk_u32 step = 0; step < RK_LEVELS; step++) {
         rk_u32 level = (first + RK_LEVELS - step) % RK_LEVELS;
         rk_u32 here = level + side * RK_LEVELS, other = level + (side ^ 1) * RK_LEVELS;
@@ -585,7 +576,7 @@ RK_PUMP_FN void rk_publish(const rk_pump &p, rk_u32 ring) {
     }
 }
 
-RK_PUMP_CALL void rk_consume(const rk_pump &p, rk_u32 ring) {
+RK_PUMP_FN void rk_consume(const rk_pump &p, rk_u32 ring) {
     __syncwarp();
     if (p.lane == 0) {
         p.s.w.position[ring]++;
@@ -599,7 +590,7 @@ RK_PUMP_CALL void rk_consume(const rk_pump &p, rk_u32 ring) {
 }
 
 /* Runs the handler of the call in `s`: by every lane. */
-RK_PUMP_CALL void rk_run_handler(rk_cuda_shared &s, rk_u64 counters, void *scratch) {
+RK_PUMP_FN void rk_run_handler(rk_cuda_shared &s, rk_u64 counters, void *scratch) {
     rk_context cx;
     cx.state = (void *)s.state;
     cx.message = (const void *)s.message;
@@ -644,7 +635,7 @@ struct rk_taken {
 };
 
 /* Takes apart the slot of `ring` that `word` has a part of, and brings its payload to where handlers can read it. */
-RK_PUMP_CALL rk_taken rk_take_apart(const rk_pump &p, rk_u32 ring, const rk_word &word) {
+RK_PUMP_FN rk_taken rk_take_apart(const rk_pump &p, rk_u32 ring, const rk_word &word) {
     rk_u64 a0 = rk_shfl(word.a, 4 * ring), b0 = rk_shfl(word.b, 4 * ring);
     rk_u64 a1 = rk_shfl(word.a, 4 * ring + 1), b1 = rk_shfl(word.b, 4 * ring + 1);
     rk_u64 a2 = rk_shfl(word.a, 4 * ring + 2), b2 = rk_shfl(word.b, 4 * ring + 2);
@@ -672,7 +663,6 @@ RK_PUMP_CALL rk_taken rk_take_apart(const rk_pump &p, rk_u32 ring, const rk_word
         } else {
             /* Over the bus once, past L1, which may hold what lay there a lap ago; handlers may look as often as they like. */
             __threadfence_system();
-            #pragma unroll 1
             for (rk_u32 at = p.lane * 16; at < m.size; at += 512) {
                 rk_word part = rk_load_word(body + at);
                 *(ulonglong2 *)(p.s.w.message + at) = make_ulonglong2(part.a, part.b);
@@ -690,14 +680,14 @@ RK_PUMP_CALL rk_taken rk_take_apart(const rk_pump &p, rk_u32 ring, const rk_word
     return m;
 }
 
-RK_PUMP_CALL void rk_bury(const rk_pump &p, const rk_taken &m, rk_i32 reason) {
+RK_PUMP_FN void rk_bury(const rk_pump &p, const rk_taken &m, rk_i32 reason) {
     rk_add(p, RK_C_DEAD, 1);
     rk_letter(p, RK_CLASS_DEAD, m.sender, (rk_u64)p.s.k.key << 32 | m.actor, m.correlation, m.time, m.type, reason,
               m.level, m.call, m.payload, m.size);
 }
 
 /* Handles the message at our position of a ring. False if it must wait: the host has too many letters unread. */
-RK_PUMP_CALL bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, void *scratch) {
+RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, void *scratch) {
     rk_taken m = rk_take_apart(p, ring, word);
     rk_u32 index = m.actor & 0xfffff;
     rk_i32 reason = 0;
@@ -766,7 +756,7 @@ RK_PUMP_CALL bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, 
 
 /* With posts that cannot leave. Where workers wait for each other in a circle somebody must make room: we set our posts
  * aside and take a message from an actor, for only that makes room for one. False if we just wait. */
-RK_PUMP_CALL bool rk_break_cycle(const rk_pump &p, void *scratch) {
+RK_PUMP_FN bool rk_break_cycle(const rk_pump &p, void *scratch) {
     if (!rk_is_in_cycle(p)) return false;
     rk_set_aside(p);
     rk_word word;
@@ -776,7 +766,7 @@ RK_PUMP_CALL bool rk_break_cycle(const rk_pump &p, void *scratch) {
 }
 
 /* Whether to leave: told to, or the quantum is over. The clock catches up here, for reading the timer takes long. */
-RK_PUMP_CALL bool rk_is_over(const rk_pump &p) {
+RK_PUMP_FN bool rk_is_over(const rk_pump &p) {
     rk_u32 over = 0;
     if (p.lane == 0) {
         rk_u64 physical = rk_physical(p);
@@ -815,7 +805,6 @@ RK_PUMP_FN void rk_serve(const rk_pump &p, void *scratch) {
     rk_u32 idle = 0;
     rk_batch batch = {{0, 0}, RK_LEVELS + 1, 0, 0, 0};
     bool busy = false;
-    #pragma unroll 1
     for (rk_u32 beat = 1;; beat++) {
         if (beat % RK_BEATS == 0 && rk_is_over(p)) return;
         if (p.mode == RK_MODE_LEAVE_IDLE && idle >= RK_IDLE) return;
@@ -863,11 +852,10 @@ RK_PUMP_FN void rk_serve(const rk_pump &p, void *scratch) {
 
 /* The kernel has ended: what waits becomes dead letters, and nothing comes in any more. If it takes longer than a quantum,
  * the next goes on. */
-RK_PUMP_CALL void rk_end(const rk_pump &p) {
+RK_PUMP_FN void rk_end(const rk_pump &p) {
     if (p.s.w.ended) return;
     rk_flush(p);
     rk_waits_for(p, 0);
-    #pragma unroll 1
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++) {
         rk_u64 accepted = 0;
         if (p.lane == 0) {
@@ -876,7 +864,6 @@ RK_PUMP_CALL void rk_end(const rk_pump &p) {
                            : rk_peek(p.s.k.orders + p.me * sizeof(rk_cuda_orders) + 8 * (ring - RK_LEVELS));
         }
         accepted = rk_shfl(accepted, 0);
-        #pragma unroll 1
         for (rk_u32 beat = 1; p.s.w.position[ring] < accepted; beat++) {
             if (beat % RK_BEATS == 0 && rk_is_over(p)) return;
             rk_word word;
@@ -899,7 +886,6 @@ RK_PUMP_FN rk_u64 rk_count_waiting(const rk_pump &p) {
         at += (rk_u32)sizeof(rk_outgoing) + ((((const rk_outgoing *)(p.s.w.outbox + at))->size + 15u) & ~15u);
         waiting++;
     }
-    #pragma unroll 1
     for (rk_u64 from = p.s.w.aside_head; from != p.s.w.aside_tail;) {
         const rk_cuda_post *post = (const rk_cuda_post *)(p.s.w.aside + (from & (p.s.k.aside_size - 1)));
         if (post->to == ~0ull) {
@@ -913,9 +899,8 @@ RK_PUMP_FN rk_u64 rk_count_waiting(const rk_pump &p) {
 }
 
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
-RK_PUMP_CALL void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
+RK_PUMP_FN void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
     rk_cuda_shared &s = p.s;
-    #pragma unroll 1
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++)
         if (s.published[ring] != s.w.position[ring]) rk_publish(p, ring);
     __syncwarp();
@@ -929,7 +914,6 @@ RK_PUMP_CALL void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
     __syncwarp();
     const rk_u32 fixed = (rk_u32)((rk_u8 *)&s.w.position - (rk_u8 *)&s.w) / 8;
     const rk_u32 words = (rk_u32)((rk_u8 *)&s.w.counters - (rk_u8 *)&s.w) / 8;
-    #pragma unroll 1
     for (rk_u32 i = fixed + p.lane; i < words; i += 32) ((rk_u64 *)worker)[i] = ((const rk_u64 *)&s.w)[i];
     if (p.lane < RK_C_COUNT) report->counts[p.lane] = s.w.counts[p.lane];
     if (p.lane < RK_COUNTERS) report->counters[p.lane] = rk_peek((rk_u64)&worker->counters[p.lane]);
@@ -947,7 +931,6 @@ RK_PUMP_CALL void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
     before = __shfl_sync(RK_WARP, before, 0);
     if (before + 1 != s.k.worker_count) return;
     __threadfence();
-    #pragma unroll 1
     for (rk_u32 i = p.lane; i < s.k.worker_count * RK_LEVELS; i += 32) {
         const rk_cuda_ring &ring = ((const rk_cuda_worker *)s.k.workers)[i / RK_LEVELS].rings[i % RK_LEVELS];
         ((rk_cuda_report *)s.k.reports)[i / RK_LEVELS].accepted[i % RK_LEVELS] = rk_peek(ring.tail) & ~RK_CLOSED;
@@ -969,9 +952,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     rk_u64 now = rk_timer();
     if (thread < 32) {
         const rk_u64 *worker = (const rk_u64 *)((rk_cuda_worker *)kernel->workers + blockIdx.x);
-        #pragma unroll 1
         for (rk_u32 i = thread; i < sizeof s.w / 8; i += 32) ((rk_u64 *)&s.w)[i] = worker[i];
-        #pragma unroll 1
         for (rk_u32 i = thread; i < sizeof s.k / 8; i += 32) ((rk_u64 *)&s.k)[i] = ((const rk_u64 *)kernel)[i];
         __syncwarp();
         if (thread < RK_RINGS) s.published[thread] = s.w.position[thread];
@@ -996,7 +977,6 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
         if (RK_LANES > 32) __syncthreads();
         rk_leave(p, consumed);
     } else {
-        #pragma unroll 1
         for (;;) {
             __syncthreads();
             if (s.leave) return;

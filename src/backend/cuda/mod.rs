@@ -249,6 +249,7 @@ impl Backend for Cuda {
             news: 0,
             foreign: 0,
             accepted: 0,
+            taken: vec![0; workers as usize],
             progress: 0,
             high_water: vec![0; workers as usize],
         })?;

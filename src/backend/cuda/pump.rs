@@ -71,6 +71,8 @@ pub(super) struct Pump {
     pub(super) foreign: u64,
     /// Messages from the host accepted when the last quantum began.
     pub(super) accepted: u64,
+    /// What the host had taken from each worker then.
+    pub(super) taken: Vec<u64>,
     /// Sum of all counts, to tell progress.
     pub(super) progress: u64,
     pub(super) high_water: Vec<u64>,
@@ -117,7 +119,7 @@ impl Pump {
             let mark = self.shared.bell.mark();
             self.await_room();
             // The last look, after the mark.
-            news = self.has_arrivals();
+            news = self.has_arrivals() || self.host_made_room();
             if self.kernel.command() == command && self.kernel.state() != State::Failed && !(news && command == Command::Run) {
                 self.shared.bell.wait(mark, Deadline::Never);
                 // Whatever it was: a message, room, a change of state.
@@ -134,6 +136,16 @@ impl Pump {
 
     fn has_arrivals(&self) -> bool {
         self.shared.poked.load(Ordering::SeqCst) || self.accepted_from_host() != self.accepted
+    }
+
+    /// Whether workers that wait for the host can go on. It may have polled before `await_room`, which tells of later.
+    fn host_made_room(&self) -> bool {
+        self.kernel.ports.iter().enumerate().any(|(worker, port)| {
+            Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Host
+                && (port.outbound.channel.consumed() != self.taken[worker]
+                    || self.arena.order(worker, orders::LETTERS_FULL).load(Ordering::Relaxed) != 0
+                        && !port.outbound.is_full_of_letters())
+        })
     }
 
     fn accepted_from_host(&self) -> u64 {
@@ -161,6 +173,10 @@ impl Pump {
         }
         self.shared.poked.store(false, Ordering::SeqCst);
         self.accepted = self.accepted_from_host();
+        for (taken, port) in self.taken.iter_mut().zip(&self.kernel.ports) {
+            *taken = port.outbound.channel.consumed();
+        }
+        self.made_room();
         self.sample();
         let launched = self.launch(mode).and_then(|()| self.attend(mode, expected));
         launched?;
