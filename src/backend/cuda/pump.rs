@@ -118,9 +118,13 @@ impl Pump {
             }
             let mark = self.shared.bell.mark();
             self.await_room();
-            // The last look, after the mark.
-            news = self.has_arrivals() || self.host_made_room();
-            if self.kernel.command() == command && self.kernel.state() != State::Failed && !(news && command == Command::Run) {
+            // The last look, after the mark: all that the bell may have been rung for before it. News that could not be
+            // attended to, because the kernel was held, stay news.
+            self.kernel.end_if_drained();
+            let changed = self.kernel.command() != command;
+            news |= changed || self.has_arrivals() || self.host_made_room();
+            let runs = news && command == Command::Run;
+            if !changed && !runs && self.kernel.state() != State::Failed {
                 self.shared.bell.wait(mark, Deadline::Never);
                 // Whatever it was: a message, room, a change of state.
                 news = true;
