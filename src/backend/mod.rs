@@ -4,7 +4,6 @@ mod cpu;
 mod cuda;
 mod signals;
 
-
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};

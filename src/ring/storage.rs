@@ -27,9 +27,9 @@ pub use memory::Memory;
 #[cfg(not(loom))]
 mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
+    use std::any::Any;
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_unpackhi_epi64};
-    use std::any::Any;
     use std::ptr::NonNull;
     use std::sync::atomic::AtomicU64;
     use std::sync::Arc;

@@ -95,7 +95,9 @@ impl Arena {
         let entries_at = device.take(plan.actors as usize * ENTRY);
         let states_at = device.take(plan.actors as usize * stride);
         let peer_rings: Vec<[(usize, usize); LEVELS]> = (0..workers)
-            .map(|_| capacities(plan.actor_capacity).map(|capacity| (device.take(256 + capacity * (64 + body)), capacity)))
+            .map(|_| {
+                capacities(plan.actor_capacity).map(|capacity| (device.take(256 + capacity * (64 + body)), capacity))
+            })
             .collect();
         let zeroed = device.0;
         let message = types.largest() as usize + INLINE_BYTES;

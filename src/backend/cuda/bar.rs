@@ -57,8 +57,7 @@ impl Window {
 
     fn find(instance: &ash::Instance, uuid: [u8; 16]) -> Result<(ash::Device, u32)> {
         // SAFETY: the instance exists; the structs are whole.
-        let devices =
-            unsafe { instance.enumerate_physical_devices() }.map_err(refused("listing Vulkan's devices"))?;
+        let devices = unsafe { instance.enumerate_physical_devices() }.map_err(refused("listing Vulkan's devices"))?;
         let is_it = |device: &vk::PhysicalDevice| {
             let mut id = vk::PhysicalDeviceIDProperties::default();
             let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut id);
@@ -66,7 +65,8 @@ impl Window {
             unsafe { instance.get_physical_device_properties2(*device, &mut properties) };
             id.device_uuid == uuid
         };
-        let device = devices.into_iter().find(is_it).ok_or_else(|| Error::Unsupported("Vulkan does not have it".into()))?;
+        let device =
+            devices.into_iter().find(is_it).ok_or_else(|| Error::Unsupported("Vulkan does not have it".into()))?;
         // SAFETY: as above.
         let memory = unsafe { instance.get_physical_device_memory_properties(device) };
         let memory_type = (memory.memory_types_as_slice().iter())
@@ -74,10 +74,10 @@ impl Window {
             .ok_or_else(|| Error::Unsupported("it has no memory that the host can write".into()))?;
         let queues = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
         let extensions = [ash::khr::external_memory_fd::NAME.as_ptr()];
-        let info =
-            vk::DeviceCreateInfo::default().queue_create_infos(&queues).enabled_extension_names(&extensions);
+        let info = vk::DeviceCreateInfo::default().queue_create_infos(&queues).enabled_extension_names(&extensions);
         // SAFETY: as above.
-        let device = unsafe { instance.create_device(device, &info, None) }.map_err(refused("creating a Vulkan device"))?;
+        let device =
+            unsafe { instance.create_device(device, &info, None) }.map_err(refused("creating a Vulkan device"))?;
         Ok((device, memory_type as u32))
     }
 }
@@ -140,9 +140,8 @@ impl BarMemory {
         memory: vk::DeviceMemory,
         size: u64,
     ) -> Result<(NonNull<u8>, u64, sys::CUexternalMemory)> {
-        let request = vk::MemoryGetFdInfoKHR::default()
-            .memory(memory)
-            .handle_type(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD);
+        let request =
+            vk::MemoryGetFdInfoKHR::default().memory(memory).handle_type(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD);
         let _entered = context.enter()?;
         // SAFETY: the caller's promise; descriptions are plain data, zero where not said.
         unsafe {

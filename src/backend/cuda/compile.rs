@@ -119,7 +119,11 @@ impl Nvrtc {
                 return Vec::new();
             }
             let mut buffer = vec![0u8; bytes];
-            if get(program, buffer.as_mut_ptr().cast()) == 0 { buffer } else { Vec::new() }
+            if get(program, buffer.as_mut_ptr().cast()) == 0 {
+                buffer
+            } else {
+                Vec::new()
+            }
         }
     }
 
@@ -137,7 +141,14 @@ impl Nvrtc {
         // SAFETY: every string and array outlives the calls that take it.
         unsafe {
             let count = names.len() as c_int;
-            match (self.create)(&mut program, root.as_ptr(), c"module.cu".as_ptr(), count, texts.as_ptr(), names.as_ptr()) {
+            match (self.create)(
+                &mut program,
+                root.as_ptr(),
+                c"module.cu".as_ptr(),
+                count,
+                texts.as_ptr(),
+                names.as_ptr(),
+            ) {
                 0 => {}
                 code => return Err(failed(code, "NVRTC refused the program".into())),
             }
@@ -162,12 +173,7 @@ unsafe fn symbol<T: Copy>(library: &Library, name: &CStr) -> Option<T> {
 }
 
 /// Machine code of the pump of an actor with `lanes` threads, for a device of that compute capability.
-pub(super) fn compile(
-    source: &[(String, String)],
-    actor: &str,
-    lanes: u32,
-    capability: (i32, i32),
-) -> Result<Vec<u8>> {
+pub(super) fn compile(source: &[(String, String)], actor: &str, lanes: u32, capability: (i32, i32)) -> Result<Vec<u8>> {
     let Some(((_, root), files)) = source.split_first() else {
         return Err(Error::Unsupported("the module has no CUDA source; build it with rkc".into()));
     };

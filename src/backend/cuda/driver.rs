@@ -21,7 +21,11 @@ pub(super) fn check(result: CUresult, what: &'static str) -> Result<()> {
     // SAFETY: the driver is open, since it answered; it sets the pointer to a static string, or to NULL.
     let text = unsafe {
         sys::cuGetErrorString(result, &mut text);
-        if text.is_null() { "unknown".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+        if text.is_null() {
+            "unknown".into()
+        } else {
+            CStr::from_ptr(text).to_string_lossy().into_owned()
+        }
     };
     Err(Error::Cuda { what, code: result as i32, text })
 }
@@ -136,7 +140,10 @@ impl Context {
         }
         let mut context = std::ptr::null_mut();
         // SAFETY: the device exists.
-        check(unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) }, "retaining the primary context")?;
+        check(
+            unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) },
+            "retaining the primary context",
+        )?;
         let context = Arc::new(Self { context, properties, directory: OnceLock::new(), window: OnceLock::new() });
         let directory = Mapped::new(context.clone(), DIRECTORY * 16, false)?;
         // Just made: nobody can have set it.

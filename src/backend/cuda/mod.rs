@@ -117,8 +117,7 @@ impl Cuda {
         let scratch = plan.module.actors()[plan.actor].scratch_size.next_multiple_of(64);
         // SAFETY: the cubin is whole; the module is unloaded by `Code`.
         unsafe { check(sys::cuModuleLoadData(&mut module, cubin.as_ptr().cast::<c_void>()), "loading the module") }?;
-        let mut code =
-            Code { function, module, context: context.clone(), threads, scratch, crowded: false };
+        let mut code = Code { function, module, context: context.clone(), threads, scratch, crowded: false };
         // SAFETY: the module is loaded, the pointers are places for the answers.
         unsafe {
             check(sys::cuModuleGetFunction(&mut function, module, c"rk_pump_kernel".as_ptr()), "finding the pump")?;

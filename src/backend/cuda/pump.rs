@@ -135,7 +135,11 @@ impl Pump {
     /// Draining kernels leave when idle, so that it is seen soon that nothing is left; and where there are more workers
     /// than places, each leaves its own to the next.
     fn mode(&self) -> Mode {
-        if self.code.crowded || self.kernel.state() == State::Draining { Mode::LeaveIdle } else { Mode::Run }
+        if self.code.crowded || self.kernel.state() == State::Draining {
+            Mode::LeaveIdle
+        } else {
+            Mode::Run
+        }
     }
 
     fn has_arrivals(&self) -> bool {
@@ -335,7 +339,8 @@ impl Pump {
     /// How much waits, before the device takes it.
     fn sample(&mut self) {
         for (most, port) in self.high_water.iter_mut().zip(&self.kernel.ports) {
-            let waiting = port.channels().map(|channel| channel.ring.accepted().saturating_sub(channel.consumed())).sum();
+            let waiting =
+                port.channels().map(|channel| channel.ring.accepted().saturating_sub(channel.consumed())).sum();
             *most = (*most).max(waiting);
         }
     }
