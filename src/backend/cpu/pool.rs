@@ -15,7 +15,8 @@ use crate::time::{Deadline, Spin};
 /// Stack of a thread: handlers are the user's, and may be used to a main thread's.
 const STACK: usize = 8 << 20;
 
-/// One thread, as others see it.
+/// One thread, as others see it. On lines of its own: the thread writes it at every round.
+#[repr(align(128))]
 pub(super) struct Seat {
     /// Rung when there may be work.
     pub(super) bell: Arc<Bell>,
