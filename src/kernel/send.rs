@@ -184,7 +184,7 @@ impl Kernel {
 
     /// Sends messages `first..` of a batch as far as they go to one ring of this kernel. Gives how many were sent; an error
     /// only if that is none.
-    fn send_run(&self, batch: &dyn Batch, first: usize, key: u32) -> Result<usize> {
+    fn send_run(&self, batch: &impl Batch, first: usize, key: u32) -> Result<usize> {
         self.accepts()?;
         let (_, letter) = batch.get(first)?;
         let (worker, channel) = self.route(&letter)?;
@@ -217,7 +217,7 @@ impl Kernel {
 }
 
 /// Sends a batch in order. `sent` counts what was accepted, whatever the result.
-pub(crate) fn send_many(batch: &dyn Batch, timeout: Timeout, sent: &mut u32) -> Result<()> {
+pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) -> Result<()> {
     let mut kernel: Option<directory::Found> = None;
     while (*sent as usize) < batch.len() {
         let first = *sent as usize;

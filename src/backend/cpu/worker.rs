@@ -203,7 +203,7 @@ impl Worker {
 
     /// The next message: of the highest level that has one, or now and then of another. At one level actors and the host
     /// take turns.
-    #[inline]
+    #[inline(always)] // with `handle`: a slot that went through memory would stall the loads of its parts
     fn next(&mut self) -> Option<(Lane, Slot)> {
         let port = self.courier.port();
         // Relaxed: see `Port::mark_used`.
@@ -233,7 +233,7 @@ impl Worker {
     }
 
     /// Handles the message at the cursor of a lane. False if it must wait because the host has too many dead letters.
-    #[inline]
+    #[inline(always)]
     fn handle(&mut self, lane: Lane, slot: &Slot) -> bool {
         let (envelope, inline, in_body) = slot.decode();
         let payload = self.payload(lane, &envelope, &inline, in_body);
@@ -263,7 +263,7 @@ impl Worker {
     }
 
     /// Where the payload lies, 16-byte aligned.
-    #[inline]
+    #[inline(always)]
     fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u64; AREA], in_body: bool) -> *const u8 {
         if in_body {
             let ring = &self.courier.channel(lane).ring;
@@ -278,7 +278,7 @@ impl Worker {
     }
 
     /// Declared size and handler, or why the message dies.
-    #[inline]
+    #[inline(always)]
     fn verdict(&self, envelope: &Envelope) -> std::result::Result<(u32, HandlerFn), DeadReason> {
         let index = index_of(envelope.actor);
         if index >= self.courier.kernel.actors {
@@ -305,7 +305,7 @@ impl Worker {
         Ok((size, run))
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(&mut self, envelope: &Envelope, payload: *const u8, in_body: bool, size: u32, run: HandlerFn) {
         let index = index_of(envelope.actor);
         let address = Address::new(self.courier.kernel.key, envelope.actor).to_bits();
