@@ -63,9 +63,10 @@ pub(crate) fn is_used(address: usize) -> bool {
 
 fn records() -> impl Iterator<Item = &'static Record> {
     // Acquire: pairs with the Release of the exchange in `register`.
-    // SAFETY, here and below: records are never freed.
-    let first = unsafe { RECORDS.load(Ordering::Acquire).as_ref() };
-    std::iter::successors(first, |record| unsafe { record.next.as_ref() })
+    let first = RECORDS.load(Ordering::Acquire);
+    // SAFETY: records are never freed, and each is whole before the next names it.
+    let at = |record: *const Record| unsafe { record.as_ref() };
+    std::iter::successors(at(first), move |record| at(record.next))
 }
 
 #[cold]

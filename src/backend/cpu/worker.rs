@@ -130,7 +130,7 @@ impl Worker {
             }
             Command::Run => {}
         }
-        let before = (self.consumed, self.outbox.is_empty());
+        let before = self.done();
         let mut until = None;
         let mut handled = 0;
         loop {
@@ -163,17 +163,18 @@ impl Worker {
                 }
             }
         }
-        let busy = before != (self.consumed, self.outbox.is_empty());
-        if busy {
-            self.leave();
-        } else {
+        if self.done() == before {
             self.courier.kernel.end_if_drained();
+            return Visit::Idle;
         }
-        if busy {
-            Visit::Busy
-        } else {
-            Visit::Idle
-        }
+        self.leave();
+        Visit::Busy
+    }
+
+    /// Grows with everything that a visit can do.
+    fn done(&self) -> u64 {
+        let counts = &self.courier.counts;
+        self.consumed + counts.sent_host + counts.sent_actors + counts.undeliverable
     }
 
     /// Keeps the high-water mark. Reads lines that senders write, so not for every message.
