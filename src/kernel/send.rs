@@ -189,13 +189,18 @@ impl Kernel {
         let (_, letter) = batch.get(first)?;
         let (worker, channel) = self.route(&letter)?;
         let level = letter.level;
-        // Copies: what was checked is what is sent, whatever the caller's other threads do to the array meanwhile.
-        let mut run = [letter; RUN];
+        // Encoded before anything is reserved: what was checked is what is sent, whatever the caller's other threads do to
+        // the array meanwhile; and the slots are then written one right after the other, so that the processor fetches
+        // their lines, which the worker has read, at the same time.
+        let mut run = [(Slot::default(), &[][..]); RUN];
+        run[0] = Slot::encode(&Self::envelope(&letter, 0, 0), letter.payload);
         let mut length = 1;
         while length < RUN.min(batch.len() - first) {
             match batch.get(first + length) {
                 Ok((next, letter)) if next == key && letter.level == level => match self.route(&letter) {
-                    Ok((next, _)) if next == worker => run[length] = letter,
+                    Ok((next, _)) if next == worker => {
+                        run[length] = Slot::encode(&Self::envelope(&letter, 0, 0), letter.payload);
+                    }
                     _ => break,
                 },
                 _ => break,
@@ -207,9 +212,8 @@ impl Kernel {
         let time = self.home.clock.reserve(sent as u64);
         let port = &self.ports[worker];
         port.mark_used(INBOUND_BIT + u32::from(level));
-        for ((letter, ticket), time) in run.iter().zip(tickets).zip(time..) {
-            let (slot, body) = Slot::encode(&Self::envelope(letter, time, 0), letter.payload);
-            channel.ring.write(ticket, &slot, body);
+        for (((slot, body), ticket), time) in run.iter().zip(tickets).zip(time..) {
+            channel.ring.write(ticket, &slot.at(time), body);
         }
         port.bell.ring();
         Ok(sent)
