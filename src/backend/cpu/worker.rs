@@ -128,9 +128,13 @@ impl Worker {
                 self.end();
                 return Visit::Left;
             }
+            Command::Leave => return Visit::Left,
             Command::Run => {}
         }
-        let before = self.done();
+        let before = (self.done(), self.courier.waits_for());
+        if self.outbox.is_empty() {
+            self.courier.wait_for(Wait::Nothing);
+        }
         let mut until = None;
         let mut handled = 0;
         loop {
@@ -163,11 +167,16 @@ impl Worker {
                 }
             }
         }
-        if self.done() == before {
-            self.courier.kernel.end_if_drained();
-            return Visit::Idle;
+        // Waiting for something else than before is no rest: the thread sleeps only after it has asked to be woken for it,
+        // and neighbours in a circle have seen it.
+        match (self.done(), self.courier.waits_for()) {
+            after if after == before => {
+                self.courier.kernel.end_if_drained();
+                return Visit::Idle;
+            }
+            (done, _) if done == before.0 => {}
+            _ => self.leave(),
         }
-        self.leave();
         Visit::Busy
     }
 
@@ -241,7 +250,7 @@ impl Worker {
         match self.verdict(&envelope) {
             Ok((size, run)) => self.run(&envelope, payload, in_body, size, run),
             Err(_) if self.courier.port().outbound.is_full_of_letters() => {
-                self.courier.waits_for(Wait::Host);
+                self.courier.wait_for(Wait::Host);
                 return false;
             }
             Err(reason) => {
@@ -387,7 +396,7 @@ impl Worker {
                 false
             }
         });
-        courier.waits_for(wait);
+        courier.wait_for(wait);
         done
     }
 
@@ -414,14 +423,17 @@ impl Worker {
     /// The kernel has ended: what waits becomes dead letters, and nothing comes in any more.
     fn end(&mut self) {
         let Self { outbox, courier, .. } = self;
+        // Once something for the host is left behind, what follows it is too, to stay behind it.
+        let mut behind = false;
         let all = outbox.drain(|post, payload| {
-            if courier.deliver(post, payload).is_err() {
+            if (behind && post.to == 0) || courier.deliver(post, payload).is_err() {
                 courier.leave_behind(post, payload);
+                behind |= post.to == 0;
             }
             true
         });
         debug_assert!(all);
-        courier.waits_for(Wait::Nothing);
+        courier.wait_for(Wait::Nothing);
         let mut waiting = 0;
         for lane in 0..2 * LEVELS {
             let accepted = self.courier.channel(lane).close();
