@@ -87,7 +87,11 @@ fn inherit(me: i32) -> Option<&'static Record> {
         let owner = record.owner.load(Ordering::Acquire);
         // AcqRel: of several who find it, one gets it. A new thread may have an old one's number; then it stays unused
         // until that one has ended too.
-        !is_alive(owner) && record.owner.compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // Acquire: pairs with the Release of its last use, which we pass on with our own uses.
+        let idle = || record.places.iter().all(|place| place.load(Ordering::Acquire) == 0);
+        !is_alive(owner)
+            && idle()
+            && record.owner.compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     })
 }
 
