@@ -68,8 +68,9 @@ pub(crate) mod barrier {
 }
 
 /// What threads sleep on. The word is odd while somebody may be asleep, and grows with every ring, so that a ring between
-/// a look and the sleep is noticed whoever else waits.
+/// a look and the sleep is noticed whoever else waits. It is looked at for every message: alone on its lines.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Bell {
     word: AtomicU32,
 }

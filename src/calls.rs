@@ -3,7 +3,7 @@
 //! A call's message carries the number of the call as its correlation and a flag that says so. Whoever finds an answer with
 //! that flag among a queue's messages, a poller or another caller, puts it here for the caller.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::align::Aligned;
 use crate::bell::Bell;
@@ -22,13 +22,16 @@ struct Slab {
     free: Vec<u32>,
 }
 
-/// The calls of a runtime.
+/// The calls of the process. Not of a runtime: an actor of one may pass a call on to an actor of another.
+pub(crate) static CALLS: LazyLock<Calls> = LazyLock::new(Calls::default);
+
+/// Calls that wait.
 #[derive(Default)]
 pub(crate) struct Calls {
     /// On lines of its own: callers write it, workers read the bell.
     slab: Aligned<Mutex<Slab>>,
     /// Rung when there may be an answer somewhere.
-    pub(crate) bell: Bell,
+    pub(crate) bell: Arc<Bell>,
 }
 
 impl Calls {

@@ -54,6 +54,8 @@ mod message;
 #[doc(hidden)]
 pub mod module;
 #[cfg(not(loom))]
+mod pins;
+#[cfg(not(loom))]
 mod queue;
 #[cfg(not(loom))]
 mod runtime;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::{DeadReason, Error, Result};
+use crate::error::{DeadReason, Result};
 use crate::time::Deadline;
 
 /// Priority levels, in the order of the rings: 0 low, 1 normal, 2 high, 3 critical.
@@ -38,14 +38,6 @@ impl Timeout {
             Self::None => Deadline::Now,
             Self::After(time) => Deadline::after(time),
             Self::Never => Deadline::Never,
-        }
-    }
-
-    /// What a wait that came to nothing ends with.
-    pub(crate) fn expired(self) -> Error {
-        match self {
-            Self::None => Error::Again,
-            _ => Error::Timeout,
         }
     }
 }

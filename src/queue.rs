@@ -38,10 +38,15 @@ impl Outbound {
 
     /// Adds a letter. The caller tells the queue.
     pub(crate) fn post(&self, letter: Owned) {
+        self.with_letters(|letters| letters.push_back(letter));
+    }
+
+    fn with_letters<R>(&self, change: impl FnOnce(&mut VecDeque<Owned>) -> R) -> R {
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        letters.push_back(letter);
+        let result = change(&mut letters);
         // Release: pairs with the Acquire in `waiting_letters`, though the lock is what protects the letters.
         self.letter_count.store(letters.len(), Ordering::Release);
+        result
     }
 
     fn waiting_letters(&self) -> usize {
@@ -68,6 +73,8 @@ struct Consumer {
     stash: VecDeque<Owned>,
     /// Ends of kernels, after everything else that they had.
     endings: VecDeque<Owned>,
+    /// No kernel may be attached any more.
+    retired: bool,
 }
 
 /// Where kernels put what they have for the host.
@@ -109,14 +116,29 @@ impl Queue {
         self.consumer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Becomes the consumer of a worker's messages.
-    pub(crate) fn attach(&self, outbound: Arc<Outbound>) {
-        self.consumer().sources.push(Source { outbound, cursor: Cursor::default() });
+    /// Becomes the consumer of a worker's messages; false if the queue is being destroyed.
+    pub(crate) fn attach(&self, outbound: &Arc<Outbound>) -> bool {
+        let mut consumer = self.consumer();
+        if !consumer.retired {
+            consumer.sources.push(Source { outbound: outbound.clone(), cursor: Cursor::default() });
+        }
+        !consumer.retired
     }
 
-    /// Forgets a kernel's workers and what they had.
+    /// Lets no kernel be attached any more; false if one is.
+    pub(crate) fn retire(&self) -> bool {
+        let mut consumer = self.consumer();
+        consumer.retired |= consumer.sources.is_empty();
+        consumer.retired
+    }
+
+    /// Forgets a kernel's workers and what they had, but for answers that callers wait for.
     pub(crate) fn detach(&self, kernel: u32) {
         let mut consumer = self.consumer();
+        for source in consumer.sources.iter_mut().filter(|source| source.outbound.kernel == kernel) {
+            let emptied = source.take(&self.home, &mut 0, &mut |_| Ok(Offer::Taken));
+            debug_assert!(matches!(emptied, Ok(true)));
+        }
         consumer.sources.retain(|source| source.outbound.kernel != kernel);
         consumer.endings.retain(|ending| Address::from_bits(ending.from).kernel() != kernel);
         consumer.first = 0;
@@ -124,14 +146,13 @@ impl Queue {
 
     /// A kernel has ended. Its messages are all in its rings by now; the lock keeps pollers from having looked at some of
     /// these before and at this after.
-    pub(crate) fn announce(&self, ending: Owned) {
-        self.consumer().endings.push_back(ending);
+    pub(crate) fn announce(&self, ending: Owned, end: impl FnOnce()) {
+        let mut consumer = self.consumer();
+        consumer.endings.push_back(ending);
+        // Under the lock: who receives the event finds the state changed, and who sees the state can receive the event.
+        end();
+        drop(consumer);
         self.notify();
-    }
-
-    /// Whether a kernel is attached.
-    pub(crate) fn is_used(&self) -> bool {
-        !self.consumer().sources.is_empty()
     }
 
     /// Makes waiting calls return, for good.
@@ -195,8 +216,12 @@ impl Queue {
         // Relaxed: ordered before our look by `heavy`; its partner is `light` in `notify`.
         self.armed.store(1, Ordering::Relaxed);
         heavy();
+        // Looked at again: a close before the store above found nothing armed.
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Stale);
+        }
+        // It stays armed: another thread may have done the same and be waiting.
         if self.consumer().has_news() {
-            self.armed.store(0, Ordering::Relaxed);
             return Err(Error::Again);
         }
         Ok(())
@@ -282,11 +307,12 @@ impl Drop for Queue {
 
 impl Consumer {
     fn has_news(&self) -> bool {
-        !self.stash.is_empty()
-            || !self.endings.is_empty()
-            || self.sources.iter().any(|source| {
-                source.cursor.peek(&source.outbound.channel.ring).is_some() || source.outbound.waiting_letters() > 0
-            })
+        !self.stash.is_empty() || !self.endings.is_empty() || self.sources.iter().any(Source::has_news)
+    }
+
+    /// Whether a kernel's workers have anything here.
+    fn has_more(&self, kernel: u32) -> bool {
+        self.sources.iter().any(|source| source.outbound.kernel == kernel && source.has_news())
     }
 
     /// Offers every message that is there until one is refused. Answers to calls go to the callers.
@@ -302,26 +328,41 @@ impl Consumer {
             }
             self.stash.pop_front();
         }
+        // Ends of kernels that have nothing else; others' have their turn at a later look.
+        while let Some(at) =
+            self.endings.iter().position(|ending| !self.has_more(Address::from_bits(ending.from).kernel()))
+        {
+            if offer(&self.endings[at].borrowed())? == Offer::Full {
+                return Ok(());
+            }
+            self.endings.remove(at);
+        }
         let count = self.sources.len();
         for index in (self.first..count).chain(0..self.first) {
             let more = self.sources[index].take(home, latest, offer);
-            if !matches!(more, Ok(true)) {
-                self.first = index;
-                return more.map(|_| ());
+            match more {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.first = if index + 1 < count { index + 1 } else { 0 };
+                    return Ok(());
+                }
+                // The same message is to be the first again.
+                Err(error) => {
+                    self.first = index;
+                    return Err(error);
+                }
             }
         }
         self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
-        while let Some(ending) = self.endings.front() {
-            if offer(&ending.borrowed())? == Offer::Full {
-                return Ok(());
-            }
-            self.endings.pop_front();
-        }
         Ok(())
     }
 }
 
 impl Source {
+    fn has_news(&self) -> bool {
+        self.cursor.peek(&self.outbound.channel.ring).is_some() || self.outbound.waiting_letters() > 0
+    }
+
     /// True if all was taken.
     fn take(
         &mut self,
@@ -329,11 +370,13 @@ impl Source {
         latest: &mut u64,
         offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
     ) -> Result<bool> {
+        // Counted before: a letter that comes while we empty the ring may belong behind what comes into the ring.
+        let letters = self.outbound.waiting_letters();
         let outcome = self.take_ring(home, latest, offer);
         self.outbound.channel.publish(&mut self.cursor);
         match outcome {
-            Ok(true) if self.outbound.waiting_letters() > 0 => {
-                let outcome = self.take_letters(home, offer);
+            Ok(true) if letters > 0 => {
+                let outcome = self.take_letters(letters, home, offer);
                 self.outbound.channel.made_room();
                 outcome
             }
@@ -387,28 +430,25 @@ impl Source {
         unsafe { std::slice::from_raw_parts(ring.storage().body(self.cursor.index(ring)), size) }
     }
 
-    fn take_letters(&mut self, home: &Home, offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>) -> Result<bool> {
-        loop {
-            // Not held while offering: `offer` is ours and calls nobody, but answering a call takes another lock.
-            let Some(letter) = ({
-                let mut letters = self.outbound.letters.lock().unwrap_or_else(PoisonError::into_inner);
-                let letter = letters.pop_front();
-                self.outbound.letter_count.store(letters.len(), Ordering::Release);
-                letter
-            }) else {
-                return Ok(true);
-            };
+    fn take_letters(
+        &mut self,
+        count: usize,
+        home: &Home,
+        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
+    ) -> Result<bool> {
+        let pop = || self.outbound.with_letters(VecDeque::pop_front);
+        // Not held while offering: answering a call takes another lock.
+        for letter in std::iter::from_fn(pop).take(count) {
             if letter.call {
                 home.calls.answer(letter);
                 continue;
             }
             let outcome = offer(&letter.borrowed());
             if !matches!(outcome, Ok(Offer::Taken)) {
-                let mut letters = self.outbound.letters.lock().unwrap_or_else(PoisonError::into_inner);
-                letters.push_front(letter);
-                self.outbound.letter_count.store(letters.len(), Ordering::Release);
+                self.outbound.with_letters(|letters| letters.push_front(letter));
                 return outcome.map(|_| false);
             }
         }
+        Ok(true)
     }
 }

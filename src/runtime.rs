@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Backends, Device, Kind};
 use crate::bell::heavy;
-use crate::calls::Calls;
+use crate::calls::{Calls, CALLS};
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::hlc::Clock;
@@ -31,7 +31,7 @@ pub(crate) struct Config {
 /// What everything in a runtime has at hand.
 pub(crate) struct Home {
     pub(crate) clock: Clock,
-    pub(crate) calls: Calls,
+    pub(crate) calls: &'static Calls,
     pub(crate) log: Log,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
@@ -112,7 +112,7 @@ impl Runtime {
         }
         let home = Arc::new(Home {
             clock: Clock::default(),
-            calls: Calls::default(),
+            calls: &CALLS,
             log: config.log,
             spin: config.spin,
             quantum: config.quantum,
@@ -160,10 +160,14 @@ impl Runtime {
     /// Launches a kernel and gives its key.
     pub(crate) fn launch(&self, backend: Arc<dyn Backend>, plan: Plan) -> Result<u32> {
         let place = directory::reserve()?;
-        let kernel = backend.launch(&self.home, place.key(), plan)?;
-        kernel.module.kernels.fetch_add(1, Ordering::AcqRel);
-        for port in &kernel.ports {
-            port.outbound.queue.attach(port.outbound.clone());
+        let module = plan.module.clone();
+        if !module.enlist() {
+            return Err(Error::Stale);
+        }
+        let kernel = backend.launch(&self.home, place.key(), plan).inspect_err(|_| module.dismiss())?;
+        if !kernel.ports.iter().all(|port| port.outbound.queue.attach(&port.outbound)) {
+            kernel.finish();
+            return Err(Error::Stale);
         }
         self.home.log.write(
             Level::Info,

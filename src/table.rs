@@ -4,22 +4,24 @@
 //! is there stays until the pin is gone. Removing takes the key away first, so that nobody new gets in, then waits for the
 //! pins. A slot whose generations are used up is retired, so that no key is ever given twice.
 //!
-//! A pin is a count on one of several cache lines, so that threads which send at the same time do not meet there.
+//! A pin is a note in memory of the thread's own ([`pins`](crate::pins)); a thread that has too many of these counts in the
+//! slot instead.
 
 use std::cell::UnsafeCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::bell::{heavy, light};
 use crate::error::{Error, Result};
 use crate::futex;
+use crate::pins::{self, Place};
 use crate::time::Deadline;
 
 const SLOT_BITS: u32 = 12;
 /// Things that a table can hold at once.
 pub(crate) const CAPACITY: usize = 1 << SLOT_BITS;
 const CHUNK: usize = 64;
-const STRIPES: usize = 16;
 const LAST_GENERATION: u32 = (1 << (32 - SLOT_BITS)) - 1;
 
 /// What can be in a table.
@@ -28,17 +30,14 @@ pub(crate) trait Noun {
     fn poison(&self);
 }
 
-#[repr(align(64))]
-#[derive(Default)]
-struct Pins(AtomicU32);
-
 struct Entry<T> {
     /// The key by which the value can be had; 0 while there is none.
     key: AtomicU32,
     /// Counts pins that were given back while somebody waited.
     drained: AtomicU32,
+    /// Pins of threads that had no place left for a note.
+    counted: AtomicU32,
     value: UnsafeCell<Option<T>>,
-    pins: [Pins; STRIPES],
 }
 
 // SAFETY: `value` is written only by who holds the slot's reservation or, in `take`, when there is no pin left; shared
@@ -69,7 +68,7 @@ pub(crate) struct Vacant<'a, T: 'static> {
 pub(crate) struct Pinned<'a, T: Noun> {
     value: &'a T,
     entry: &'a Entry<T>,
-    stripe: usize,
+    note: Option<Place>,
 }
 
 /// A value that nobody can look up any more.
@@ -81,13 +80,6 @@ pub(crate) struct Removed<'a, T> {
 
 fn slot(key: u32) -> usize {
     key as usize & (CAPACITY - 1)
-}
-
-/// A number that differs between threads and costs nothing: where their stack is.
-fn stripe() -> usize {
-    let here = 0u8;
-    let address = std::ptr::from_ref(&here) as usize as u64;
-    ((address >> 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize % STRIPES
 }
 
 impl<T> Table<T> {
@@ -127,8 +119,8 @@ impl<T: Noun> Table<T> {
             let entry = || Entry {
                 key: AtomicU32::new(0),
                 drained: AtomicU32::new(0),
+                counted: AtomicU32::new(0),
                 value: UnsafeCell::new(None),
-                pins: Default::default(),
             };
             (0..CHUNK).map(|_| entry()).collect()
         });
@@ -139,18 +131,17 @@ impl<T: Noun> Table<T> {
     #[inline(always)] // a returned pin would go through memory, and stall the loads of its parts
     pub(crate) fn get(&self, key: u32) -> Option<Pinned<'_, T>> {
         let entry = self.entry(slot(key))?;
-        let stripe = stripe();
-        // SeqCst: with the load below against the exchange and the sum of `remove` and `take`. Either we see the key gone,
-        // or the remover sees our pin.
-        entry.pins[stripe].0.fetch_add(1, Ordering::SeqCst);
-        // The load also acquires the value, with the Release in `fill`.
-        let alive = entry.key.load(Ordering::SeqCst) == key && key != 0;
+        let note = entry.pin();
+        // Acquire: the value, with the Release in `fill`. The pin comes before (`light`, or a locked instruction), and who
+        // removes takes the key away, fences with `heavy` and then looks for pins: either we see the key gone, or it sees
+        // our pin.
+        let alive = entry.key.load(Ordering::Acquire) == key && key != 0;
         // SAFETY: pinned with the key still there, the value is not written before the pin is gone.
         let value = if alive { unsafe { (*entry.value.get()).as_ref() } } else { None };
         match value {
-            Some(value) => Some(Pinned { value, entry, stripe }),
+            Some(value) => Some(Pinned { value, entry, note }),
             None => {
-                entry.unpin(stripe);
+                entry.unpin(note);
                 None
             }
         }
@@ -159,7 +150,7 @@ impl<T: Noun> Table<T> {
     /// Takes a key away. Of several who try, one succeeds.
     pub(crate) fn remove(&self, key: u32) -> Option<Removed<'_, T>> {
         let entry = self.entry(slot(key))?;
-        // SeqCst: see `get`.
+        // SeqCst: with the fence in `take`, see `get`.
         (key != 0 && entry.key.compare_exchange(key, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok())
             .then_some(Removed { table: self, entry, key })
     }
@@ -173,14 +164,40 @@ impl<T: Noun> Table<T> {
 }
 
 impl<T> Entry<T> {
-    fn unpin(&self, stripe: usize) {
-        // SeqCst: with the load below against `take`, which takes the key away, then sums, then sleeps: either its sum is
-        // without our pin, or we see that the key is gone and wake it. It also releases our use of the value.
-        self.pins[stripe].0.fetch_sub(1, Ordering::SeqCst);
-        if self.key.load(Ordering::SeqCst) == 0 {
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    #[inline(always)]
+    fn pin(&self) -> Option<Place> {
+        let note = pins::announce(self.address());
+        if note.is_none() {
+            // SeqCst: orders it before the look at the key, as the note's fence does.
+            self.counted.fetch_add(1, Ordering::SeqCst);
+        }
+        note
+    }
+
+    #[inline(always)]
+    fn unpin(&self, note: Option<Place>) {
+        // Release: our use of the value is over; pairs with the Acquire of who looks for pins.
+        match note {
+            Some(place) => place.store(0, Ordering::Release),
+            None => {
+                self.counted.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        // The other half of the fence in `take`, which takes the key away before: either it sees our pin gone, or we see
+        // the key gone and wake it. Entries are never freed.
+        light();
+        if self.key.load(Ordering::Relaxed) == 0 {
             self.drained.fetch_add(1, Ordering::SeqCst);
             futex::wake_all(&self.drained);
         }
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.counted.load(Ordering::SeqCst) != 0 || pins::is_used(self.address())
     }
 }
 
@@ -221,16 +238,14 @@ impl<T: Noun> Removed<'_, T> {
     pub(crate) fn take(self) -> T {
         loop {
             let drained = self.entry.drained.load(Ordering::SeqCst);
-            // Wrapping: a pin may be counted on the one line and given back, by its own thread, on that line only; the sum
-            // is exact.
-            let pins = self.entry.pins.iter().map(|pins| pins.0.load(Ordering::SeqCst)).fold(0, u32::wrapping_add);
-            if pins == 0 {
+            heavy();
+            if !self.entry.is_pinned() {
                 break;
             }
             futex::wait(&self.entry.drained, drained, Deadline::Never);
         }
-        // SAFETY: no key, so no new pin gets at the value; no pin, so nobody has it. Sequential consistency of all four
-        // sides is what makes both true at once (see `get`).
+        // SAFETY: no key, so no new pin gets at the value; no pin, so nobody has it. The fence between the two makes both
+        // true at once (see `get`).
         let value = unsafe { (*self.entry.value.get()).take() }.expect("taken once");
         self.table.give_back(self.key);
         value
@@ -245,12 +260,12 @@ impl<T: Noun> Deref for Pinned<'_, T> {
 }
 
 impl<T: Noun> Drop for Pinned<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.value.poison();
         }
-        self.entry.unpin(self.stripe);
+        self.entry.unpin(self.note);
     }
 }
 

@@ -119,7 +119,10 @@ impl Wall {
                 self.anchor_tsc.store(tsc, Ordering::Relaxed);
                 self.anchor_ns.store(now, Ordering::Relaxed);
                 self.rate.store(rate, Ordering::Relaxed);
-                self.valid.store(((u128::from(ANCHOR_NS) << 32) / u128::from(rate.max(1))) as u64, Ordering::Relaxed);
+                // At most as long as a counter of 10 GHz: a rate that is off, because the machine was asleep or moved and
+                // only one of the clocks went on, mends itself.
+                let valid = ((u128::from(ANCHOR_NS) << 32) / u128::from(rate.max(1))) as u64;
+                self.valid.store(valid.min(10 * ANCHOR_NS), Ordering::Relaxed);
                 self.version.store(version + 2, Ordering::Release);
             }
             self.refreshing.store(false, Ordering::Release);

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use ringkernel::ring::{flags, Cursor, Envelope, Memory, Refused, Ring, Slot, Storage};
+use ringkernel::ring::{flags, Cursor, Envelope, Memory, Refused, Ring, Slot};
 
 const BODY: usize = 256;
 

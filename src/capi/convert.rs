@@ -334,7 +334,7 @@ impl BatchOf for Batch<'_> {
         self.0.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, index: usize) -> Result<(u32, Letter<'_>)> {
         let message = &self.0[index];
         if message.reserved != 0 {

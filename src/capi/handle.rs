@@ -3,7 +3,6 @@
 //! The top byte of a handle says which noun it is, so that one of another noun is as stale as one that was destroyed; the
 //! lower half is a key of the noun's table. An actor's address has its kernel's key in the upper half instead.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::convert;
@@ -174,7 +173,7 @@ pub(super) fn remove_kernel(handle: rk_kernel) -> Result<()> {
 
 pub(super) fn remove_module(handle: rk_module) -> Result<()> {
     let key = key(handle.id, MODULE)?;
-    if module(handle)?.module.kernels.load(Ordering::Acquire) > 0 {
+    if !module(handle)?.module.retire() {
         return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
     }
     MODULES.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
@@ -182,7 +181,7 @@ pub(super) fn remove_module(handle: rk_module) -> Result<()> {
 
 pub(super) fn remove_queue(handle: rk_queue) -> Result<()> {
     let key = key(handle.id, QUEUE)?;
-    if QUEUES.get(key).ok_or(Error::Stale)?.is_used() {
+    if !QUEUES.get(key).ok_or(Error::Stale)?.retire() {
         return Err(Error::BadState { call: "destroying the queue", state: "while a kernel uses it" });
     }
     let removed = QUEUES.remove(key).ok_or(Error::Stale)?;
@@ -202,7 +201,11 @@ pub(super) fn remove_runtime(handle: rk_runtime) -> Result<()> {
         drop(MODULES.remove(key).map(|removed| removed.take()));
     }
     for key in QUEUES.keys(|queue| Arc::ptr_eq(queue.home(), home)) {
-        drop(QUEUES.remove(key).map(|removed| removed.take()));
+        if let Some(removed) = QUEUES.remove(key) {
+            // One that was being created when the others were closed may have a poller.
+            removed.value().close();
+            drop(removed.take());
+        }
     }
     Ok(())
 }

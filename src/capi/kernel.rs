@@ -88,9 +88,9 @@ pub unsafe extern "C" fn rk_kernel_drain(kernel: rk_kernel, timeout_ns: i64, err
 pub unsafe extern "C" fn rk_kernel_terminate(kernel: rk_kernel, left: *mut u64, error: *mut rk_error) -> rk_status {
     in_out(error, || {
         let count = handle::kernel(kernel)?.terminate()?;
-        // SAFETY: the caller passes NULL or a place for the count.
-        if let Some(left) = unsafe { left.as_mut() } {
-            *left = count;
+        if !left.is_null() {
+            // SAFETY: the caller passes NULL or a place for the count.
+            unsafe { left.write_unaligned(count) };
         }
         Ok(())
     })

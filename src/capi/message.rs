@@ -64,9 +64,9 @@ pub unsafe extern "C" fn rk_send_many(
         let batch = unsafe { convert::Batch::new(messages, count) }?;
         crate::kernel::send_many(&batch, convert::timeout(timeout_ns)?, &mut accepted)
     });
-    // SAFETY: the caller passes NULL or a place for the count.
-    if let Some(sent) = unsafe { sent.as_mut() } {
-        *sent = accepted;
+    if !sent.is_null() {
+        // SAFETY: the caller passes NULL or a place for the count.
+        unsafe { sent.write_unaligned(accepted) };
     }
     status
 }

@@ -61,7 +61,10 @@ impl State {
 pub(crate) enum Command {
     Run,
     Hold,
+    /// Turn what is left into dead letters, and leave.
     End,
+    /// Leave everything as it is: the kernel failed.
+    Leave,
 }
 
 /// Where a kernel is in its life.
@@ -105,6 +108,7 @@ impl Kernel {
         match self.life.state.load(Ordering::Relaxed) {
             2 | 4 if !self.home.is_parked() => Command::Run,
             7 => Command::End,
+            6 => Command::Leave,
             _ => Command::Hold,
         }
     }
@@ -219,8 +223,9 @@ impl Kernel {
         self.life.left.fetch_add(waiting, Ordering::Relaxed);
         // AcqRel: the last one out has seen what the others did.
         if self.life.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.announce(Event::KernelTerminated, 0);
-            self.shift(&[State::Ending], State::Terminated);
+            self.announce(Event::KernelTerminated, 0, || {
+                self.shift(&[State::Ending], State::Terminated);
+            });
         }
     }
 
@@ -228,7 +233,7 @@ impl Kernel {
     pub(crate) fn fail(&self, status: i32) {
         let from = [State::Created, State::Active, State::Suspended, State::Draining, State::Ending];
         if self.shift(&from, State::Failed) {
-            self.announce(Event::KernelFailed, status);
+            self.announce(Event::KernelFailed, status, || {});
             for port in &self.ports {
                 port.channels().for_each(|channel| {
                     channel.close();
@@ -239,8 +244,8 @@ impl Kernel {
         }
     }
 
-    fn announce(&self, event: Event, reason: i32) {
-        self.ports[0].outbound.queue.announce(Incoming {
+    fn announce(&self, event: Event, reason: i32, end: impl FnOnce()) {
+        let ending = Incoming {
             class: Class::Event,
             from: crate::address::Address::new(self.key, 0).to_bits(),
             to: 0,
@@ -251,7 +256,8 @@ impl Kernel {
             level: 1,
             call: false,
             payload: Box::default(),
-        });
+        };
+        self.ports[0].outbound.queue.announce(ending, end);
     }
 
     /// The kernel is being destroyed: calls that wait for it return.
@@ -279,8 +285,7 @@ impl Kernel {
         for port in &self.ports {
             port.outbound.queue.detach(self.key);
         }
-        // AcqRel: who finds none left may unload the code; no handler of ours runs any more.
-        self.module.kernels.fetch_sub(1, Ordering::AcqRel);
+        self.module.dismiss();
         self.home.log.write(crate::log::Level::Debug, format_args!("kernel {} destroyed", self.name));
     }
 }

@@ -123,12 +123,6 @@ impl crate::table::Noun for Arc<Kernel> {
 }
 
 impl Kernel {
-    /// The worker of an actor.
-    #[inline]
-    pub(crate) fn port(&self, index: u32) -> &Port {
-        &self.ports[self.placement.worker(index)]
-    }
-
     /// The address of an actor.
     pub(crate) fn address(&self, index: u32) -> Result<Address> {
         if index >= self.actors {

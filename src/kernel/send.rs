@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::hlc;
 use crate::message::{Letter, Owned, Timeout};
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
-use crate::time::Spin;
+use crate::time::{Deadline, Spin};
 
 /// Messages that one reservation covers at most: their places and stamps are taken together.
 const RUN: usize = 32;
@@ -89,47 +89,42 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn send(&self, letter: &Letter<'_>, timeout: Timeout) -> Result<()> {
         match self.try_send(letter, 0) {
-            Err(Error::Again) if timeout != Timeout::None => self.wait_to_send(letter, 0, timeout),
+            Err(Error::Again) if timeout != Timeout::None => {
+                let (_, channel) = self.route(letter)?;
+                self.wait_for_room(channel, &Arc::default(), timeout.deadline(), || self.try_send(letter, 0))
+            }
             other => other,
         }
     }
 
-    fn wait_to_send(&self, letter: &Letter<'_>, extra: u8, timeout: Timeout) -> Result<()> {
-        let (_, channel) = self.route(letter)?;
-        self.wait_for_room(channel, timeout, || self.try_send(letter, extra))
-    }
-
-    /// Tries until it says something else than [`Error::Again`].
+    /// Tries until it says something else than [`Error::Again`]. `bell` is rung when there may be room.
     fn wait_for_room(
         &self,
         channel: &Channel,
-        timeout: Timeout,
+        bell: &Arc<Bell>,
+        deadline: Deadline,
         mut attempt: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let deadline = timeout.deadline();
-        let bell = Arc::new(Bell::default());
         let mut spin = Spin::new(self.home.spin, deadline);
-        loop {
-            while spin.turn() {
-                if self.is_closing() {
-                    return Err(Error::Stale);
-                }
-                match attempt() {
-                    Err(Error::Again) => {}
-                    other => return other,
-                }
+        let outcome = loop {
+            let mut outcome = Err(Error::Again);
+            while matches!(outcome, Err(Error::Again)) && spin.turn() {
+                outcome = if self.is_closing() { Err(Error::Stale) } else { attempt() };
+            }
+            if !matches!(outcome, Err(Error::Again)) {
+                break outcome;
             }
             let mark = bell.mark();
-            channel.await_room(&bell);
-            if self.is_closing() {
-                return Err(Error::Stale);
-            }
+            channel.await_room(bell);
             match attempt() {
-                Err(Error::Again) if deadline.has_passed() => return Err(timeout.expired()),
+                Err(Error::Again) if self.is_closing() => break Err(Error::Stale),
+                Err(Error::Again) if deadline.has_passed() => break Err(Error::Timeout),
                 Err(Error::Again) => bell.wait(mark, deadline),
-                other => return other,
+                other => break other,
             }
-        }
+        };
+        channel.forget(bell);
+        outcome
     }
 
     /// Sends a message and waits for the answer.
@@ -138,11 +133,18 @@ impl Kernel {
         let call = calls.begin();
         let letter = Letter { correlation: call.number(), ..*letter };
         let deadline = timeout.deadline();
+        let (worker, channel) = self.route(&letter)?;
+        let own = &self.ports[worker].outbound.queue;
         match self.try_send(&letter, flags::CALL) {
-            Err(Error::Again) if timeout != Timeout::None => self.wait_to_send(&letter, flags::CALL, timeout)?,
+            // There may be no room because the worker waits for somebody to receive: we do.
+            Err(Error::Again) if timeout != Timeout::None => {
+                self.wait_for_room(channel, &calls.bell, deadline, || {
+                    own.sift();
+                    self.try_send(&letter, flags::CALL)
+                })?
+            }
             other => other?,
         }
-        let own = &self.port(index_of(letter.actor)).outbound.queue;
         let look = || {
             own.sift();
             call.take().or_else(|| {
@@ -184,18 +186,23 @@ impl Kernel {
 
     /// Sends messages `first..` of a batch as far as they go to one ring of this kernel. Gives how many were sent; an error
     /// only if that is none.
-    fn send_run(&self, batch: &dyn Batch, first: usize, key: u32) -> Result<usize> {
+    fn send_run(&self, batch: &impl Batch, first: usize, key: u32) -> Result<usize> {
         self.accepts()?;
         let (_, letter) = batch.get(first)?;
         let (worker, channel) = self.route(&letter)?;
         let level = letter.level;
-        // Copies: what was checked is what is sent, whatever the caller's other threads do to the array meanwhile.
-        let mut run = [letter; RUN];
+        // Encoded before anything is reserved: what was checked is what is sent, whatever the caller's other threads do to
+        // the array meanwhile; and the slots are then written one right after the other, so that the processor fetches
+        // their lines, which the worker has read, at the same time.
+        let mut run = [(Slot::default(), &[][..]); RUN];
+        run[0] = Slot::encode(&Self::envelope(&letter, 0, 0), letter.payload);
         let mut length = 1;
         while length < RUN.min(batch.len() - first) {
             match batch.get(first + length) {
                 Ok((next, letter)) if next == key && letter.level == level => match self.route(&letter) {
-                    Ok((next, _)) if next == worker => run[length] = letter,
+                    Ok((next, _)) if next == worker => {
+                        run[length] = Slot::encode(&Self::envelope(&letter, 0, 0), letter.payload);
+                    }
                     _ => break,
                 },
                 _ => break,
@@ -207,9 +214,8 @@ impl Kernel {
         let time = self.home.clock.reserve(sent as u64);
         let port = &self.ports[worker];
         port.mark_used(INBOUND_BIT + u32::from(level));
-        for ((letter, ticket), time) in run.iter().zip(tickets).zip(time..) {
-            let (slot, body) = Slot::encode(&Self::envelope(letter, time, 0), letter.payload);
-            channel.ring.write(ticket, &slot, body);
+        for (((slot, body), ticket), time) in run.iter().zip(tickets).zip(time..) {
+            channel.ring.write(ticket, &slot.at(time), body);
         }
         port.bell.ring();
         Ok(sent)
@@ -217,8 +223,9 @@ impl Kernel {
 }
 
 /// Sends a batch in order. `sent` counts what was accepted, whatever the result.
-pub(crate) fn send_many(batch: &dyn Batch, timeout: Timeout, sent: &mut u32) -> Result<()> {
+pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) -> Result<()> {
     let mut kernel: Option<directory::Found> = None;
+    let deadline = timeout.deadline();
     while (*sent as usize) < batch.len() {
         let first = *sent as usize;
         let (key, letter) = batch.get(first)?;
@@ -234,7 +241,7 @@ pub(crate) fn send_many(batch: &dyn Batch, timeout: Timeout, sent: &mut u32) -> 
         match attempt() {
             Err(Error::Again) if timeout != Timeout::None => {
                 let (_, channel) = kernel.route(&letter)?;
-                kernel.wait_for_room(channel, timeout, attempt)?;
+                kernel.wait_for_room(channel, &Arc::default(), deadline, attempt)?;
             }
             other => other?,
         }

@@ -7,10 +7,13 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 use crate::layout::{Handler, ModuleImage};
+
+/// In place of a count of kernels: the module is being destroyed.
+const RETIRED: usize = usize::MAX;
 
 /// One actor type.
 pub(crate) struct ActorType {
@@ -28,8 +31,8 @@ pub(crate) struct Module {
     pub(crate) cuda_source: Vec<(String, String)>,
     /// Size of the largest message that its actors handle or send.
     largest_message: u32,
-    /// Kernels launched from it and not destroyed.
-    pub(crate) kernels: AtomicUsize,
+    /// Kernels launched from it and not destroyed, or [`RETIRED`].
+    kernels: AtomicUsize,
     /// The code, if it came from a file.
     _file: Option<file::LoadedFile>,
 }
@@ -40,6 +43,23 @@ impl Module {
     pub(crate) unsafe fn from_image(image: *const ModuleImage) -> Result<Self> {
         // SAFETY: the caller's promise.
         unsafe { image::read(image) }
+    }
+
+    /// Counts a kernel that is being launched; false if the module is being destroyed.
+    pub(crate) fn enlist(&self) -> bool {
+        let more = |kernels| (kernels != RETIRED).then(|| kernels + 1);
+        self.kernels.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    /// Counts one less.
+    pub(crate) fn dismiss(&self) {
+        // AcqRel: who finds none left may unload the code; no handler of that kernel runs any more.
+        self.kernels.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Lets no kernel be launched any more; false if there is one.
+    pub(crate) fn retire(&self) -> bool {
+        self.kernels.compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Of a file's contents.

@@ -54,6 +54,11 @@ impl Channel {
         accepted
     }
 
+    /// Forgets that `bell` was to be rung.
+    pub(crate) fn forget(&self, bell: &Arc<Bell>) {
+        self.room.bells.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, bell));
+    }
+
     /// Has `bell` rung when there is room, or the ring is closed. Look again after this, before sleeping.
     pub(crate) fn await_room(&self, bell: &Arc<Bell>) {
         self.room.register(bell);

@@ -26,13 +26,12 @@ impl Cursor {
         if Slot::stamp(first) != stamp {
             return None;
         }
-        let words = [
-            first,
-            ring.storage.load(index * 4 + 1),
-            ring.storage.load(index * 4 + 2),
-            ring.storage.load(index * 4 + 3),
-        ];
-        words[1..].iter().all(|word| Slot::stamp(*word) == stamp).then_some(Slot::new(words))
+        // Word by word, not as an array: they stay in registers.
+        let second = ring.storage.load(index * 4 + 1);
+        let third = ring.storage.load(index * 4 + 2);
+        let fourth = ring.storage.load(index * 4 + 3);
+        let whole = Slot::stamp(second) == stamp && Slot::stamp(third) == stamp && Slot::stamp(fourth) == stamp;
+        whole.then_some(Slot::new([first, second, third, fourth]))
     }
 
     /// Slot of the next message, for its body.

@@ -58,7 +58,7 @@ pub struct Envelope {
 pub type Word = [u64; 2];
 
 /// Four words. Stamps are put in by the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
     words: [Word; 4],
 }
@@ -110,6 +110,14 @@ impl Slot {
             [join(high(area[2]), low(area[3])), join(high(area[3]), t(3))],
         ];
         (Self { words }, body)
+    }
+
+    /// The same message with another time stamp, of one encoded with time 0.
+    #[inline(always)]
+    pub fn at(&self, time: u64) -> Self {
+        let [[a, b], [c, d], [e, f], [g, h]] = self.words;
+        let t = |i: u32| (time >> (16 * i) & 0xffff) << 32;
+        Self { words: [[a, b | t(0)], [c, d | t(1)], [e, f | t(2)], [g, h | t(3)]] }
     }
 
     /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if

@@ -38,16 +38,16 @@ impl Courier {
 
     /// Publishes what we wait for.
     #[inline]
-    pub(super) fn waits_for(&self, wait: Wait) {
+    pub(super) fn wait_for(&self, wait: Wait) {
         let word = &self.port().waits_for;
         // Relaxed, both: readers look for circles, in which by definition nobody's word changes any more.
         if word.load(Ordering::Relaxed) != wait.to_bits() {
             word.store(wait.to_bits(), Ordering::Relaxed);
-            if wait == Wait::Host {
-                // A caller may be asleep until its reply comes, which is behind what nobody polls.
-                self.kernel.home.calls.bell.ring();
-                self.port().outbound.queue.notify();
-            }
+        }
+        if wait == Wait::Host {
+            // Every time: a caller may be asleep until its reply comes, which is behind what nobody polls.
+            self.kernel.home.calls.bell.ring();
+            self.port().outbound.queue.notify();
         }
     }
 
@@ -69,6 +69,8 @@ impl Courier {
         match outcome {
             Outcome::Sent => self.counts.sent_actors += 1,
             Outcome::Full(wait) => return Err(wait),
+            // Letters are memory, and the host is to read some first.
+            Outcome::Dead(_) if self.port().outbound.is_full_of_letters() => return Err(Wait::Host),
             Outcome::Dead(reason) => self.undeliverable(post, payload, reason),
         }
         Ok(())
@@ -137,6 +139,11 @@ impl Courier {
         });
     }
 
+    /// What we wait for.
+    pub(super) fn waits_for(&self) -> Wait {
+        Wait::from_bits(self.port().waits_for.load(Ordering::Relaxed))
+    }
+
     /// Whether the worker that we wait for waits, through any number of others, for us. One that leads into a circle
     /// without us is none of our business. (Brent, "An improved Monte Carlo factorization algorithm", 1980, for the end of
     /// such a walk.)
@@ -148,7 +155,7 @@ impl Courier {
                 .map_or(Wait::Nothing, Wait::from_bits),
             other => other,
         };
-        let mut at = Wait::from_bits(self.port().waits_for.load(Ordering::Relaxed));
+        let mut at = self.waits_for();
         let (mut mark, mut steps, mut power) = (at, 0u64, 1u64);
         loop {
             match at {
@@ -169,7 +176,7 @@ impl Courier {
 
     /// Has `bell` rung when what we wait for may have happened.
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
-        match Wait::from_bits(self.port().waits_for.load(Ordering::Relaxed)) {
+        match self.waits_for() {
             Wait::Nothing => {}
             Wait::Host => self.port().outbound.channel.await_room(bell),
             Wait::Worker { kernel, worker } => {

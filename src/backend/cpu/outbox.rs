@@ -56,7 +56,8 @@ impl Post {
         let level = if entry.priority == 0 && answers { origin.level } else { level_of(entry.priority) };
         let envelope = Envelope {
             actor: if to == 0 { origin.actor as u32 } else { to as u32 },
-            kind: entry.r#type as u16,
+            // Zero, for what no slot can say, is a type that nobody handles.
+            kind: u16::try_from(entry.r#type).unwrap_or(0),
             level,
             // Only the host tells replies from other messages.
             flags: if to == 0 { extra } else { extra & flags::CALL },

@@ -16,7 +16,8 @@ use crate::time::{Deadline, Spin};
 /// Stack of a thread: handlers are the user's, and may be used to a main thread's.
 const STACK: usize = 8 << 20;
 
-/// One thread, as others see it.
+/// One thread, as others see it. On lines of its own: the thread writes it at every round.
+#[repr(align(128))]
 pub(super) struct Seat {
     /// Rung when there may be work.
     pub(super) bell: Arc<Bell>,
@@ -29,6 +30,8 @@ pub(super) struct Seat {
     /// Workers that are to move in.
     arrivals: Mutex<Vec<Worker>>,
     has_arrivals: AtomicBool,
+    /// The thread has ended by a panic.
+    dead: AtomicBool,
     /// Workers that sit here, or will.
     load: AtomicUsize,
 }
@@ -41,6 +44,10 @@ impl Seat {
         arrivals.push(worker);
         // Release: pairs with the Acquire in `round`, though the lock is what protects the list.
         self.has_arrivals.store(true, Ordering::Release);
+        // Under the lock, as where it is set: either we see it, or the thread's last look finds the worker.
+        if self.dead.load(Ordering::Relaxed) {
+            arrivals.iter().for_each(|worker| worker.kernel().fail(crate::capi::RK_ERROR_PANIC));
+        }
         drop(arrivals);
         self.bell.ring();
     }
@@ -74,6 +81,7 @@ impl Pool {
                 watchers: AtomicU32::new(0),
                 arrivals: Mutex::default(),
                 has_arrivals: AtomicBool::new(false),
+                dead: AtomicBool::new(false),
                 load: AtomicUsize::new(0),
             })
         };
@@ -208,7 +216,10 @@ fn run(home: &Arc<Home>, seat: &Seat, stopping: &AtomicBool) {
     seat.begin_pass();
     if outcome.is_err() {
         home.poison();
-        let arrived = std::mem::take(&mut *seat.arrivals.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut arrivals = seat.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        seat.dead.store(true, Ordering::Relaxed);
+        let arrived = std::mem::take(&mut *arrivals);
+        drop(arrivals);
         for worker in workers.iter().chain(&arrived) {
             worker.kernel().fail(crate::capi::RK_ERROR_PANIC);
         }
@@ -223,6 +234,7 @@ fn serve(home: &Arc<Home>, seat: &Seat, stopping: &AtomicBool, workers: &mut Vec
             continue;
         }
         // SeqCst: set before the last bell, which ends the sleep.
+        // A kernel may still be ended by a call that took it before the runtime could; its workers leave then.
         if stopping.load(Ordering::SeqCst) && workers.is_empty() {
             return;
         }

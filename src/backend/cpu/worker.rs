@@ -128,9 +128,13 @@ impl Worker {
                 self.end();
                 return Visit::Left;
             }
+            Command::Leave => return Visit::Left,
             Command::Run => {}
         }
-        let before = (self.consumed, self.outbox.is_empty());
+        let before = (self.done(), self.courier.waits_for());
+        if self.outbox.is_empty() {
+            self.courier.wait_for(Wait::Nothing);
+        }
         let mut until = None;
         let mut handled = 0;
         loop {
@@ -163,17 +167,23 @@ impl Worker {
                 }
             }
         }
-        let busy = before != (self.consumed, self.outbox.is_empty());
-        if busy {
-            self.leave();
-        } else {
-            self.courier.kernel.end_if_drained();
+        // Waiting for something else than before is no rest: the thread sleeps only after it has asked to be woken for it,
+        // and neighbours in a circle have seen it.
+        match (self.done(), self.courier.waits_for()) {
+            after if after == before => {
+                self.courier.kernel.end_if_drained();
+                return Visit::Idle;
+            }
+            (done, _) if done == before.0 => {}
+            _ => self.leave(),
         }
-        if busy {
-            Visit::Busy
-        } else {
-            Visit::Idle
-        }
+        Visit::Busy
+    }
+
+    /// Grows with everything that a visit can do.
+    fn done(&self) -> u64 {
+        let counts = &self.courier.counts;
+        self.consumed + counts.sent_host + counts.sent_actors + counts.undeliverable
     }
 
     /// Keeps the high-water mark. Reads lines that senders write, so not for every message.
@@ -203,7 +213,7 @@ impl Worker {
 
     /// The next message: of the highest level that has one, or now and then of another. At one level actors and the host
     /// take turns.
-    #[inline]
+    #[inline(always)] // with `handle`: a slot that went through memory would stall the loads of its parts
     fn next(&mut self) -> Option<(Lane, Slot)> {
         let port = self.courier.port();
         // Relaxed: see `Port::mark_used`.
@@ -233,14 +243,14 @@ impl Worker {
     }
 
     /// Handles the message at the cursor of a lane. False if it must wait because the host has too many dead letters.
-    #[inline]
+    #[inline(always)]
     fn handle(&mut self, lane: Lane, slot: &Slot) -> bool {
         let (envelope, inline, in_body) = slot.decode();
         let payload = self.payload(lane, &envelope, &inline, in_body);
         match self.verdict(&envelope) {
             Ok((size, run)) => self.run(&envelope, payload, in_body, size, run),
             Err(_) if self.courier.port().outbound.is_full_of_letters() => {
-                self.courier.waits_for(Wait::Host);
+                self.courier.wait_for(Wait::Host);
                 return false;
             }
             Err(reason) => {
@@ -263,7 +273,7 @@ impl Worker {
     }
 
     /// Where the payload lies, 16-byte aligned.
-    #[inline]
+    #[inline(always)]
     fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u64; AREA], in_body: bool) -> *const u8 {
         if in_body {
             let ring = &self.courier.channel(lane).ring;
@@ -278,7 +288,7 @@ impl Worker {
     }
 
     /// Declared size and handler, or why the message dies.
-    #[inline]
+    #[inline(always)]
     fn verdict(&self, envelope: &Envelope) -> std::result::Result<(u32, HandlerFn), DeadReason> {
         let index = index_of(envelope.actor);
         if index >= self.courier.kernel.actors {
@@ -305,7 +315,7 @@ impl Worker {
         Ok((size, run))
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(&mut self, envelope: &Envelope, payload: *const u8, in_body: bool, size: u32, run: HandlerFn) {
         let index = index_of(envelope.actor);
         let address = Address::new(self.courier.kernel.key, envelope.actor).to_bits();
@@ -386,7 +396,7 @@ impl Worker {
                 false
             }
         });
-        courier.waits_for(wait);
+        courier.wait_for(wait);
         done
     }
 
@@ -413,14 +423,17 @@ impl Worker {
     /// The kernel has ended: what waits becomes dead letters, and nothing comes in any more.
     fn end(&mut self) {
         let Self { outbox, courier, .. } = self;
+        // Once something for the host is left behind, what follows it is too, to stay behind it.
+        let mut behind = false;
         let all = outbox.drain(|post, payload| {
-            if courier.deliver(post, payload).is_err() {
+            if (behind && post.to == 0) || courier.deliver(post, payload).is_err() {
                 courier.leave_behind(post, payload);
+                behind |= post.to == 0;
             }
             true
         });
         debug_assert!(all);
-        courier.waits_for(Wait::Nothing);
+        courier.wait_for(Wait::Nothing);
         let mut waiting = 0;
         for lane in 0..2 * LEVELS {
             let accepted = self.courier.channel(lane).close();
