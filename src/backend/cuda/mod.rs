@@ -64,6 +64,7 @@ pub(super) struct Cuda {
     threads: Mutex<Vec<JoinHandle<()>>>,
     contexts: Mutex<HashMap<u32, Arc<Context>>>,
     /// Machine code by actor, lanes and compute capability, of modules that are still there.
+    #[allow(clippy::type_complexity, reason = "used once")]
     cubins: Mutex<HashMap<(usize, usize, u32, (i32, i32)), Arc<[u8]>>>,
     interrupted: AtomicBool,
     me: Weak<Cuda>,
