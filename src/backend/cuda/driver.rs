@@ -141,6 +141,7 @@ impl Context {
         let mut context = std::ptr::null_mut();
         // SAFETY: the device exists.
         check(
+            // SAFETY: a place for the context and a device that the driver counted.
             unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) },
             "retaining the primary context",
         )?;
