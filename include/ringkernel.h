@@ -906,7 +906,7 @@ rk_status rk_runtime_options_init(struct rk_runtime_options *options,
  *
  * version: RK_VERSION, so that a library that does not match the header is found out (RK_ERROR_VERSION).
  * options: may be NULL for the defaults; copied. runtime: receives the handle; set to zero on error. error: may be
- * NULL. The caller destroys the runtime with rk_runtime_destroy(). Takes about a millisecond. Installs no signal
+ * NULL. The caller destroys the runtime with rk_runtime_destroy(). Installs no signal
  * handlers; its threads have all signals blocked. Thread-safe. Since 0.1.0.
  */
 rk_status rk_runtime_create(uint32_t version,
@@ -1133,7 +1133,7 @@ rk_status rk_send_options_init(struct rk_send_options *options, uint32_t struct_
  * one actor with one priority are handled in the order sent. RK_AGAIN: the ring is full (RK_TIMEOUT: still full after
  * options->timeout_ns); nothing was sent. RK_ERROR_NOT_FOUND: the actor's type does not handle `type`.
  * RK_ERROR_SIZE: larger than the type. RK_ERROR_STALE_HANDLE: no such actor. RK_ERROR_BAD_STATE: the kernel is
- * draining or over. Takes some 30 ns when the ring has room. Thread-safe. Since 0.1.0.
+ * draining or over. Costs tens of nanoseconds when the ring has room. Thread-safe. Since 0.1.0.
  */
 rk_status rk_send(struct rk_actor to,
                   uint32_t type,
@@ -1146,8 +1146,7 @@ rk_status rk_send(struct rk_actor to,
  *
  * messages: count of them, read during the call only. timeout_ns: to wait for room, 0 not at all, RK_FOREVER without
  * limit. sent: may be NULL; receives how many, from the first, were accepted, whatever is returned. RK_OK: all.
- * Otherwise what stopped it at messages[*sent], as rk_send() would return. Several times faster a message than
- * rk_send(). Thread-safe. Since 0.1.0.
+ * Otherwise what stopped it at messages[*sent], as rk_send() would return. Cheaper a message than rk_send(). Thread-safe. Since 0.1.0.
  */
 rk_status rk_send_many(const struct rk_outbound *messages,
                        uint32_t count,

@@ -26,7 +26,7 @@ pub unsafe extern "C" fn rk_send_options_init(options: *mut rk_send_options, str
 /// one actor with one priority are handled in the order sent. RK_AGAIN: the ring is full (RK_TIMEOUT: still full after
 /// options->timeout_ns); nothing was sent. RK_ERROR_NOT_FOUND: the actor's type does not handle `type`.
 /// RK_ERROR_SIZE: larger than the type. RK_ERROR_STALE_HANDLE: no such actor. RK_ERROR_BAD_STATE: the kernel is
-/// draining or over. Takes some 30 ns when the ring has room. Thread-safe. Since 0.1.0.
+/// draining or over. Costs tens of nanoseconds when the ring has room. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_send(
     to: rk_actor,
@@ -49,8 +49,7 @@ pub unsafe extern "C" fn rk_send(
 ///
 /// messages: count of them, read during the call only. timeout_ns: to wait for room, 0 not at all, RK_FOREVER without
 /// limit. sent: may be NULL; receives how many, from the first, were accepted, whatever is returned. RK_OK: all.
-/// Otherwise what stopped it at messages[*sent], as rk_send() would return. Several times faster a message than
-/// rk_send(). Thread-safe. Since 0.1.0.
+/// Otherwise what stopped it at messages[*sent], as rk_send() would return. Cheaper a message than rk_send(). Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_send_many(
     messages: *const rk_outbound,

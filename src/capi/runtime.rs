@@ -21,7 +21,7 @@ pub unsafe extern "C" fn rk_runtime_options_init(options: *mut rk_runtime_option
 ///
 /// version: RK_VERSION, so that a library that does not match the header is found out (RK_ERROR_VERSION).
 /// options: may be NULL for the defaults; copied. runtime: receives the handle; set to zero on error. error: may be
-/// NULL. The caller destroys the runtime with rk_runtime_destroy(). Takes about a millisecond. Installs no signal
+/// NULL. The caller destroys the runtime with rk_runtime_destroy(). Installs no signal
 /// handlers; its threads have all signals blocked. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_runtime_create(
