@@ -1146,7 +1146,8 @@ rk_status rk_send(struct rk_actor to,
  *
  * messages: count of them, read during the call only. timeout_ns: to wait for room, 0 not at all, RK_FOREVER without
  * limit. sent: may be NULL; receives how many, from the first, were accepted, whatever is returned. RK_OK: all.
- * Otherwise what stopped it at messages[*sent], as rk_send() would return. Cheaper a message than rk_send(). Thread-safe. Since 0.1.0.
+ * Otherwise what stopped it at messages[*sent], as rk_send() would return. Cheaper a message than rk_send().
+ * Thread-safe. Since 0.1.0.
  */
 rk_status rk_send_many(const struct rk_outbound *messages,
                        uint32_t count,
@@ -1163,7 +1164,8 @@ rk_status rk_send_many(const struct rk_outbound *messages,
  *
  * RK_OK: *count is at least 1. RK_AGAIN: nothing there, with timeout 0. RK_TIMEOUT: nothing came. RK_ERROR_SIZE: the
  * next message's payload does not fit `payloads`; messages[0].size says what it needs, and it stays queued.
- * Messages of one actor come in the order sent; those of different actors in no particular order. Thread-safe; threads that poll together share the messages.
+ * Messages of one actor come in the order sent; those of different actors in no particular order. Thread-safe;
+ * threads that poll together share the messages.
  * Since 0.1.0.
  */
 rk_status rk_poll(struct rk_runtime runtime,
@@ -1183,7 +1185,8 @@ rk_status rk_poll(struct rk_runtime runtime,
  * be NULL.
  *
  * A full ring is waited for within the timeout; with timeout 0 it is RK_AGAIN.
- * RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes. RK_ERROR_UNDELIVERED: the
+ * RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes, as a second reply to one
+ * call is. RK_ERROR_UNDELIVERED: the
  * message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity; message->size says how large,
  * and the reply is lost. Waits without holding anything: any number of threads may call at once. Thread-safe. Since
  * 0.1.0.
