@@ -21,7 +21,8 @@
 #define rk_count(k, n) ((void)(rk_cx->counters[(k) % RK_COUNTERS] += (n)))
 
 /* The pump leaves room for one largest message past outbox_limit, so staging never checks. */
-RK_DEVICE void *rk_stage_(rk_context *rk_cx) {
+RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
+    (void)size;
     return rk_cx->outbox + rk_cx->outbox_used + sizeof(rk_outgoing);
 }
 

@@ -93,7 +93,7 @@ typedef uint64_t rk_address;
 
 #define rk_state (*rk_self_state)
 #define rk_msg (*rk_in)
-#define RK_OUT(message) (*(message *)rk_stage_(rk_cx))
+#define RK_OUT(message) (*(message *)rk_stage_(rk_cx, RK_SIZE(message)))
 #define rk_scratch(actor) (*(actor##_rk_scratch *)rk_cx->scratch)
 
 #define rk_reply(message) rk_post_(rk_cx, RK_POST_REPLY, 0, RK_TYPE(message), RK_SIZE(message), 0, 0, 0)

@@ -78,9 +78,10 @@ impl Code {
 }
 
 impl Program for Code {
-    fn launch(&mut self, quantum: &Quantum) -> Result<()> {
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
         let mode = quantum.mode as u32;
-        let mut arguments: [*mut c_void; 5] = [
+        let mut arguments: [*mut c_void; 6] = [
+            quantum.descriptor.as_ptr().cast_mut().cast(),
             (&raw const quantum.kernel).cast_mut().cast(),
             (&raw const quantum.number).cast_mut().cast(),
             (&raw const quantum.unix_ns).cast_mut().cast(),

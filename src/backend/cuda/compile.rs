@@ -9,12 +9,18 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 6] = [
+const HEADERS: [(&str, &str); 12] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
     ("ringkernel/device/layout.h", include_str!("../../../include/ringkernel/device/layout.h")),
     ("ringkernel/cuda/context.cuh", include_str!("../../../include/ringkernel/cuda/context.cuh")),
+    ("ringkernel/cuda/memory.cuh", include_str!("../../../include/ringkernel/cuda/memory.cuh")),
+    ("ringkernel/cuda/block.cuh", include_str!("../../../include/ringkernel/cuda/block.cuh")),
+    ("ringkernel/cuda/letters.cuh", include_str!("../../../include/ringkernel/cuda/letters.cuh")),
+    ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
+    ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
+    ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];
 

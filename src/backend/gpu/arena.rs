@@ -40,6 +40,7 @@ pub(super) struct Arena {
     host: Block,
     device: Block,
     memories: Arc<dyn Memories>,
+    descriptor: Kernel,
     key: u32,
     workers: usize,
     command: usize,
@@ -139,11 +140,12 @@ impl Arena {
             })
             .collect();
 
-        let arena = Arc::new(Self {
+        let mut arena = Self {
             inbound: memories.allocate(Place::Inbound, inbound.0)?,
             host: memories.allocate(Place::Host, host.0)?,
             device: memories.allocate(Place::Device, device.0)?,
             memories,
+            descriptor: Kernel::default(),
             key,
             workers,
             command: command_at,
@@ -154,8 +156,8 @@ impl Arena {
             letter_stride,
             letter_count: letter_count as u64,
             size: device.0 + host.0 + inbound.0,
-        });
-        let memories = &arena.memories;
+        };
+        let memories = arena.memories.clone();
         let (base, shared, from_host) = (arena.device.device, arena.host.device, arena.inbound.device);
         memories.zero(&arena.inbound, 0, inbound.0)?;
         memories.zero(&arena.host, 0, host.0)?;
@@ -180,7 +182,7 @@ impl Arena {
             .collect();
         memories.upload(&arena.device, workers_at, bytemuck::cast_slice(&descriptions))?;
         memories.upload(&arena.device, types_at, bytemuck::cast_slice(&table))?;
-        let kernel = Kernel {
+        arena.descriptor = Kernel {
             workers: base + workers_at as u64,
             waits: base + waits_at as u64,
             states: base + states_at as u64,
@@ -205,7 +207,9 @@ impl Arena {
             letter_stride: letter_stride as u32,
             ..Kernel::default()
         };
-        memories.upload(&arena.device, kernel_at, bytemuck::bytes_of(&kernel))?;
+        let arena = Arc::new(arena);
+        let memories = &arena.memories;
+        memories.upload(&arena.device, kernel_at, arena.descriptor())?;
         if let Some(initial) = &plan.initial_state {
             let mut one = initial.clone();
             one.resize(stride, 0);
@@ -235,6 +239,11 @@ impl Arena {
         let size = (place.capacity, place.body);
         // SAFETY: the places were taken for this ring alone, are zeroed and aligned to 256, and the arena keeps them.
         Channel::over(unsafe { Memory::foreign(slots, head, far_head, size, self.memories.combines(), self.clone()) })
+    }
+
+    /// The kernel's descriptor, as it was when it was made.
+    pub(super) fn descriptor(&self) -> &[u8] {
+        bytemuck::bytes_of(&self.descriptor)
     }
 
     /// Address of the kernel's descriptor.

@@ -78,8 +78,9 @@ pub(super) trait Memories: Send + Sync {
 
 /// One bounded stay of a kernel's pump on the device.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Quantum {
-    /// Address of the kernel's descriptor.
+pub(super) struct Quantum<'a> {
+    /// The kernel's descriptor, `rk_dev_kernel`, and its address.
+    pub(super) descriptor: &'a [u8],
     pub(super) kernel: u64,
     /// Grows by one.
     pub(super) number: u64,
@@ -91,7 +92,7 @@ pub(super) struct Quantum {
 
 /// The loaded code of a kernel.
 pub(super) trait Program: Send {
-    fn launch(&mut self, quantum: &Quantum) -> Result<()>;
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()>;
 
     /// Whether nothing runs on the device any more. An error is a fault of the device.
     fn is_over(&mut self) -> Result<bool>;

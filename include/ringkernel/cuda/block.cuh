@@ -1,0 +1,129 @@
+/* What the threads of a block share while they are on the device, and the small things that everything needs. */
+#ifndef RINGKERNEL_CUDA_BLOCK_CUH
+#define RINGKERNEL_CUDA_BLOCK_CUH
+
+#include <ringkernel/cuda/memory.cuh>
+#include <ringkernel/device/layout.h>
+
+#define RK_JOIN2(a, b) a##b
+#define RK_JOIN(a, b) RK_JOIN2(a, b)
+/* Of the actor type that this is compiled for. */
+#define RK_DISPATCH RK_JOIN(RK_PUMP_ACTOR, _rk_dispatch)
+#define RK_DECLARED RK_JOIN(RK_PUMP_ACTOR, _rk_declared)
+
+/* A message out of its slot. Sender and deadline, as far as there are any, lie right before the payload. 80 bytes. */
+struct alignas(16) rk_item {
+    rk_u32 actor, d1;
+    rk_u64 correlation;
+    rk_u64 time;
+    rk_u64 unused;
+    rk_u64 extra[2];
+    rk_u64 payload[4];
+
+    __device__ __forceinline__ rk_u32 flags() const { return d1 >> 24; }
+    __device__ __forceinline__ rk_u32 type() const { return d1 & 0xffff; }
+    __device__ __forceinline__ rk_u32 level() const { return d1 >> 22 & 3; }
+    __device__ __forceinline__ rk_u32 call() const { return flags() & RK_F_CALL; }
+    __device__ __forceinline__ rk_u64 sender() const {
+        return flags() & RK_F_SENDER ? extra[flags() & RK_F_DEADLINE ? 0 : 1] : 0;
+    }
+    __device__ __forceinline__ rk_u64 deadline() const { return flags() & RK_F_DEADLINE ? extra[1] : 0; }
+};
+
+/* Where the tail of a ring between actors probably is: a first guess that is right saves a look at it. `head` may be old,
+ * but was true. */
+struct rk_guess {
+    rk_u64 ring, tail, head;
+};
+
+/* What a handler is called with, beside its item; and what came of it. */
+struct rk_call {
+    rk_u64 message, time;
+    rk_u32 number, actor, d1; /* which item, and its beginning */
+    rk_u32 size; /* of the payload */
+    rk_u32 used, front_end, posts; /* of the outbox */
+    rk_u32 result, refused;
+    rk_i32 code;
+};
+
+struct rk_block {
+    rk_dev_worker w;
+    rk_dev_kernel k;
+    rk_u64 published[RK_RINGS];
+    rk_u64 waits;
+    rk_item items[RK_BATCH];
+    rk_guess guesses[RK_BATCH]; /* of the thread that reserves for a group of four: no two write one */
+    rk_u32 index[RK_INDEXED];
+    rk_call call; /* for the other warps */
+    rk_dev_kernel *kernel; /* for what changes; the rest is in `k` */
+    rk_u64 launch, until;
+    rk_u32 mode, leave;
+    /* With room to read a whole inline payload at its end. */
+    alignas(16) rk_u8 front[RK_FRONT + 32];
+};
+
+static __shared__ rk_block rk_s;
+
+/* Of warp 0, the pump. */
+#define rk_thread() threadIdx.x
+
+/* What the pump has in registers: the same in all threads of warp 0, but for the ring of each. Older in `rk_s.w`, where
+ * what is out of line finds it after rk_spill. Never passed to that by reference, for it would be memory then. */
+struct rk_pump {
+    /* The ring of which this thread looks at a word: thread 4 r + w at word w of ring r. */
+    rk_u64 slots, position;
+    rk_u32 mask, shift;
+    rk_u32 turn; /* counts messages, for fairness */
+    rk_u64 clock, out_tail, out_head;
+    rk_u64 out_slots;
+    rk_u32 out_mask, out_shift;
+};
+
+/* Cold code works on what is in shared memory. */
+RK_PUMP_FN void rk_spill(const rk_pump &p) {
+    __syncwarp();
+    if (rk_thread() == 0) rk_s.w.clock = p.clock, rk_s.w.out_tail = p.out_tail, rk_s.w.out_head = p.out_head;
+    if ((rk_thread() & 3) == 0) rk_s.w.position[rk_thread() >> 2] = p.position;
+    __syncwarp();
+}
+
+RK_PUMP_FN void rk_fill(rk_pump &p) {
+    __syncwarp();
+    p.clock = rk_s.w.clock, p.out_tail = rk_s.w.out_tail, p.out_head = rk_s.w.out_head;
+    p.position = rk_s.w.position[rk_thread() >> 2];
+    __syncwarp();
+}
+
+/* As src/wall.rs: ns * 2^24 / 10^9, then 8 bits for the logical count. */
+RK_PUMP_FN rk_u64 rk_units(rk_u64 ns) {
+    return (__umul64hi(ns, 9903520314283042199ull) >> 5) << 8;
+}
+
+RK_PUMP_FN rk_u64 rk_physical() {
+    return rk_units(rk_timer() + (rk_u64)rk_s.w.clock_offset);
+}
+
+/* A stamp of the clock in shared memory. */
+RK_PUMP_FN rk_u64 rk_tick() {
+    rk_u64 time = rk_s.w.clock + 1;
+    __syncwarp();
+    if (rk_thread() == 0) rk_s.w.clock = time;
+    __syncwarp();
+    return time;
+}
+
+RK_PUMP_FN void rk_add(int count, rk_u64 n) {
+    if (rk_thread() == 0) rk_s.w.counts[count] += n;
+}
+
+/* Gives the slots before a position back. Relaxed: our reads of them are over, since we acted on their values; bodies are
+ * read in place by handlers, and wait for those. */
+RK_PUMP_FN void rk_publish(rk_u32 ring, rk_u64 position) {
+    if (rk_thread() == 0) {
+        rk_s.published[ring] = position;
+        if (rk_s.w.rings[ring].body) __threadfence_system();
+        rk_poke(rk_s.w.rings[ring].head, position);
+    }
+}
+
+#endif

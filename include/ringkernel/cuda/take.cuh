@@ -1,0 +1,122 @@
+/* From rings to messages that handlers can be called with: looking, choosing, taking slots apart, and the verdict whether a
+ * message can be handled. */
+#ifndef RINGKERNEL_CUDA_TAKE_CUH
+#define RINGKERNEL_CUDA_TAKE_CUH
+
+#include <ringkernel/cuda/letters.cuh>
+
+/* What a look at the rings found: each thread's word of the next slot of its ring, and of the slots ahead in one ring,
+ * where thread 4 i + w has word w of the i-th slot from our position. In a stream of messages they are read together:
+ * one by one would cost the way to memory for each. */
+struct rk_look {
+    rk_word next, ahead;
+    bool has_next, has_ahead;
+};
+
+/* Rings that were never used are looked at every so often only. */
+#define RK_SELDOM 8u
+
+/* `taken`: messages of `ring` that are going to be taken before what is seen is acted on. */
+RK_PUMP_FN rk_look rk_look_ahead(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool stream, bool all) {
+    rk_look look;
+    const rk_u64 position = p.position + (rk_thread() >> 2 == ring ? taken : 0);
+    look.has_next = all || position != 0 || rk_thread() >> 2 == RK_LEVELS + 1;
+    look.next.a = look.next.b = look.ahead.a = look.ahead.b = 0;
+    if (look.has_next) look.next = rk_load_word(p.slots + (position & p.mask) * 64);
+    look.has_ahead = stream;
+    if (stream) {
+        const rk_u64 from = rk_shfl(position, 4 * ring) + (rk_thread() >> 2);
+        const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (rk_thread() & 3));
+        look.ahead = rk_load_word(slots + (from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64);
+    }
+    return look;
+}
+
+/* A bit at 4 r for every ring that has a whole message at our position. */
+RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_look &look) {
+    const rk_u16 lap = (rk_u16)((p.position >> p.shift) + 1);
+    const rk_u32 there = __ballot_sync(RK_WARP, look.has_next && (rk_u16)(look.next.b >> 48) == lap);
+    return there & there >> 1 & there >> 2 & there >> 3 & 0x11111111u;
+}
+
+/* How many whole messages the look has ahead in `ring`. */
+RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_look &look, rk_u32 ring) {
+    const rk_u64 position = rk_shfl(p.position, 4 * ring) + (rk_thread() >> 2);
+    const rk_u16 lap = (rk_u16)((position >> __shfl_sync(RK_WARP, p.shift, 4 * ring)) + 1);
+    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(look.ahead.b >> 48) == lap);
+    /* The lowest thread without its stamp ends them. */
+    return there == RK_WARP ? RK_BATCH : (rk_u32)(__ffs((int)~there) - 1) / 4;
+}
+
+/* The ring to take from: of the highest level, or now and then of another; actors and the host in turns. */
+RK_PUMP_FN rk_u32 rk_choose(rk_u32 ready, rk_u32 turn) {
+    if ((ready & (ready - 1)) == 0) return (rk_u32)(__ffs((int)ready) - 1) / 4;
+    const rk_u32 first = turn % RK_FAIRNESS == RK_FAIRNESS - 1 ? turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1;
+    const rk_u32 side = turn % 2;
+    for (rk_u32 step = 0; step < RK_LEVELS; step++) {
+        const rk_u32 level = (first + RK_LEVELS - step) % RK_LEVELS;
+        const rk_u32 here = level + side * RK_LEVELS, other = level + (side ^ 1) * RK_LEVELS;
+        if (ready >> (4 * here) & 1) return here;
+        if (ready >> (4 * other) & 1) return other;
+    }
+    return 0;
+}
+
+/* Takes slots apart, each by the four threads that have its words: the twelve bytes of data of each go one behind the
+ * other, sender and deadline before the payload. */
+RK_PUMP_FN void rk_take_apart(const rk_word &word, rk_u32 d1) {
+    rk_item &item = rk_s.items[rk_thread() >> 2];
+    const rk_u32 bits = d1 >> 24, i = rk_thread() & 3;
+    const rk_u32 extra = (bits & RK_F_SENDER ? 1 : 0) + (bits & RK_F_DEADLINE ? 1 : 0);
+    rk_u32 *area = (rk_u32 *)item.payload - 2 * extra;
+    const rk_u32 a = (rk_u32)word.a, b = (rk_u32)(word.a >> 32), c = (rk_u32)word.b;
+    if (i == 0) item.actor = a, item.d1 = b, ((rk_u32 *)&item.correlation)[0] = c;
+    else if (i == 1) ((rk_u32 *)&item.correlation)[1] = a, area[0] = b, area[1] = c;
+    else if (i == 2) area[2] = a, area[3] = b, area[4] = c;
+    else area[5] = a, area[6] = b, area[7] = c;
+    ((rk_u16 *)&item.time)[i] = (rk_u16)(word.b >> 32);
+}
+
+/* A message whose payload is in its slot's body, or may be shorter than what its handler reads: brings it to where the
+ * handler can read all of the declared size. Gives address and size. */
+RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &size) {
+    const rk_dev_ring &from = rk_s.w.rings[ring];
+    if (!(m.flags() & RK_F_BODY)) {
+        if (rk_thread() < 4) ((rk_u64 *)rk_s.w.message)[rk_thread()] = m.payload[rk_thread()];
+        __syncwarp();
+        return rk_s.w.message;
+    }
+    size = (rk_u32)m.payload[0] < from.body ? (rk_u32)m.payload[0] : from.body;
+    const rk_u64 body = from.bodies + (position & ((1ull << from.shift) - 1)) * from.body;
+    /* Acquire: the stamps were seen, so what was written before them is. L1 may hold what lay there a lap ago. */
+    __threadfence_system();
+    __syncwarp();
+    if (ring < RK_LEVELS) return body;
+    /* Inbound memory may be across a bus: over it once, handlers may look as often as they like. */
+    for (rk_u32 at = rk_thread() * 16; at < size; at += 512) {
+        const rk_word part = rk_load_word(body + at);
+        *(ulonglong2 *)(rk_s.w.message + at) = make_ulonglong2(part.a, part.b);
+    }
+    __syncwarp();
+    return rk_s.w.message;
+}
+
+/* Why a message cannot be handled, or 0. */
+RK_PUMP_FN rk_i32 rk_verdict(const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1, const rk_item &m, rk_u32 declared,
+                             rk_u32 size) {
+    const rk_u32 index = actor & 0xfffff;
+    if (index >= k.actors) return RK_D_NO_ACTOR;
+    const uint2 entry = *(const uint2 *)&((const rk_dev_entry *)k.entries)[index];
+    if (entry.x == RK_RUNNING && entry.y == actor >> 20 && !(d1 >> 24 & RK_F_DEADLINE) && size <= declared &&
+        declared != ~0u)
+        return 0;
+    return entry.y != actor >> 20                                                   ? RK_D_NO_ACTOR
+           : entry.x == RK_STOPPED                                                  ? RK_D_STOPPED
+           : entry.x != RK_RUNNING                                                  ? RK_D_FAILED
+           : d1 >> 24 & RK_F_DEADLINE && rk_physical() > m.deadline()               ? RK_D_EXPIRED
+           : declared == ~0u                                                        ? RK_D_TYPE
+           : size > declared                                                        ? RK_D_SIZE
+                                                                                    : 0;
+}
+
+#endif
