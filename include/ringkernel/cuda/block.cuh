@@ -46,6 +46,19 @@ struct rk_call {
     rk_i32 code;
 };
 
+/* Why the hot loop was left: to leave the device, or for work that is out of line. Bits. */
+#define RK_TO_LEAVE 1u
+#define RK_TO_FETCH 2u  /* the next message of `todo.ring` is large, or its handler may read more than an item holds */
+#define RK_TO_REJECT 4u /* the next message of `todo.ring` cannot be handled */
+#define RK_TO_POST 8u   /* posts of the last batch wait in the outbox */
+#define RK_TO_END 16u   /* the last handler failed or stopped its actor */
+
+struct rk_todo {
+    rk_u32 ring, number; /* of a message to fetch or reject, or of the last that was handled: its item */
+    rk_u32 result;
+    rk_i32 code;
+};
+
 struct rk_block {
     rk_dev_worker w;
     rk_dev_kernel k;
@@ -54,10 +67,13 @@ struct rk_block {
     rk_item items[RK_BATCH];
     rk_guess guesses[RK_BATCH]; /* of the thread that reserves for a group of four: no two write one */
     rk_u32 index[RK_INDEXED];
-    rk_call call; /* for the other warps */
+    rk_call call; /* for the other warps; and a message that was fetched for the hot loop */
+    rk_todo todo;
     rk_dev_kernel *kernel; /* for what changes; the rest is in `k` */
     rk_u64 launch, until;
     rk_u32 mode, leave;
+    rk_u32 fetched; /* `call` is to be made first */
+    rk_u32 blocked; /* posts wait: in a circle of waiting workers one message from an actor is taken all the same */
     /* With room to read a whole inline payload at its end. */
     alignas(16) rk_u8 front[RK_FRONT + 32];
 };
@@ -67,30 +83,38 @@ static __shared__ rk_block rk_s;
 /* Of warp 0, the pump. */
 #define rk_thread() threadIdx.x
 
-/* What the pump has in registers: the same in all threads of warp 0, but for the ring of each. Older in `rk_s.w`, where
- * what is out of line finds it after rk_spill. Never passed to that by reference, for it would be memory then. */
+/* What the hot loop has in registers: the same in all threads of warp 0, but for the ring of each. While it runs, what is
+ * in `rk_s.w` is older; while it does not, that is all there is. */
 struct rk_pump {
     /* The ring of which this thread looks at a word: thread 4 r + w at word w of ring r. */
     rk_u64 slots, position;
     rk_u32 mask, shift;
     rk_u32 turn; /* counts messages, for fairness */
-    rk_u64 clock, out_tail, out_head;
-    rk_u64 out_slots;
     rk_u32 out_mask, out_shift;
+    rk_u64 out_slots, out_tail, out_head;
+    rk_u64 clock;
 };
 
-/* Cold code works on what is in shared memory. */
-RK_PUMP_FN void rk_spill(const rk_pump &p) {
-    __syncwarp();
-    if (rk_thread() == 0) rk_s.w.clock = p.clock, rk_s.w.out_tail = p.out_tail, rk_s.w.out_head = p.out_head;
-    if ((rk_thread() & 3) == 0) rk_s.w.position[rk_thread() >> 2] = p.position;
-    __syncwarp();
+RK_PUMP_FN rk_pump rk_fill() {
+    const rk_dev_worker &w = rk_s.w;
+    const rk_dev_ring &ring = w.rings[rk_thread() >> 2];
+    rk_pump p;
+    p.slots = ring.slots + (rk_thread() & 3) * 16, p.position = w.position[rk_thread() >> 2];
+    p.mask = (1u << ring.shift) - 1, p.shift = ring.shift;
+    p.turn = w.turn;
+    p.out_mask = (1u << w.outbound.shift) - 1, p.out_shift = w.outbound.shift, p.out_slots = w.outbound.slots;
+    p.out_tail = w.out_tail, p.out_head = w.out_head;
+    p.clock = w.clock;
+    return p;
 }
 
-RK_PUMP_FN void rk_fill(rk_pump &p) {
+RK_PUMP_FN void rk_spill(const rk_pump &p) {
     __syncwarp();
-    p.clock = rk_s.w.clock, p.out_tail = rk_s.w.out_tail, p.out_head = rk_s.w.out_head;
-    p.position = rk_s.w.position[rk_thread() >> 2];
+    if (rk_thread() == 0) {
+        rk_dev_worker &w = rk_s.w;
+        w.clock = p.clock, w.out_tail = p.out_tail, w.out_head = p.out_head, w.turn = p.turn;
+    }
+    if ((rk_thread() & 3) == 0) rk_s.w.position[rk_thread() >> 2] = p.position;
     __syncwarp();
 }
 

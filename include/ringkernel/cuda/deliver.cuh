@@ -39,11 +39,11 @@ RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &
  * and there is room: written by these threads, which have its correlation. */
 RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, rk_u32 d1, const rk_word &asked) {
     const rk_outgoing *entry = (const rk_outgoing *)rk_s.front;
-    const uint4 what = *(const uint4 *)&entry->kind; /* kind, type, size, priority */
-    if (what.x != RK_POST_REPLY || what.z > 32 || d1 >> 24 & RK_F_SENDER || what.y > 0xffff ||
+    const rk_u32 kind = entry->kind, type = entry->type, size = entry->size, priority = entry->priority;
+    if (kind != RK_POST_REPLY || size > 32 || d1 >> 24 & RK_F_SENDER || type > 0xffff ||
         p.out_tail - p.out_head > p.out_mask)
         return false;
-    const rk_u32 level = what.w == 0 ? d1 >> 22 & 3 : rk_level_of(what.w);
+    const rk_u32 level = priority == 0 ? d1 >> 22 & 3 : rk_level_of(priority);
     const rk_u32 flags = (d1 >> 24 & RK_F_CALL) | RK_F_REPLY;
     p.clock++;
     if (rk_thread() >> 2 == ring) {
@@ -51,7 +51,7 @@ RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, rk_u32 d1, const rk_word &
         /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
         const rk_u32 *area = (const rk_u32 *)(entry + 1) + (i < 2 ? 0 : 3 * i - 4);
         rk_u32 a = area[0], b = area[1], c = area[2];
-        if (i == 0) b = what.y | what.z << 16 | level << 22 | flags << 24, c = (rk_u32)asked.b;
+        if (i == 0) b = type | size << 16 | level << 22 | flags << 24, c = (rk_u32)asked.b;
         if (i == 1) c = b, b = a;
         if (i < 2) a = (rk_u32)asked.a;
         const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((p.out_tail >> p.out_shift) + 1) << 16;
@@ -63,7 +63,7 @@ RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, rk_u32 d1, const rk_word &
 }
 
 /* Delivers the posts of a batch, all of them or none of what is left to rk_flush: false. */
-RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_u64 &to_host, rk_u64 &to_actors) {
+RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_u32 &to_host, rk_u32 &to_actors) {
     const rk_u32 group = rk_thread() >> 2, word = rk_thread() & 3, below = (1u << (rk_thread() & ~3u)) - 1;
     for (rk_u32 first = 0; first < posts; first += RK_BATCH) {
         const bool mine = first + group < posts;
@@ -79,9 +79,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_
                                    : (rk_u32)(to >> 32) == k.key && index < k.actors && size <= 24 &&
                                          entry->deadline == 0 && RK_DECLARED(type) != ~0u && size <= RK_DECLARED(type);
         if (!__all_sync(RK_WARP, !mine || (local && type <= 0xffff))) {
-            rk_spill(p);
             if (rk_thread() == 0) rk_s.w.outbox_sent = rk_s.index[first];
-            __syncwarp();
             return false;
         }
         const rk_u32 level = entry->priority == 0 && (reply || forward) ? m.level() : rk_level_of(entry->priority);
@@ -101,7 +99,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_
             granted = to == 0 && rank < room;
             position = p.out_tail + rank;
             p.out_tail += want < room ? want : room;
-            to_host += want < room ? want : room;
+            to_host += want < room ? want : (rk_u32)room;
         }
         if (actors) {
             const rk_dev_ring *ring = &rk_s.w.outbound;
@@ -150,9 +148,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_
         p.clock += RK_BATCH;
         if (!__all_sync(RK_WARP, !mine || granted)) {
             if (mine && granted && word == 0) ((rk_outgoing *)entry)->kind = RK_POST_SENT;
-            rk_spill(p);
             if (rk_thread() == 0) rk_s.w.outbox_sent = rk_s.index[first];
-            __syncwarp();
             return false;
         }
     }

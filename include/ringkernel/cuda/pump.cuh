@@ -10,7 +10,8 @@
  * What costs time is not bandwidth but the way to memory, a third of a microsecond, and the length of the path through one
  * warp, some four cycles an instruction. So up to eight messages are taken with one look, and the look for the next is
  * under way while their handlers run; slots are taken apart, looked up and written by four threads each, side by side;
- * a batch lies in shared memory, and what is seldom needed is out of line.
+ * a batch lies in shared memory. Whatever is seldom needed is out of line: the hot loop calls nothing, for with a call in
+ * it the compiler would keep half of its registers in memory. It is left for such work, and entered again.
  *
  * Compiled after the user's actors, with RK_PUMP_ACTOR the actor's name and RK_LANES the threads of a worker.
  */
@@ -24,8 +25,12 @@
 #define RK_BEATS 16u
 /* Rounds with nothing to do after which a worker that is asked to leave when idle does. */
 #define RK_IDLE 16u
+/* Rings that were never used are looked at every so often only. */
+#define RK_SELDOM 8u
 /* No more messages are added to a batch that has led to so many posts. */
 #define RK_POSTS_ENOUGH 56u
+#define RK_ALL_RINGS 0x11111111u
+#define RK_PEER_RINGS 0x1111u
 
 /* Runs the handler of an item: by every lane. What comes of it is the same in all of them. */
 RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *scratch) {
@@ -72,141 +77,79 @@ RK_PUMP_FN void rk_all_lanes() {
     else __syncwarp();
 }
 
-/* The handler failed or stopped its actor. */
-RK_COLD_FN void rk_ended(const rk_item &m, rk_u32 result, rk_i32 code) {
-    rk_dev_entry *entry = (rk_dev_entry *)rk_s.k.entries + (m.actor & 0xfffff);
-    if (rk_thread() == 0) entry->status = result & RK_RESULT_FAIL ? RK_FAILED : RK_STOPPED;
-    __syncwarp();
-    if (!(result & RK_RESULT_FAIL)) return;
-    rk_add(RK_C_FAILURES, 1);
-    rk_note note = {(rk_u64)rk_s.k.key << 32 | m.actor, 0, 0, rk_tick(), RK_CLASS_EVENT, RK_EVENT_FAILED_ACTOR, 1, 0,
-                    code};
-    rk_letter(note, (const rk_u8 *)0, 0);
-}
-
-/* What a batch led to and could not leave: to be sent one by one, as soon as that goes. True if something waits. */
-RK_COLD_FN bool rk_deliver_rest() {
-    if (rk_thread() < RK_BATCH) {
-        const rk_item &m = rk_s.items[rk_thread()];
-        rk_dev_origin &origin = rk_s.w.origins[rk_thread()];
-        origin.actor = (rk_u64)rk_s.k.key << 32 | m.actor, origin.sender = m.sender();
-        origin.correlation = m.correlation, origin.level = m.level(), origin.call = m.call();
-    }
-    __syncwarp();
-    const rk_u64 wait = rk_flush();
-    rk_waits_for(wait);
-    return wait != 0;
-}
-
-/* A message that cannot be handled. False if it must wait: the host has too many letters unread. */
-RK_COLD_FN bool rk_reject(const rk_item &m, const rk_u8 *payload, rk_u32 size, rk_i32 reason) {
-    if (rk_letters_full()) {
-        rk_waits_for(RK_WAIT_HOST);
-        return false;
-    }
-    rk_waits_for(0);
-    rk_bury(m, payload, size, reason);
-    return true;
-}
-
-/* Messages that are about to be handled: `count` of them in consecutive items, the first of which is `first`. */
+/* Messages that are about to be handled: `count` in consecutive items from `first` on. */
 struct rk_batch {
     rk_u32 first, count;
-    rk_u32 bad; /* a bit at 4 i if item i cannot be handled, for a reason that the thread of that number has */
-    rk_i32 reason;
-    rk_u32 size;    /* bytes of payload, as the threads of an item have it */
-    rk_u64 fetched; /* where the payload of a large one is, 0 for all others */
-    /* Of the one message, where it is only one: the same in all threads. */
+    rk_u32 todo; /* RK_TO_FETCH or RK_TO_REJECT if the first is not to be handled here; then count is 0 */
+    /* Of the one message, where it is only one; d1 is 0 otherwise. */
     rk_u32 actor, d1;
     rk_u64 time;
 };
 
-/* Large messages, and those whose handler may read more than an item holds, are handled alone. */
+/* Large messages, and those whose handler may read more than an item holds. */
 RK_PUMP_FN bool rk_is_large(rk_u32 d1, rk_u32 declared) {
     return d1 >> 24 & RK_F_BODY || (declared > 32 && declared != ~0u);
 }
 
 /* One message, whose words are with the four threads of `ring`: the shortest way, for it is what a round trip takes. */
-RK_PUMP_FN rk_batch rk_take_one(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, const rk_word &word) {
+RK_PUMP_FN rk_batch rk_take_one(const rk_dev_kernel &k, rk_u32 ring, const rk_word &word) {
     rk_batch batch;
-    const rk_u32 lane = 4 * ring;
+    const rk_u32 lane = 4 * ring, high = (rk_u32)(word.b >> 32);
+    batch.first = ring;
     batch.d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
     batch.actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
-    const rk_u32 t0 = __shfl_sync(RK_WARP, (rk_u32)(word.b >> 32), lane);
-    const rk_u32 t1 = __shfl_sync(RK_WARP, (rk_u32)(word.b >> 32), lane + 1);
-    const rk_u32 t2 = __shfl_sync(RK_WARP, (rk_u32)(word.b >> 32), lane + 2);
-    const rk_u32 t3 = __shfl_sync(RK_WARP, (rk_u32)(word.b >> 32), lane + 3);
+    const rk_u32 t0 = __shfl_sync(RK_WARP, high, lane), t1 = __shfl_sync(RK_WARP, high, lane + 1);
+    const rk_u32 t2 = __shfl_sync(RK_WARP, high, lane + 2), t3 = __shfl_sync(RK_WARP, high, lane + 3);
     batch.time = __byte_perm(t0, t1, 0x5410) | (rk_u64)__byte_perm(t2, t3, 0x5410) << 32;
-    batch.first = ring, batch.count = 1, batch.fetched = 0;
     const rk_u32 declared = RK_DECLARED(batch.d1 & 0xffff);
-    batch.size = batch.d1 >> 16 & 0x3f;
     if (rk_thread() >> 2 == ring) rk_take_apart(word, batch.d1);
     __syncwarp();
-    if (rk_is_large(batch.d1, declared)) {
-        rk_u32 size = batch.size;
-        batch.fetched = rk_fetch(ring, rk_shfl(p.position, lane), rk_s.items[ring], size);
-        batch.size = size;
-    }
-    batch.reason = rk_verdict(k, batch.actor, batch.d1, rk_s.items[ring], declared, batch.size);
-    batch.bad = batch.reason ? 1u << lane : 0;
+    batch.todo = rk_is_large(batch.d1, declared) ? RK_TO_FETCH
+                 : rk_verdict(k, batch.actor, batch.d1, rk_s.items[ring], declared, batch.d1 >> 16 & 0x3f)
+                     ? RK_TO_REJECT
+                     : 0;
+    batch.count = batch.todo ? 0 : 1;
     return batch;
 }
 
 /* Up to `count` messages, four threads with the words of each. */
-RK_PUMP_FN rk_batch rk_take_some(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 count,
-                                 const rk_word &word) {
+RK_PUMP_FN rk_batch rk_take_some(const rk_dev_kernel &k, rk_u32 count, const rk_word &word) {
     rk_batch batch;
-    const rk_u32 group = rk_thread() >> 2, lane = rk_thread() & ~3u;
+    const rk_u32 group = rk_thread() >> 2, part = rk_thread() & 3, lane = rk_thread() & ~3u;
     const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
     const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane), index = actor & 0xfffff;
     const rk_u32 declared = RK_DECLARED(d1 & 0xffff);
+    const bool mine = group < count;
     rk_take_apart(word, d1);
-    if (group < count && index < k.actors && (rk_thread() & 3) * 128 < k.stride)
-        rk_prefetch(k.states + (rk_u64)index * k.stride + (rk_thread() & 3) * 128);
+    if (mine && index < k.actors && part * 128 < k.stride)
+        rk_prefetch(k.states + (rk_u64)index * k.stride + part * 128);
     __syncwarp();
-    batch.first = 0, batch.count = count, batch.fetched = 0;
-    batch.size = d1 >> 16 & 0x3f;
-    const rk_u32 larges = __ballot_sync(RK_WARP, group < count && rk_is_large(d1, declared));
-    if (larges) {
-        const rk_u32 before = (rk_u32)(__ffs((int)larges) - 1) / 4;
-        batch.count = before ? before : 1;
-        if (before == 0) {
-            rk_u32 size = __shfl_sync(RK_WARP, batch.size, 0);
-            batch.fetched = rk_fetch(ring, rk_shfl(p.position, 4 * ring), rk_s.items[0], size);
-            batch.size = size;
-        }
-    }
-    const bool mine = group < batch.count && (rk_thread() & 3) == 0;
-    batch.reason = mine ? rk_verdict(k, actor, d1, rk_s.items[group], declared, batch.size) : 0;
-    batch.bad = __ballot_sync(RK_WARP, batch.reason != 0);
+    const bool large = mine && rk_is_large(d1, declared);
+    const bool bad = mine && part == 0 && !large && rk_verdict(k, actor, d1, rk_s.items[group], declared, d1 >> 16 & 0x3f);
+    /* Up to the first that is not to be handled here. */
+    const rk_u32 special = __ballot_sync(RK_WARP, large || bad);
+    const rk_u32 whole = special ? (rk_u32)(__ffs((int)special) - 1) / 4 : count;
+    batch.first = 0, batch.count = whole;
+    batch.todo = whole ? 0 : __shfl_sync(RK_WARP, large ? RK_TO_FETCH : RK_TO_REJECT, 0);
     batch.actor = batch.d1 = 0, batch.time = 0;
     return batch;
 }
 
-/* Handles a batch from our position of a ring, and delivers what it led to. Gives how many messages were taken. */
+/* Handles a batch from our position of a ring, and delivers what it led to as far as that is small. Gives RK_TO_... */
 RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, const rk_batch &batch, const rk_word &word,
-                            void *scratch, bool &pending) {
+                            const rk_call &fetched, void *scratch) {
     rk_call call;
     call.used = call.posts = call.result = call.refused = 0;
     call.front_end = RK_FRONT;
-    const bool alone = batch.count == 1;
-    rk_u32 taken = 0, handled = 0, refused = 0, outcome = 0;
-    for (; taken < batch.count; taken++) {
+    rk_u32 taken = 0, outcome = 0;
+    do {
         call.number = batch.first + taken;
         const rk_item &m = rk_s.items[call.number];
-        call.message = batch.fetched ? batch.fetched : (rk_u64)m.payload;
-        call.size = __shfl_sync(RK_WARP, batch.size, 4 * call.number);
+        call.message = fetched.message ? fetched.message : (rk_u64)m.payload;
         rk_u64 time = batch.time;
         call.actor = batch.actor, call.d1 = batch.d1;
         if (batch.d1 == 0) call.actor = m.actor, call.d1 = m.d1, time = m.time;
-        if (batch.bad >> (4 * call.number) & 1) {
-            const rk_i32 why = __shfl_sync(RK_WARP, batch.reason, 4 * call.number);
-            rk_spill(p);
-            const bool gone = rk_reject(m, (const rk_u8 *)call.message, call.size, why);
-            rk_fill(p);
-            if (!gone) break;
-            continue;
-        }
+        call.size = fetched.message ? fetched.size : call.d1 >> 16 & 0x3f;
         p.clock = (p.clock > time ? p.clock : time) + 1;
         call.time = p.clock;
         if (RK_LANES > 32) {
@@ -215,46 +158,29 @@ RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, con
         }
         call = rk_run_handler(k, call, scratch);
         rk_all_lanes();
-        handled++;
+        taken++;
         /* Threads beyond the lanes ran nothing. */
         outcome = __shfl_sync(RK_WARP, call.posts | (call.result ? 1u << 29 : 0) | (call.refused ? 1u << 30 : 0) |
                                            (call.used >= RK_FRONT ? 1u << 31 : 0), 0);
-        if (outcome >= RK_POSTS_ENOUGH) {
-            if (outcome >> 30 & 1) refused = call.refused;
-            taken++;
-            break;
-        }
-    }
+    } while (taken < batch.count && outcome < RK_POSTS_ENOUGH);
 
-    const rk_u32 posts = outcome & 0x1fffffff;
-    rk_u64 to_host = 0, to_actors = 0;
-    if (posts == 1 && alone && !pending && batch.d1 && rk_reply_one(p, ring, batch.d1, word)) {
+    rk_u32 todo = outcome >> 29 & 1 ? RK_TO_END : 0, to_host = 0, to_actors = 0;
+    if (outcome == 1 && batch.d1 && !rk_s.blocked && rk_reply_one(p, ring, batch.d1, word)) {
         to_host = 1;
-    } else if (posts) {
-        if (rk_thread() == 0) {
-            rk_s.w.outbox_used = call.used, rk_s.w.outbox_sent = 0, rk_s.w.front_end = call.front_end;
-        }
+    } else if (outcome & 0x1fffffff) {
+        const rk_u32 posts = outcome & 0x1fffffff;
+        if (rk_thread() == 0) rk_s.w.outbox_used = call.used, rk_s.w.outbox_sent = 0, rk_s.w.front_end = call.front_end;
         __syncwarp();
-        if (pending || posts > RK_INDEXED || !rk_deliver(p, k, posts, to_host, to_actors)) {
-            rk_spill(p);
-            pending = rk_deliver_rest();
-            rk_fill(p);
-        } else if (rk_thread() == 0) {
-            rk_s.w.outbox_used = 0;
-        }
-    }
-    if (outcome >> 29 & 1) {
-        const rk_u32 result = __shfl_sync(RK_WARP, call.result, 0);
-        rk_spill(p);
-        rk_ended(rk_s.items[batch.first + taken - 1], result, __shfl_sync(RK_WARP, call.code, 0));
-        rk_fill(p);
+        if (rk_s.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts, to_host, to_actors)) todo |= RK_TO_POST;
+        else if (rk_thread() == 0) rk_s.w.outbox_used = 0;
     }
     if (rk_thread() == 0) {
-        rk_s.w.counts[RK_C_HANDLED] += handled;
+        rk_s.w.counts[RK_C_HANDLED] += taken;
         rk_s.w.counts[RK_C_SENT_HOST] += to_host;
         rk_s.w.counts[RK_C_SENT_ACTORS] += to_actors;
-        rk_s.w.counts[RK_C_REFUSED] += refused;
         rk_s.w.consumed += taken;
+        if (outcome >> 30 & 1) rk_s.w.counts[RK_C_REFUSED] += call.refused;
+        if (todo) rk_s.todo.number = call.number, rk_s.todo.result = call.result, rk_s.todo.code = call.code;
     }
     if (rk_thread() >> 2 == ring) p.position += taken;
     const rk_u64 position = rk_shfl(p.position, 4 * ring), capacity = 1ull << rk_s.w.rings[ring].shift;
@@ -262,7 +188,7 @@ RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, con
     if (position - rk_s.published[ring] >= due) rk_publish(ring, position);
     p.turn += taken;
     __syncwarp();
-    return taken;
+    return todo;
 }
 
 /* Whether to leave: told to, or the quantum is over. The clock catches up here, for reading the timer takes long. */
@@ -272,70 +198,187 @@ RK_PUMP_FN bool rk_is_over(rk_pump &p, const rk_dev_kernel &k) {
     return rk_shfl(rk_peek(k.command), 0) == rk_s.launch || now >= rk_s.until;
 }
 
-RK_PUMP_FN void rk_serve(rk_pump &p, const rk_dev_kernel &k, void *scratch) {
-    rk_u32 idle = 0, ahead = RK_LEVELS + 1; /* the ring that a look goes ahead in */
-    bool stream = false, have = false, pending = !rk_is_flushed();
-    rk_look look, later;
-    for (rk_u32 beat = 1;; beat++) {
-        if (beat % RK_BEATS == 0 && rk_is_over(p, k)) return;
-        if (rk_s.mode == RK_MODE_LEAVE_IDLE && idle >= RK_IDLE) return;
-        const bool all = beat % RK_SELDOM == 0;
-        rk_u32 allowed = 0x11111111u, most = RK_BATCH;
-        if (pending) {
-            rk_spill(p);
-            const rk_u64 wait = rk_flush();
-            rk_waits_for(wait);
-            /* Where workers wait for each other in a circle somebody must make room: we set our posts aside and take one
-             * message from an actor, for only that makes room for one. */
-            const bool circle = wait && rk_is_in_cycle();
-            if (circle) rk_set_aside();
-            rk_fill(p);
-            pending = wait != 0;
-            if (wait && !circle) {
-                idle++;
+/* The hot loop. Gives RK_TO_...; 0 after one round in a circle of waiting workers. */
+RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
+    rk_pump p = rk_fill();
+    const rk_u32 allowed = rk_s.blocked ? RK_PEER_RINGS : RK_ALL_RINGS;
+    rk_call fetched;
+    fetched.message = 0;
+    rk_word next = {0, 0}, ahead = {0, 0}, word = {0, 0};
+    rk_u32 todo = 0, ring = rk_s.todo.ring, ahead_in = RK_LEVELS + 1; /* the ring that was looked ahead in */
+    bool stream = false, have = false;                                /* messages come in a row; the look was made */
+    rk_batch batch;
+    bool prepared = rk_s.fetched;
+    rk_u32 idle = 0;
+    for (rk_u32 beat = 0; todo == 0; beat++) {
+        if (beat % RK_BEATS == RK_BEATS - 1 && rk_is_over(p, k)) {
+            todo = RK_TO_LEAVE;
+            break;
+        }
+        if (prepared) {
+            const rk_item &m = rk_s.items[rk_s.call.number];
+            fetched.message = rk_s.call.message, fetched.size = rk_s.call.size;
+            batch.first = rk_s.call.number, batch.count = 1, batch.todo = 0;
+            batch.actor = m.actor, batch.d1 = m.d1, batch.time = m.time;
+            /* Its words are gone: the item has what a reply takes of them. */
+            word.a = (rk_thread() & 3) == 0 ? m.actor : m.correlation >> 32;
+            word.b = (rk_u32)m.correlation;
+        } else {
+            if (!have) {
+                next = rk_look(p, 0, 0, stream || beat % RK_SELDOM == 0);
+                if (stream) ahead = rk_look_ahead(p, ahead_in, 0);
+            }
+            have = false;
+            const rk_u32 ready = rk_ready(p, next) & allowed;
+            if (ready == 0) {
+                stream = false;
+                if (rk_s.blocked || (rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE)) {
+                    todo = rk_s.blocked ? 0 : RK_TO_LEAVE;
+                    break;
+                }
                 continue;
             }
-            idle = have = false;
-            if (circle) allowed = 0x1111u, most = 1;
+            idle = 0;
+            ring = rk_choose(ready, p.turn);
+            rk_u32 count = 1;
+            if (stream && ring == ahead_in && !rk_s.blocked) {
+                /* No further than to the next that fairness chooses. */
+                const rk_u32 whole = rk_count_ahead(p, ahead, ring), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
+                count = whole < fair ? whole : fair;
+                count = count ? count : 1;
+            }
+            word = next;
+            batch = count == 1 ? rk_take_one(k, ring, next) : rk_take_some(k, count, ahead);
+            ahead_in = ring;
+            if (batch.todo) {
+                todo = batch.todo;
+                if (rk_thread() == 0) rk_s.todo.number = batch.first;
+                break;
+            }
+            if (stream) {
+                next = rk_look(p, ring, batch.count, true);
+                ahead = rk_look_ahead(p, ring, batch.count);
+            }
         }
-        if (!have) look = rk_look_ahead(p, ahead, 0, stream, all || pending);
-        const rk_u32 ready = rk_ready(p, look) & allowed;
-        const bool looked_ahead = look.has_ahead;
-        have = false;
-        if (!ready) {
-            stream = false;
-            idle++;
-            continue;
+        const rk_u32 before = p.turn;
+        todo = rk_handle(p, k, ring, batch, word, fetched, scratch);
+        have = stream && p.turn - before == batch.count;
+        stream = !prepared;
+        if (prepared) {
+            prepared = false, fetched.message = 0;
+            __syncwarp();
+            if (rk_thread() == 0) rk_s.fetched = 0;
+            __syncwarp();
         }
-        const rk_u32 ring = rk_choose(ready, p.turn);
-        rk_u32 count = 1;
-        if (looked_ahead && ring == ahead) {
-            /* No further than to the next that fairness chooses. */
-            const rk_u32 fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
-            count = rk_max(1u, rk_min(most, rk_min(rk_count_ahead(p, look, ring), fair)));
+        if (rk_s.blocked) break;
+    }
+    if (rk_thread() == 0) rk_s.todo.ring = ring;
+    rk_spill(p);
+    return todo;
+}
+
+/* The handler failed or stopped its actor. */
+RK_COLD_FN void rk_ended() {
+    const rk_item &m = rk_s.items[rk_s.todo.number];
+    rk_dev_entry *entry = (rk_dev_entry *)rk_s.k.entries + (m.actor & 0xfffff);
+    const bool failed = rk_s.todo.result & RK_RESULT_FAIL;
+    if (rk_thread() == 0) entry->status = failed ? RK_FAILED : RK_STOPPED;
+    __syncwarp();
+    if (!failed) return;
+    rk_add(RK_C_FAILURES, 1);
+    rk_note note = {(rk_u64)rk_s.k.key << 32 | m.actor, 0, 0, rk_tick(), RK_CLASS_EVENT, RK_EVENT_FAILED_ACTOR, 1, 0,
+                    rk_s.todo.code};
+    rk_letter(note, (const rk_u8 *)0, 0);
+}
+
+/* What a batch led to and could not leave: one by one, as soon as that goes. */
+RK_COLD_FN void rk_deliver_rest() {
+    if (rk_thread() < RK_BATCH) {
+        const rk_item &m = rk_s.items[rk_thread()];
+        rk_dev_origin &origin = rk_s.w.origins[rk_thread()];
+        origin.actor = (rk_u64)rk_s.k.key << 32 | m.actor, origin.sender = m.sender();
+        origin.correlation = m.correlation, origin.level = m.level(), origin.call = m.call();
+    }
+    __syncwarp();
+    /* Behind what was set aside before, if there is any. */
+    rk_waits_for(rk_flush());
+}
+
+/* The next message of `ring` is in an item, and large or not to be handled: it becomes a dead letter, or is made ready for
+ * the hot loop. False if it must wait: the host has too many letters unread. */
+RK_COLD_FN bool rk_fetch_or_bury() {
+    const rk_u32 ring = rk_s.todo.ring;
+    rk_item &m = rk_s.items[rk_s.todo.number];
+    rk_u32 size = m.d1 >> 16 & 0x3f;
+    const rk_u32 declared = RK_DECLARED(m.type());
+    rk_u64 payload = (rk_u64)m.payload;
+    if (rk_is_large(m.d1, declared)) payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
+    const rk_i32 reason = rk_verdict(rk_s.k, m.actor, m.d1, m, declared, size);
+    /* A clock that another thread reads a little later may say otherwise. */
+    const rk_i32 why = __shfl_sync(RK_WARP, reason, 0);
+    if (why == 0) {
+        if (rk_thread() == 0) {
+            rk_s.call.message = payload, rk_s.call.size = size, rk_s.call.number = rk_s.todo.number, rk_s.fetched = 1;
         }
-        ahead = ring;
-        if (stream && !pending) {
-            later = rk_look_ahead(p, ring, count, true, all);
-            have = true;
+        __syncwarp();
+        return true;
+    }
+    if (rk_letters_full()) {
+        rk_waits_for(RK_WAIT_HOST);
+        return false;
+    }
+    rk_waits_for(0);
+    rk_bury(m, (const rk_u8 *)payload, size, why);
+    if (rk_thread() == 0) rk_s.w.position[ring]++, rk_s.w.consumed++, rk_s.w.turn++;
+    __syncwarp();
+    return true;
+}
+
+/* Whether to leave, asked where work is out of line. */
+RK_PUMP_FN bool rk_must_leave() {
+    rk_pump p = rk_fill();
+    const bool over = rk_is_over(p, rk_s.k);
+    rk_spill(p);
+    return over;
+}
+
+/* A quantum: the hot loop, and what it is left for. */
+RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
+    rk_u32 idle = 0;
+    for (rk_u32 beat = 1;; beat++) {
+        /* Posts that could not leave come before anything else. */
+        if (rk_thread() == 0) rk_s.blocked = 0;
+        __syncwarp();
+        if (!rk_is_flushed()) {
+            const rk_u64 wait = rk_flush();
+            rk_waits_for(wait);
+            if (wait) {
+                if (rk_must_leave() || (rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE)) return;
+                /* Where workers wait for each other in a circle somebody must make room: we set our posts aside and take
+                 * one message from an actor, for only that makes room for one. */
+                if (!rk_is_in_cycle()) continue;
+                rk_set_aside();
+                if (rk_thread() == 0) rk_s.blocked = 1;
+                __syncwarp();
+            }
         }
-        const rk_batch batch = count == 1 ? rk_take_one(p, k, ring, look.next)
-                                          : rk_take_some(p, k, ring, count, look.ahead);
-        const rk_u32 taken = rk_handle(p, k, ring, batch, look.next, scratch, pending);
-        have = have && taken == count && !pending;
-        look = later;
-        stream = true;
-        idle = taken ? 0 : idle + 1;
+        const rk_u32 todo = rk_serve(k, scratch);
+        if (todo & RK_TO_LEAVE) return;
+        if (todo & RK_TO_POST) rk_deliver_rest();
+        if (todo & RK_TO_END) rk_ended();
+        if (todo & (RK_TO_FETCH | RK_TO_REJECT)) {
+            if (!rk_fetch_or_bury() && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
+        }
+        if (beat % RK_BEATS == 0 && rk_must_leave()) return;
     }
 }
 
 /* The kernel has ended: what waits becomes dead letters, and nothing comes in any more. If it takes longer than a quantum,
  * the next goes on. */
-RK_PUMP_FN void rk_end(rk_pump &p, const rk_dev_kernel &k) {
+RK_COLD_FN void rk_end() {
     if (rk_s.w.ended) return;
     rk_flush();
     rk_waits_for(0);
-    rk_fill(p);
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++) {
         rk_u64 accepted = 0;
         if (rk_thread() == 0) {
@@ -345,26 +388,20 @@ RK_PUMP_FN void rk_end(rk_pump &p, const rk_dev_kernel &k) {
                            : rk_peek((rk_u64)&orders->end_at[ring - RK_LEVELS]);
         }
         accepted = rk_shfl(accepted, 0);
-        for (rk_u32 beat = 1;; beat++) {
-            const rk_u64 position = rk_shfl(p.position, 4 * ring);
-            if (position >= accepted) break;
-            if (beat % RK_BEATS == 0 && rk_is_over(p, k)) return;
-            const rk_look look = rk_look_ahead(p, ring, 0, false, true);
-            if (!(rk_ready(p, look) >> (4 * ring) & 1)) continue; /* its producer is about to write it */
-            const rk_word word = {rk_shfl(look.next.a, 4 * ring + (rk_thread() & 3)),
-                                  rk_shfl(look.next.b, 4 * ring + (rk_thread() & 3))};
-            const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 0);
-            rk_take_apart(word, d1);
+        for (rk_u32 beat = 1; rk_s.w.position[ring] < accepted; beat++) {
+            if (beat % RK_BEATS == 0 && rk_must_leave()) return;
+            const rk_pump p = rk_fill();
+            const rk_word word = rk_look(p, 0, 0, true);
+            if (!(rk_ready(p, word) >> (4 * ring) & 1)) continue; /* its producer is about to write it */
+            const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * ring);
+            if (rk_thread() >> 2 == ring) rk_take_apart(word, d1);
             __syncwarp();
-            rk_item &m = rk_s.items[0];
+            rk_item &m = rk_s.items[ring];
             rk_u32 size = d1 >> 16 & 0x3f;
             rk_u64 payload = (rk_u64)m.payload;
-            if (m.flags() & RK_F_BODY) payload = rk_fetch(ring, position, m, size);
-            rk_spill(p);
+            if (m.flags() & RK_F_BODY) payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
             rk_bury(m, (const rk_u8 *)payload, size, RK_D_TERMINATED);
-            rk_fill(p);
-            if (rk_thread() >> 2 == ring) p.position++;
-            if (rk_thread() == 0) rk_s.w.consumed++, rk_s.w.found_waiting++;
+            if (rk_thread() == 0) rk_s.w.position[ring]++, rk_s.w.consumed++, rk_s.w.found_waiting++;
             __syncwarp();
         }
     }
@@ -373,15 +410,13 @@ RK_PUMP_FN void rk_end(rk_pump &p, const rk_dev_kernel &k) {
 }
 
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
-RK_PUMP_FN void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
-    rk_spill(p);
+RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++)
         if (rk_s.published[ring] != rk_s.w.position[ring]) rk_publish(ring, rk_s.w.position[ring]);
     __syncwarp();
     rk_dev_worker *worker = (rk_dev_worker *)rk_s.k.workers + blockIdx.x;
     rk_dev_report *report = (rk_dev_report *)rk_s.k.reports + blockIdx.x;
     if (rk_thread() == 0) {
-        rk_s.w.turn = p.turn;
         rk_s.w.counts[RK_C_DEFERRED] = rk_count_waiting();
         if (rk_s.w.consumed != consumed_before) rk_s.w.counts[RK_C_QUANTA]++;
         if (rk_is_flushed()) rk_s.w.counts[RK_C_COMPLETED] = rk_s.w.consumed;
@@ -438,6 +473,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     if (rk_s.w.outbox_used) rk_copy((rk_u64)rk_s.front, (const rk_u8 *)rk_s.w.outbox, RK_FRONT, thread);
     if (thread == 0) {
         rk_s.leave = 0, rk_s.mode = mode, rk_s.kernel = kernel, rk_s.launch = launch, rk_s.until = now + quantum_ns;
+        rk_s.fetched = rk_s.blocked = rk_s.todo.ring = 0;
         rk_s.waits = rk_peek(rk_s.k.waits + 8ull * blockIdx.x);
         if (rk_s.w.outbox_used == 0) rk_s.w.front_end = RK_FRONT;
         /* The launch happened before we started, so the larger difference is the truer one; it fades, lest the two
@@ -448,19 +484,14 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
         if (physical > rk_s.w.clock) rk_s.w.clock = physical;
     }
     __syncwarp();
-    const rk_dev_ring &ring = rk_s.w.rings[thread >> 2];
-    const rk_dev_ring &out = rk_s.w.outbound;
-    rk_pump p = {ring.slots + (thread & 3) * 16, 0, (1u << ring.shift) - 1, ring.shift, rk_s.w.turn, 0, 0, 0, out.slots,
-                 (1u << out.shift) - 1, out.shift};
-    rk_fill(p);
     const rk_u64 consumed = rk_s.w.consumed;
-    if (mode == RK_MODE_END) rk_end(p, k);
-    else rk_serve(p, k, scratch);
+    if (mode == RK_MODE_END) rk_end();
+    else rk_stay(k, scratch);
     __syncwarp();
     if (thread == 0) rk_s.leave = 1;
     __syncwarp();
     if (RK_LANES > 32) __syncthreads();
-    rk_leave(p, consumed);
+    rk_leave(consumed);
 }
 
 #endif

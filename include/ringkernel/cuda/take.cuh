@@ -5,45 +5,35 @@
 
 #include <ringkernel/cuda/letters.cuh>
 
-/* What a look at the rings found: each thread's word of the next slot of its ring, and of the slots ahead in one ring,
- * where thread 4 i + w has word w of the i-th slot from our position. In a stream of messages they are read together:
- * one by one would cost the way to memory for each. */
-struct rk_look {
-    rk_word next, ahead;
-    bool has_next, has_ahead;
-};
-
-/* Rings that were never used are looked at every so often only. */
-#define RK_SELDOM 8u
-
-/* `taken`: messages of `ring` that are going to be taken before what is seen is acted on. */
-RK_PUMP_FN rk_look rk_look_ahead(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool stream, bool all) {
-    rk_look look;
+/* This thread's word of the next slot of its ring; `taken` messages of `ring` are going to be taken before it is acted on.
+ * Rings that were never used are looked at only if all are. */
+RK_PUMP_FN rk_word rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool all) {
     const rk_u64 position = p.position + (rk_thread() >> 2 == ring ? taken : 0);
-    look.has_next = all || position != 0 || rk_thread() >> 2 == RK_LEVELS + 1;
-    look.next.a = look.next.b = look.ahead.a = look.ahead.b = 0;
-    if (look.has_next) look.next = rk_load_word(p.slots + (position & p.mask) * 64);
-    look.has_ahead = stream;
-    if (stream) {
-        const rk_u64 from = rk_shfl(position, 4 * ring) + (rk_thread() >> 2);
-        const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (rk_thread() & 3));
-        look.ahead = rk_load_word(slots + (from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64);
-    }
-    return look;
+    rk_word word = {0, (position >> p.shift) << 48}; /* the stamp of the lap before: nothing is there */
+    if (all || position != 0 || rk_thread() >> 2 == RK_LEVELS + 1)
+        word = rk_load_word(p.slots + (position & p.mask) * 64);
+    return word;
+}
+
+/* The same of the slots ahead in one ring: thread 4 i + w has word w of the i-th from our position. In a stream of messages
+ * they are read together: one by one would cost the way to memory for each. */
+RK_PUMP_FN rk_word rk_look_ahead(const rk_pump &p, rk_u32 ring, rk_u32 taken) {
+    const rk_u32 from = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + taken + (rk_thread() >> 2);
+    const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (rk_thread() & 3));
+    return rk_load_word(slots + (rk_u64)(from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64);
 }
 
 /* A bit at 4 r for every ring that has a whole message at our position. */
-RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_look &look) {
-    const rk_u16 lap = (rk_u16)((p.position >> p.shift) + 1);
-    const rk_u32 there = __ballot_sync(RK_WARP, look.has_next && (rk_u16)(look.next.b >> 48) == lap);
+RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_word &next) {
+    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(next.b >> 48) == (rk_u16)((p.position >> p.shift) + 1));
     return there & there >> 1 & there >> 2 & there >> 3 & 0x11111111u;
 }
 
-/* How many whole messages the look has ahead in `ring`. */
-RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_look &look, rk_u32 ring) {
+/* How many whole messages are ahead in `ring`. */
+RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_word &ahead, rk_u32 ring) {
     const rk_u64 position = rk_shfl(p.position, 4 * ring) + (rk_thread() >> 2);
     const rk_u16 lap = (rk_u16)((position >> __shfl_sync(RK_WARP, p.shift, 4 * ring)) + 1);
-    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(look.ahead.b >> 48) == lap);
+    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(ahead.b >> 48) == lap);
     /* The lowest thread without its stamp ends them. */
     return there == RK_WARP ? RK_BATCH : (rk_u32)(__ffs((int)~there) - 1) / 4;
 }
