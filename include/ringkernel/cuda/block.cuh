@@ -30,6 +30,8 @@ struct alignas(16) rk_item {
     __device__ __forceinline__ rk_u64 deadline() const { return flags() & RK_F_DEADLINE ? extra[1] : 0; }
 };
 
+#define RK_ITEM_PAYLOAD 48u
+
 /* Where the tail of a ring between actors probably is: a first guess that is right saves a look at it. `head` may be old,
  * but was true. */
 struct rk_guess {
@@ -39,8 +41,8 @@ struct rk_guess {
 /* What a handler is called with, beside its item; and what came of it. */
 struct rk_call {
     rk_u64 message, time;
-    rk_u32 number, actor, d1; /* which item, and its beginning */
-    rk_u32 size; /* of the payload */
+    rk_u32 number; /* which item */
+    rk_u32 size;   /* of the payload */
     rk_u32 used, front_end, posts; /* of the outbox */
     rk_u32 result, refused;
     rk_i32 code;
@@ -48,13 +50,12 @@ struct rk_call {
 
 /* Why the hot loop was left: to leave the device, or for work that is out of line. Bits. */
 #define RK_TO_LEAVE 1u
-#define RK_TO_FETCH 2u  /* the next message of `todo.ring` is large, or its handler may read more than an item holds */
-#define RK_TO_REJECT 4u /* the next message of `todo.ring` cannot be handled */
-#define RK_TO_POST 8u   /* posts of the last batch wait in the outbox */
-#define RK_TO_END 16u   /* the last handler failed or stopped its actor */
+#define RK_TO_FETCH 2u /* there is something special about the next message of `todo.ring` */
+#define RK_TO_POST 4u  /* posts of the last batch wait in the outbox */
+#define RK_TO_END 8u   /* the last handler failed or stopped its actor */
 
 struct rk_todo {
-    rk_u32 ring, number; /* of a message to fetch or reject, or of the last that was handled: its item */
+    rk_u32 ring, number; /* of the message to fetch, or of the last that was handled: its item */
     rk_u32 result;
     rk_i32 code;
 };
@@ -87,34 +88,46 @@ static __shared__ rk_block rk_s;
  * in `rk_s.w` is older; while it does not, that is all there is. */
 struct rk_pump {
     /* The ring of which this thread looks at a word: thread 4 r + w at word w of ring r. */
-    rk_u64 slots, position;
+    rk_u64 slots, position, head;
     rk_u32 mask, shift;
-    rk_u32 turn; /* counts messages, for fairness */
+    rk_u32 published, due; /* low half of the position that was last given back; after how many messages the next is */
+    rk_u32 turn;           /* counts messages, for fairness */
     rk_u32 out_mask, out_shift;
     rk_u64 out_slots, out_tail, out_head;
     rk_u64 clock;
+    rk_u32 handled, sent_host, sent_actors; /* since it was filled */
 };
 
 RK_PUMP_FN rk_pump rk_fill() {
     const rk_dev_worker &w = rk_s.w;
-    const rk_dev_ring &ring = w.rings[rk_thread() >> 2];
+    const rk_u32 number = rk_thread() >> 2;
+    const rk_dev_ring &ring = w.rings[number];
     rk_pump p;
-    p.slots = ring.slots + (rk_thread() & 3) * 16, p.position = w.position[rk_thread() >> 2];
+    p.slots = ring.slots + (rk_thread() & 3) * 16, p.position = w.position[number], p.head = ring.head;
     p.mask = (1u << ring.shift) - 1, p.shift = ring.shift;
+    p.published = (rk_u32)rk_s.published[number];
+    p.due = p.mask < 4 ? 1 : p.mask >= 127 ? 32 : (p.mask + 1) / 4;
     p.turn = w.turn;
     p.out_mask = (1u << w.outbound.shift) - 1, p.out_shift = w.outbound.shift, p.out_slots = w.outbound.slots;
     p.out_tail = w.out_tail, p.out_head = w.out_head;
     p.clock = w.clock;
+    p.handled = p.sent_host = p.sent_actors = 0;
     return p;
 }
 
 RK_PUMP_FN void rk_spill(const rk_pump &p) {
     __syncwarp();
+    rk_dev_worker &w = rk_s.w;
     if (rk_thread() == 0) {
-        rk_dev_worker &w = rk_s.w;
         w.clock = p.clock, w.out_tail = p.out_tail, w.out_head = p.out_head, w.turn = p.turn;
+        w.consumed += p.handled, w.counts[RK_C_HANDLED] += p.handled;
+        w.counts[RK_C_SENT_HOST] += p.sent_host, w.counts[RK_C_SENT_ACTORS] += p.sent_actors;
     }
-    if ((rk_thread() & 3) == 0) rk_s.w.position[rk_thread() >> 2] = p.position;
+    if ((rk_thread() & 3) == 0) {
+        const rk_u32 number = rk_thread() >> 2;
+        w.position[number] = p.position;
+        rk_s.published[number] = p.position - ((rk_u32)p.position - p.published);
+    }
     __syncwarp();
 }
 
@@ -140,14 +153,11 @@ RK_PUMP_FN void rk_add(int count, rk_u64 n) {
     if (rk_thread() == 0) rk_s.w.counts[count] += n;
 }
 
-/* Gives the slots before a position back. Relaxed: our reads of them are over, since we acted on their values; bodies are
- * read in place by handlers, and wait for those. */
-RK_PUMP_FN void rk_publish(rk_u32 ring, rk_u64 position) {
-    if (rk_thread() == 0) {
-        rk_s.published[ring] = position;
-        if (rk_s.w.rings[ring].body) __threadfence_system();
-        rk_poke(rk_s.w.rings[ring].head, position);
-    }
+/* Gives the slots before a position back, by one thread. Relaxed: our reads of them are over, since we acted on their
+ * values; bodies are read in place by handlers, and wait for those. */
+RK_PUMP_FN void rk_publish(rk_u32 ring, rk_u64 head, rk_u64 position) {
+    if (rk_s.w.rings[ring].body) __threadfence_system();
+    rk_poke(head, position);
 }
 
 #endif

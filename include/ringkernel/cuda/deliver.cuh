@@ -37,8 +37,11 @@ RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &
 
 /* The one post of the one message that `ring`'s four threads still have the words of, if it is a small reply to the host
  * and there is room: written by these threads, which have its correlation. */
-RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, rk_u32 d1, const rk_word &asked) {
+RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, const rk_word &asked) {
     const rk_outgoing *entry = (const rk_outgoing *)rk_s.front;
+    const rk_u32 i = rk_thread() & 3;
+    const rk_u32 *area = (const rk_u32 *)(entry + 1) + (i < 2 ? 0 : 3 * i - 4);
+    const rk_u32 x = area[0], y = area[1], z = area[2], d1 = rk_s.items[ring].d1;
     const rk_u32 kind = entry->kind, type = entry->type, size = entry->size, priority = entry->priority;
     if (kind != RK_POST_REPLY || size > 32 || d1 >> 24 & RK_F_SENDER || type > 0xffff ||
         p.out_tail - p.out_head > p.out_mask)
@@ -46,24 +49,21 @@ RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, rk_u32 d1, const rk_word &
     const rk_u32 level = priority == 0 ? d1 >> 22 & 3 : rk_level_of(priority);
     const rk_u32 flags = (d1 >> 24 & RK_F_CALL) | RK_F_REPLY;
     p.clock++;
-    if (rk_thread() >> 2 == ring) {
-        const rk_u32 i = rk_thread() & 3;
-        /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
-        const rk_u32 *area = (const rk_u32 *)(entry + 1) + (i < 2 ? 0 : 3 * i - 4);
-        rk_u32 a = area[0], b = area[1], c = area[2];
-        if (i == 0) b = type | size << 16 | level << 22 | flags << 24, c = (rk_u32)asked.b;
-        if (i == 1) c = b, b = a;
-        if (i < 2) a = (rk_u32)asked.a;
-        const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((p.out_tail >> p.out_shift) + 1) << 16;
+    /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
+    const rk_u32 a = i < 2 ? (rk_u32)asked.a : x;
+    const rk_u32 b = i == 0 ? type | size << 16 | level << 22 | flags << 24 : i == 1 ? x : y;
+    const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
+    const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((p.out_tail >> p.out_shift) + 1) << 16;
+    if (rk_thread() >> 2 == ring)
         rk_store_word(p.out_slots + (p.out_tail & p.out_mask) * 64 + i * 16, a | (rk_u64)b << 32,
                       c | (rk_u64)stamp << 32);
-    }
     p.out_tail++;
+    p.sent_host++;
     return true;
 }
 
 /* Delivers the posts of a batch, all of them or none of what is left to rk_flush: false. */
-RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_u32 &to_host, rk_u32 &to_actors) {
+RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
     const rk_u32 group = rk_thread() >> 2, word = rk_thread() & 3, below = (1u << (rk_thread() & ~3u)) - 1;
     for (rk_u32 first = 0; first < posts; first += RK_BATCH) {
         const bool mine = first + group < posts;
@@ -99,7 +99,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_
             granted = to == 0 && rank < room;
             position = p.out_tail + rank;
             p.out_tail += want < room ? want : room;
-            to_host += want < room ? want : (rk_u32)room;
+            p.sent_host += want < room ? want : (rk_u32)room;
         }
         if (actors) {
             const rk_dev_ring *ring = &rk_s.w.outbound;
@@ -122,7 +122,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts, rk_
             got = __shfl_sync(RK_WARP, got, rk_thread() & ~3u);
             at = rk_shfl(at, rk_thread() & ~3u);
             if (mine && to != 0) granted = got, position = at, slots = ring->slots, shift = ring->shift;
-            to_actors += __popc(__ballot_sync(RK_WARP, mine && to != 0 && word == 0 && got));
+            p.sent_actors += __popc(__ballot_sync(RK_WARP, mine && to != 0 && word == 0 && got));
         }
 
         /* Words. */

@@ -13,7 +13,8 @@
  * a batch lies in shared memory. Whatever is seldom needed is out of line: the hot loop calls nothing, for with a call in
  * it the compiler would keep half of its registers in memory. It is left for such work, and entered again.
  *
- * Compiled after the user's actors, with RK_PUMP_ACTOR the actor's name and RK_LANES the threads of a worker.
+ * Compiled after the user's actors, with RK_PUMP_ACTOR the actor's name, RK_LANES the threads of a worker, and
+ * RK_SCRATCH_BYTES of scratch memory.
  */
 #ifndef RINGKERNEL_CUDA_PUMP_CUH
 #define RINGKERNEL_CUDA_PUMP_CUH
@@ -31,27 +32,36 @@
 #define RK_POSTS_ENOUGH 56u
 #define RK_ALL_RINGS 0x11111111u
 #define RK_PEER_RINGS 0x1111u
+/* Where states that are kept close lie in the dynamic shared memory: behind the scratch memory. */
+#define RK_NEAR_AT ((RK_SCRATCH_BYTES + 63u) & ~63u)
+
+/* Where the state of an actor is while its worker is on the device. */
+RK_PUMP_FN void *rk_state_of(const rk_dev_kernel &k, rk_u32 index, void *scratch) {
+    if (k.near) return (rk_u8 *)scratch + RK_NEAR_AT + (index - blockIdx.x * k.block) * k.stride;
+    return (void *)(k.states + (rk_u64)index * k.stride);
+}
 
 /* Runs the handler of an item: by every lane. What comes of it is the same in all of them. */
 RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *scratch) {
     const rk_item &m = rk_s.items[call.number];
+    const rk_u32 actor = m.actor, d1 = m.d1;
     rk_lane_context cx;
-    cx.state = (void *)(k.states + (rk_u64)(call.actor & 0xfffff) * k.stride);
+    cx.state = rk_state_of(k, actor & 0xfffff, scratch);
     cx.message = (const void *)call.message;
     cx.scratch = scratch;
     cx.outbox = (rk_u8 *)rk_s.w.outbox;
     cx.outbox_used = call.used;
     cx.outbox_limit = k.outbox_limit;
-    cx.type = call.d1 & 0xffff;
+    cx.type = d1 & 0xffff;
     cx.size = call.size;
-    cx.index = call.actor & 0xfffff;
+    cx.index = actor & 0xfffff;
     cx.actors = k.actors;
-    cx.self = (rk_u64)k.key << 32 | call.actor;
+    cx.self = (rk_u64)k.key << 32 | actor;
     cx.sender = m.sender();
     cx.correlation = m.correlation;
     cx.time = call.time;
     cx.counters = (rk_u64 *)((rk_dev_worker *)k.workers)[blockIdx.x].counters;
-    cx.priority = 64 * (call.d1 >> 22 & 3);
+    cx.priority = 64 * (d1 >> 22 & 3);
     cx.result = 0;
     cx.fail_code = 0;
     cx.refused = 0;
@@ -62,7 +72,7 @@ RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *sc
     cx.posts = call.posts;
     cx.origin = call.number;
     cx.offsets = rk_s.index;
-    if (threadIdx.x < RK_LANES) RK_DISPATCH(&cx);
+    if (RK_LANES < 32 || threadIdx.x < RK_LANES) RK_DISPATCH(&cx);
     call.used = cx.outbox_used;
     call.front_end = cx.front_end;
     call.posts = cx.posts;
@@ -72,122 +82,87 @@ RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *sc
     return call;
 }
 
-RK_PUMP_FN void rk_all_lanes() {
-    if (RK_LANES > 32) __syncthreads();
-    else __syncwarp();
-}
-
-/* Messages that are about to be handled: `count` in consecutive items from `first` on. */
-struct rk_batch {
-    rk_u32 first, count;
-    rk_u32 todo; /* RK_TO_FETCH or RK_TO_REJECT if the first is not to be handled here; then count is 0 */
-    /* Of the one message, where it is only one; d1 is 0 otherwise. */
-    rk_u32 actor, d1;
-    rk_u64 time;
-};
-
-/* Large messages, and those whose handler may read more than an item holds. */
-RK_PUMP_FN bool rk_is_large(rk_u32 d1, rk_u32 declared) {
-    return d1 >> 24 & RK_F_BODY || (declared > 32 && declared != ~0u);
-}
-
-/* One message, whose words are with the four threads of `ring`: the shortest way, for it is what a round trip takes. */
-RK_PUMP_FN rk_batch rk_take_one(const rk_dev_kernel &k, rk_u32 ring, const rk_word &word) {
-    rk_batch batch;
-    const rk_u32 lane = 4 * ring, high = (rk_u32)(word.b >> 32);
-    batch.first = ring;
-    batch.d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
-    batch.actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
-    const rk_u32 t0 = __shfl_sync(RK_WARP, high, lane), t1 = __shfl_sync(RK_WARP, high, lane + 1);
-    const rk_u32 t2 = __shfl_sync(RK_WARP, high, lane + 2), t3 = __shfl_sync(RK_WARP, high, lane + 3);
-    batch.time = __byte_perm(t0, t1, 0x5410) | (rk_u64)__byte_perm(t2, t3, 0x5410) << 32;
-    const rk_u32 declared = RK_DECLARED(batch.d1 & 0xffff);
-    if (rk_thread() >> 2 == ring) rk_take_apart(word, batch.d1);
-    __syncwarp();
-    batch.todo = rk_is_large(batch.d1, declared) ? RK_TO_FETCH
-                 : rk_verdict(k, batch.actor, batch.d1, rk_s.items[ring], declared, batch.d1 >> 16 & 0x3f)
-                     ? RK_TO_REJECT
-                     : 0;
-    batch.count = batch.todo ? 0 : 1;
-    return batch;
-}
-
-/* Up to `count` messages, four threads with the words of each. */
-RK_PUMP_FN rk_batch rk_take_some(const rk_dev_kernel &k, rk_u32 count, const rk_word &word) {
-    rk_batch batch;
-    const rk_u32 group = rk_thread() >> 2, part = rk_thread() & 3, lane = rk_thread() & ~3u;
+/* Takes up to `count` messages apart, four threads with the words of each, from item `first` on: the item of a thread is
+ * that of its number by four. Gives how many can be handled: up to the first that there is something special about. */
+RK_PUMP_FN rk_u32 rk_take(const rk_dev_kernel &k, rk_u32 first, rk_u32 count, const rk_word &word) {
+    const rk_u32 group = (rk_thread() >> 2) - first, part = rk_thread() & 3, lane = rk_thread() & ~3u;
     const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
-    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane), index = actor & 0xfffff;
-    const rk_u32 declared = RK_DECLARED(d1 & 0xffff);
-    const bool mine = group < count;
+    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
+    const bool mine = group < count, plain = rk_is_plain(k, actor, d1, RK_DECLARED(d1 & 0xffff));
     rk_take_apart(word, d1);
-    if (mine && index < k.actors && part * 128 < k.stride)
-        rk_prefetch(k.states + (rk_u64)index * k.stride + part * 128);
-    __syncwarp();
-    const bool large = mine && rk_is_large(d1, declared);
-    const bool bad = mine && part == 0 && !large && rk_verdict(k, actor, d1, rk_s.items[group], declared, d1 >> 16 & 0x3f);
-    /* Up to the first that is not to be handled here. */
-    const rk_u32 special = __ballot_sync(RK_WARP, large || bad);
-    const rk_u32 whole = special ? (rk_u32)(__ffs((int)special) - 1) / 4 : count;
-    batch.first = 0, batch.count = whole;
-    batch.todo = whole ? 0 : __shfl_sync(RK_WARP, large ? RK_TO_FETCH : RK_TO_REJECT, 0);
-    batch.actor = batch.d1 = 0, batch.time = 0;
-    return batch;
+    if (!k.near && mine && plain && part * 128 < k.stride)
+        rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
+    const rk_u32 special = __ballot_sync(RK_WARP, mine && !plain);
+    return special ? (rk_u32)(__ffs((int)special) - 1) / 4 - first : count;
 }
 
-/* Handles a batch from our position of a ring, and delivers what it led to as far as that is small. Gives RK_TO_... */
-RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, const rk_batch &batch, const rk_word &word,
-                            const rk_call &fetched, void *scratch) {
+/* Bits of what a batch came to, beside its number of posts. */
+#define RK_B_POSTS 0xffffffu
+#define RK_B_RESULT (1u << 29)
+#define RK_B_REFUSED (1u << 30)
+#define RK_B_FAR (1u << 31) /* posts lie behind the front of the outbox */
+
+/* Handles a batch from our position of a ring, in items from `first` on, and delivers what it led to as far as that is small.
+ * `fetched`: the one message was fetched. Gives RK_TO_... */
+RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
+                            const rk_word &word, bool fetched, void *scratch) {
     rk_call call;
     call.used = call.posts = call.result = call.refused = 0;
     call.front_end = RK_FRONT;
     rk_u32 taken = 0, outcome = 0;
-    do {
-        call.number = batch.first + taken;
-        const rk_item &m = rk_s.items[call.number];
-        call.message = fetched.message ? fetched.message : (rk_u64)m.payload;
-        rk_u64 time = batch.time;
-        call.actor = batch.actor, call.d1 = batch.d1;
-        if (batch.d1 == 0) call.actor = m.actor, call.d1 = m.d1, time = m.time;
-        call.size = fetched.message ? fetched.size : call.d1 >> 16 & 0x3f;
-        p.clock = (p.clock > time ? p.clock : time) + 1;
-        call.time = p.clock;
-        if (RK_LANES > 32) {
-            if (rk_thread() == 0) rk_s.call = call;
-            __syncthreads();
-        }
-        call = rk_run_handler(k, call, scratch);
-        rk_all_lanes();
-        taken++;
-        /* Threads beyond the lanes ran nothing. */
-        outcome = __shfl_sync(RK_WARP, call.posts | (call.result ? 1u << 29 : 0) | (call.refused ? 1u << 30 : 0) |
-                                           (call.used >= RK_FRONT ? 1u << 31 : 0), 0);
-    } while (taken < batch.count && outcome < RK_POSTS_ENOUGH);
+    rk_u64 clock = p.clock;
+    __syncwarp();
+    /* Lanes fewer than a warp go through the whole batch by themselves. */
+    if (RK_LANES >= 32 || rk_thread() < RK_LANES) {
+        do {
+            call.number = first + taken;
+            const rk_item &m = rk_s.items[call.number];
+            call.message = fetched ? rk_s.call.message : (rk_u64)m.payload;
+            call.size = fetched ? rk_s.call.size : m.d1 >> 16 & 0x3f;
+            clock = (clock > m.time ? clock : m.time) + 1;
+            call.time = clock;
+            if (RK_LANES > 32) {
+                if (rk_thread() == 0) rk_s.call = call;
+                __syncthreads();
+            }
+            call = rk_run_handler(k, call, scratch);
+            if (RK_LANES > 32) __syncthreads();
+            taken++;
+            outcome = call.posts | (call.result ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
+                      (call.used >= RK_FRONT ? RK_B_FAR : 0);
+        } while (taken < count && outcome < RK_POSTS_ENOUGH);
+    }
+    __syncwarp();
+    if (RK_LANES < 32) {
+        outcome = __shfl_sync(RK_WARP, outcome, 0);
+        taken = __shfl_sync(RK_WARP, taken, 0);
+        clock = rk_shfl(clock, 0);
+    }
+    p.clock = clock;
 
-    rk_u32 todo = outcome >> 29 & 1 ? RK_TO_END : 0, to_host = 0, to_actors = 0;
-    if (outcome == 1 && batch.d1 && !rk_s.blocked && rk_reply_one(p, ring, batch.d1, word)) {
-        to_host = 1;
-    } else if (outcome & 0x1fffffff) {
-        const rk_u32 posts = outcome & 0x1fffffff;
-        if (rk_thread() == 0) rk_s.w.outbox_used = call.used, rk_s.w.outbox_sent = 0, rk_s.w.front_end = call.front_end;
+    rk_u32 todo = 0;
+    if (outcome == 1 && count == 1 && !rk_s.blocked && rk_reply_one(p, first, word)) {
+    } else if (outcome) {
+        const rk_u32 posts = outcome & RK_B_POSTS;
+        todo = outcome & RK_B_RESULT ? RK_TO_END : 0;
+        if (rk_thread() == 0) {
+            rk_s.w.outbox_used = call.used, rk_s.w.outbox_sent = 0, rk_s.w.front_end = call.front_end;
+            rk_s.todo.number = call.number, rk_s.todo.result = call.result, rk_s.todo.code = call.code;
+            if (outcome & RK_B_REFUSED) rk_s.w.counts[RK_C_REFUSED] += call.refused;
+        }
         __syncwarp();
-        if (rk_s.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts, to_host, to_actors)) todo |= RK_TO_POST;
+        if (posts && (rk_s.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts))) todo |= RK_TO_POST;
         else if (rk_thread() == 0) rk_s.w.outbox_used = 0;
     }
-    if (rk_thread() == 0) {
-        rk_s.w.counts[RK_C_HANDLED] += taken;
-        rk_s.w.counts[RK_C_SENT_HOST] += to_host;
-        rk_s.w.counts[RK_C_SENT_ACTORS] += to_actors;
-        rk_s.w.consumed += taken;
-        if (outcome >> 30 & 1) rk_s.w.counts[RK_C_REFUSED] += call.refused;
-        if (todo) rk_s.todo.number = call.number, rk_s.todo.result = call.result, rk_s.todo.code = call.code;
-    }
-    if (rk_thread() >> 2 == ring) p.position += taken;
-    const rk_u64 position = rk_shfl(p.position, 4 * ring), capacity = 1ull << rk_s.w.rings[ring].shift;
-    const rk_u64 due = capacity / 4 < 1 ? 1 : capacity / 4 > 32 ? 32 : capacity / 4;
-    if (position - rk_s.published[ring] >= due) rk_publish(ring, position);
+    p.handled += taken;
     p.turn += taken;
-    __syncwarp();
+    if (rk_thread() >> 2 == ring) {
+        p.position += taken;
+        if ((rk_u32)p.position - p.published >= p.due) {
+            p.published = (rk_u32)p.position;
+            if ((rk_thread() & 3) == 0) rk_publish(ring, p.head, p.position);
+        }
+    }
     return todo;
 }
 
@@ -202,24 +177,21 @@ RK_PUMP_FN bool rk_is_over(rk_pump &p, const rk_dev_kernel &k) {
 RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
     rk_pump p = rk_fill();
     const rk_u32 allowed = rk_s.blocked ? RK_PEER_RINGS : RK_ALL_RINGS;
-    rk_call fetched;
-    fetched.message = 0;
-    rk_word next = {0, 0}, ahead = {0, 0}, word = {0, 0};
+    const bool leaves_idle = rk_s.mode == RK_MODE_LEAVE_IDLE || rk_s.blocked;
+    rk_word next = {0, 0}, ahead = {0, 0}, word;
     rk_u32 todo = 0, ring = rk_s.todo.ring, ahead_in = RK_LEVELS + 1; /* the ring that was looked ahead in */
     bool stream = false, have = false;                                /* messages come in a row; the look was made */
-    rk_batch batch;
-    bool prepared = rk_s.fetched;
+    bool fetched = rk_s.fetched;
     rk_u32 idle = 0;
     for (rk_u32 beat = 0; todo == 0; beat++) {
         if (beat % RK_BEATS == RK_BEATS - 1 && rk_is_over(p, k)) {
             todo = RK_TO_LEAVE;
             break;
         }
-        if (prepared) {
-            const rk_item &m = rk_s.items[rk_s.call.number];
-            fetched.message = rk_s.call.message, fetched.size = rk_s.call.size;
-            batch.first = rk_s.call.number, batch.count = 1, batch.todo = 0;
-            batch.actor = m.actor, batch.d1 = m.d1, batch.time = m.time;
+        rk_u32 first, count = 1;
+        if (fetched) {
+            first = rk_s.call.number;
+            const rk_item &m = rk_s.items[first];
             /* Its words are gone: the item has what a reply takes of them. */
             word.a = (rk_thread() & 3) == 0 ? m.actor : m.correlation >> 32;
             word.b = (rk_u32)m.correlation;
@@ -232,43 +204,39 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             const rk_u32 ready = rk_ready(p, next) & allowed;
             if (ready == 0) {
                 stream = false;
-                if (rk_s.blocked || (rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE)) {
-                    todo = rk_s.blocked ? 0 : RK_TO_LEAVE;
-                    break;
-                }
-                continue;
+                if (!leaves_idle || ++idle < RK_IDLE) continue;
+                todo = rk_s.blocked ? 0 : RK_TO_LEAVE;
+                break;
             }
             idle = 0;
             ring = rk_choose(ready, p.turn);
-            rk_u32 count = 1;
             if (stream && ring == ahead_in && !rk_s.blocked) {
                 /* No further than to the next that fairness chooses. */
                 const rk_u32 whole = rk_count_ahead(p, ahead, ring), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
                 count = whole < fair ? whole : fair;
-                count = count ? count : 1;
             }
-            word = next;
-            batch = count == 1 ? rk_take_one(k, ring, next) : rk_take_some(k, count, ahead);
             ahead_in = ring;
-            if (batch.todo) {
-                todo = batch.todo;
-                if (rk_thread() == 0) rk_s.todo.number = batch.first;
+            word = count > 1 ? ahead : next;
+            first = count > 1 ? 0 : ring;
+            count = rk_take(k, first, count > 1 ? count : 1, word);
+            if (count == 0) {
+                todo = RK_TO_FETCH;
+                if (rk_thread() == 0) rk_s.todo.number = first;
                 break;
             }
             if (stream) {
-                next = rk_look(p, ring, batch.count, true);
-                ahead = rk_look_ahead(p, ring, batch.count);
+                next = rk_look(p, ring, count, true);
+                ahead = rk_look_ahead(p, ring, count);
             }
         }
         const rk_u32 before = p.turn;
-        todo = rk_handle(p, k, ring, batch, word, fetched, scratch);
-        have = stream && p.turn - before == batch.count;
-        stream = !prepared;
-        if (prepared) {
-            prepared = false, fetched.message = 0;
+        todo = rk_handle(p, k, ring, first, count, word, fetched, scratch);
+        have = stream && p.turn - before == count;
+        stream = !fetched;
+        if (fetched) {
+            fetched = false;
             __syncwarp();
             if (rk_thread() == 0) rk_s.fetched = 0;
-            __syncwarp();
         }
         if (rk_s.blocked) break;
     }
@@ -282,7 +250,7 @@ RK_COLD_FN void rk_ended() {
     const rk_item &m = rk_s.items[rk_s.todo.number];
     rk_dev_entry *entry = (rk_dev_entry *)rk_s.k.entries + (m.actor & 0xfffff);
     const bool failed = rk_s.todo.result & RK_RESULT_FAIL;
-    if (rk_thread() == 0) entry->status = failed ? RK_FAILED : RK_STOPPED;
+    if (rk_thread() == 0) entry->status = failed ? RK_FAILED : RK_STOPPED, rk_s.w.irregular = 1;
     __syncwarp();
     if (!failed) return;
     rk_add(RK_C_FAILURES, 1);
@@ -304,18 +272,18 @@ RK_COLD_FN void rk_deliver_rest() {
     rk_waits_for(rk_flush());
 }
 
-/* The next message of `ring` is in an item, and large or not to be handled: it becomes a dead letter, or is made ready for
- * the hot loop. False if it must wait: the host has too many letters unread. */
+/* The next message of `ring` is in an item, and there is something special about it: it becomes a dead letter, or is made
+ * ready for the hot loop. False if it must wait: the host has too many letters unread. */
 RK_COLD_FN bool rk_fetch_or_bury() {
     const rk_u32 ring = rk_s.todo.ring;
     rk_item &m = rk_s.items[rk_s.todo.number];
     rk_u32 size = m.d1 >> 16 & 0x3f;
     const rk_u32 declared = RK_DECLARED(m.type());
     rk_u64 payload = (rk_u64)m.payload;
-    if (rk_is_large(m.d1, declared)) payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
-    const rk_i32 reason = rk_verdict(rk_s.k, m.actor, m.d1, m, declared, size);
-    /* A clock that another thread reads a little later may say otherwise. */
-    const rk_i32 why = __shfl_sync(RK_WARP, reason, 0);
+    if (m.flags() & RK_F_BODY || (declared > 32 && declared != ~0u))
+        payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
+    /* One thread's, for another may read the clock a little later. */
+    const rk_i32 why = __shfl_sync(RK_WARP, rk_verdict(m, declared, size), 0);
     if (why == 0) {
         if (rk_thread() == 0) {
             rk_s.call.message = payload, rk_s.call.size = size, rk_s.call.number = rk_s.todo.number, rk_s.fetched = 1;
@@ -366,7 +334,7 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         if (todo & RK_TO_LEAVE) return;
         if (todo & RK_TO_POST) rk_deliver_rest();
         if (todo & RK_TO_END) rk_ended();
-        if (todo & (RK_TO_FETCH | RK_TO_REJECT)) {
+        if (todo & RK_TO_FETCH) {
             if (!rk_fetch_or_bury() && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
         }
         if (beat % RK_BEATS == 0 && rk_must_leave()) return;
@@ -410,9 +378,23 @@ RK_COLD_FN void rk_end() {
 }
 
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
+/* States of this worker's actors, between device memory and what is close to it. */
+RK_COLD_FN void rk_copy_states(bool back, void *scratch) {
+    const rk_dev_kernel &k = rk_s.k;
+    const rk_u32 first = blockIdx.x * k.block, rest = k.actors > first ? k.actors - first : 0;
+    const rk_u32 bytes = (rest < k.block ? rest : k.block) * k.stride;
+    uint4 *far = (uint4 *)(k.states + (rk_u64)first * k.stride), *close = (uint4 *)((rk_u8 *)scratch + RK_NEAR_AT);
+    for (rk_u32 i = rk_thread(); i < bytes / 16; i += 32) {
+        if (back) far[i] = close[i];
+        else close[i] = far[i];
+    }
+    __syncwarp();
+}
+
 RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++)
-        if (rk_s.published[ring] != rk_s.w.position[ring]) rk_publish(ring, rk_s.w.position[ring]);
+        if (rk_thread() == ring && rk_s.published[ring] != rk_s.w.position[ring])
+            rk_publish(ring, rk_s.w.rings[ring].head, rk_s.w.position[ring]);
     __syncwarp();
     rk_dev_worker *worker = (rk_dev_worker *)rk_s.k.workers + blockIdx.x;
     rk_dev_report *report = (rk_dev_report *)rk_s.k.reports + blockIdx.x;
@@ -484,6 +466,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
         if (physical > rk_s.w.clock) rk_s.w.clock = physical;
     }
     __syncwarp();
+    if (k.near) rk_copy_states(false, scratch);
     const rk_u64 consumed = rk_s.w.consumed;
     if (mode == RK_MODE_END) rk_end();
     else rk_stay(k, scratch);
@@ -491,6 +474,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     if (thread == 0) rk_s.leave = 1;
     __syncwarp();
     if (RK_LANES > 32) __syncthreads();
+    if (k.near) rk_copy_states(true, scratch);
     rk_leave(consumed);
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
-use super::{Block, Memories, Place};
+use super::{stride_of, Block, Memories, Place};
 use crate::error::Result;
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::layout::Outgoing;
@@ -78,16 +78,17 @@ struct HostRing {
 
 impl Arena {
     /// Takes the memory and fills it. Gives the rings with the host, one of each worker.
+    #[allow(clippy::too_many_arguments, reason = "each is another thing")]
     pub(super) fn new(
         memories: Arc<dyn Memories>,
         key: u32,
         plan: &Plan,
+        near: u32,
         types: &TypeTable,
         placement: Placement,
         workers: usize,
     ) -> Result<(Arc<Self>, Vec<HostRings>)> {
-        let state = plan.module.actors()[plan.actor].state_size as usize;
-        let stride = state.max(1).next_multiple_of(16);
+        let stride = stride_of(plan);
         let body = body_for(types.largest());
         let largest = plan.module.largest_message() as usize;
         let out_body = body_for(plan.module.largest_message());
@@ -205,6 +206,8 @@ impl Arena {
             outbox_limit: plan.outbox_bytes,
             letter_mask: letter_count as u32 - 1,
             letter_stride: letter_stride as u32,
+            block: plan.actors.div_ceil(plan.workers),
+            near,
             ..Kernel::default()
         };
         let arena = Arc::new(arena);
@@ -330,8 +333,12 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // Before the memory goes, which waits for kernels that have found the address.
-        self.memories.register(self.key, 0);
+        if !self.memories.unregister(self.key) {
+            // Lost rather than given to somebody else while a kernel may write to it.
+            for block in [&self.device, &self.host, &self.inbound] {
+                std::mem::forget(block.owner.clone());
+            }
+        }
     }
 }
 
