@@ -11,14 +11,18 @@
 #define RK_DISPATCH RK_JOIN(RK_PUMP_ACTOR, _rk_dispatch)
 #define RK_DECLARED RK_JOIN(RK_PUMP_ACTOR, _rk_declared)
 
-/* A message out of its slot. Sender and deadline, as far as there are any, lie right before the payload. 80 bytes. */
+/* Payloads up to this size are handled in batches; larger ones alone. */
+#define RK_MEDIUM 128u
+
+/* A message out of its slot. Sender and deadline, as far as there are any, lie right before the payload. */
 struct alignas(16) rk_item {
     rk_u32 actor, d1;
     rk_u64 correlation;
     rk_u64 time;
-    rk_u64 unused;
+    rk_u32 size; /* of the payload */
+    rk_u32 unused;
     rk_u64 extra[2];
-    rk_u64 payload[4];
+    rk_u64 payload[RK_MEDIUM / 8];
 
     __device__ __forceinline__ rk_u32 flags() const { return d1 >> 24; }
     __device__ __forceinline__ rk_u32 type() const { return d1 & 0xffff; }
@@ -153,10 +157,9 @@ RK_PUMP_FN void rk_add(int count, rk_u64 n) {
     if (rk_thread() == 0) rk_s.w.counts[count] += n;
 }
 
-/* Gives the slots before a position back, by one thread. Relaxed: our reads of them are over, since we acted on their
- * values; bodies are read in place by handlers, and wait for those. */
-RK_PUMP_FN void rk_publish(rk_u32 ring, rk_u64 head, rk_u64 position) {
-    if (rk_s.w.rings[ring].body) __threadfence_system();
+/* Gives the slots before a position back, by one thread. Relaxed: our reads of them and of their bodies are over, since we
+ * acted on what they gave. */
+RK_PUMP_FN void rk_publish(rk_u64 head, rk_u64 position) {
     rk_poke(head, position);
 }
 

@@ -1,5 +1,5 @@
-/* The fast way of posts: up to eight at a time, four threads to each, if all of them are small and go to the host or to
- * actors of our own kernel. Everything else, and whatever finds no room, is left to posts.cuh. */
+/* The fast way of posts: up to eight at a time, four threads to each, if all of them are of medium size and go to the host
+ * or to actors of our own kernel. Everything else, and whatever finds no room, is left to posts.cuh. */
 #ifndef RINGKERNEL_CUDA_DELIVER_CUH
 #define RINGKERNEL_CUDA_DELIVER_CUH
 
@@ -75,10 +75,10 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
         const rk_u64 asker = m.sender();
         const rk_u64 to = reply ? asker : kind == RK_POST_EMIT ? 0 : entry->to;
         const rk_u32 index = (rk_u32)to & 0xfffff;
-        const bool local = to == 0 ? size <= 32
-                                   : (rk_u32)(to >> 32) == k.key && index < k.actors && size <= 24 &&
-                                         entry->deadline == 0 && RK_DECLARED(type) != ~0u && size <= RK_DECLARED(type);
-        if (!__all_sync(RK_WARP, !mine || (local && type <= 0xffff))) {
+        const rk_u32 declared = RK_DECLARED(type);
+        const bool local = to == 0 || ((rk_u32)(to >> 32) == k.key && index < k.actors && entry->deadline == 0 &&
+                                       declared != ~0u && size <= declared);
+        if (!__all_sync(RK_WARP, !mine || (local && size <= RK_MEDIUM && type <= 0xffff))) {
             if (rk_thread() == 0) rk_s.w.outbox_sent = rk_s.index[first];
             return false;
         }
@@ -89,7 +89,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
         const rk_u32 hosts = __ballot_sync(RK_WARP, mine && to == 0 && word == 0);
         const rk_u32 actors = __ballot_sync(RK_WARP, mine && to != 0 && word == 0);
         rk_u64 position = 0, slots = p.out_slots;
-        rk_u32 shift = p.out_shift;
+        rk_u32 shift = p.out_shift, body = rk_s.w.outbound.body;
         bool granted = false;
         if (hosts) {
             const rk_u32 want = __popc(hosts);
@@ -121,27 +121,34 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
             __syncwarp();
             got = __shfl_sync(RK_WARP, got, rk_thread() & ~3u);
             at = rk_shfl(at, rk_thread() & ~3u);
-            if (mine && to != 0) granted = got, position = at, slots = ring->slots, shift = ring->shift;
+            if (mine && to != 0) granted = got, position = at, slots = ring->slots, shift = ring->shift, body = ring->body;
             p.sent_actors += __popc(__ballot_sync(RK_WARP, mine && to != 0 && word == 0 && got));
         }
 
-        /* Words. */
+        /* Bodies, then words. */
+        const rk_u64 *payload = (const rk_u64 *)(entry + 1);
+        const rk_u64 own = (rk_u64)k.key << 32 | m.actor, sender = to == 0 ? 0 : forward ? asker : own;
+        const bool in_body = granted && mine && size > (sender ? 24 : 32);
+        if (__any_sync(RK_WARP, in_body)) {
+            if (in_body) {
+                const rk_u64 at = slots + (64ull << shift) + (position & ((1ull << shift) - 1)) * body;
+                for (rk_u32 i = 16 * word; i < size; i += 64) *(uint4 *)(at + i) = *(const uint4 *)((const rk_u8 *)payload + i);
+            }
+            /* Release, by every thread for its part: whoever sees the stamps sees the body. */
+            if (__any_sync(RK_WARP, in_body && to == 0)) __threadfence_system();
+            else __threadfence();
+            __syncwarp();
+        }
         if (granted && mine) {
-            const rk_u64 *payload = (const rk_u64 *)(entry + 1);
-            const rk_u64 own = (rk_u64)k.key << 32 | m.actor;
-            const rk_u64 sender = to == 0 ? 0 : forward ? asker : own;
-            const rk_u32 flags = to == 0 ? (reply ? call | RK_F_REPLY : forward ? call : 0)
-                                         : (forward ? call : 0) | (sender ? RK_F_SENDER : 0);
+            const rk_u32 flags = (to == 0 && reply ? call | RK_F_REPLY : forward ? call : 0) |
+                                 (sender ? RK_F_SENDER : 0) | (in_body ? RK_F_BODY : 0);
             rk_slot slot;
             slot.head = (to == 0 ? m.actor : (rk_u32)to) |
-                        (rk_u64)(type | size << 16 | level << 22 | flags << 24) << 32;
+                        (rk_u64)(type | (in_body ? 0 : size) << 16 | level << 22 | flags << 24) << 32;
             slot.correlation = reply || forward ? m.correlation : entry->correlation;
-            if (sender) {
-                slot.area[0] = sender, slot.area[1] = payload[0], slot.area[2] = payload[1], slot.area[3] = payload[2];
-            } else {
-                slot.area[0] = payload[0], slot.area[1] = payload[1], slot.area[2] = payload[2];
-                slot.area[3] = payload[3];
-            }
+            const rk_u64 x = in_body ? size : payload[0];
+            slot.area[0] = sender ? sender : x, slot.area[1] = sender ? x : payload[1];
+            slot.area[2] = payload[sender ? 1 : 2], slot.area[3] = payload[sender ? 2 : 3];
             const rk_word w = slot.word(word, (rk_u16)((position >> shift) + 1), p.clock + 1 + group);
             rk_store_word(slots + (position & ((1ull << shift) - 1)) * 64 + word * 16, w.a, w.b);
         }

@@ -82,16 +82,36 @@ RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *sc
     return call;
 }
 
-/* Takes up to `count` messages apart, four threads with the words of each, from item `first` on: the item of a thread is
- * that of its number by four. Gives how many can be handled: up to the first that there is something special about. */
-RK_PUMP_FN rk_u32 rk_take(const rk_dev_kernel &k, rk_u32 first, rk_u32 count, const rk_word &word) {
+/* Takes up to `count` messages from our position of a ring apart, four threads with the words of each, from item `first`
+ * on: the item of a thread is that of its number by four. Gives how many can be handled: up to the first that there is
+ * something special about. */
+RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
+                          const rk_word &word) {
     const rk_u32 group = (rk_thread() >> 2) - first, part = rk_thread() & 3, lane = rk_thread() & ~3u;
     const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
-    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
-    const bool mine = group < count, plain = rk_is_plain(k, actor, d1, RK_DECLARED(d1 & 0xffff));
+    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane), declared = RK_DECLARED(d1 & 0xffff);
+    const bool mine = group < count;
+    bool plain = rk_is_plain(k, actor, d1, declared);
+    rk_item &m = rk_s.items[rk_thread() >> 2];
     rk_take_apart(word, d1);
+    if (part == 0) m.size = d1 >> 16 & 0x3f;
     if (!k.near && mine && plain && part * 128 < k.stride)
         rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
+    if (__any_sync(RK_WARP, mine && d1 >> 24 & RK_F_BODY)) {
+        const rk_u32 position = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + group;
+        const rk_u32 size = (rk_u32)m.payload[0];
+        plain = plain && (!(d1 >> 24 & RK_F_BODY) || size <= declared);
+        __syncwarp();
+        if (mine && plain && d1 >> 24 & RK_F_BODY) {
+            const rk_dev_ring &from = rk_s.w.rings[ring];
+            const rk_u64 body = from.bodies + (rk_u64)(position & ((1u << from.shift) - 1)) * from.body;
+            for (rk_u32 at = 16 * part; at < size; at += 64) {
+                const rk_word some = rk_load_word(body + at);
+                m.payload[at / 8] = some.a, m.payload[at / 8 + 1] = some.b;
+            }
+            if (part == 0) m.size = size;
+        }
+    }
     const rk_u32 special = __ballot_sync(RK_WARP, mine && !plain);
     return special ? (rk_u32)(__ffs((int)special) - 1) / 4 - first : count;
 }
@@ -118,7 +138,7 @@ RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
             call.number = first + taken;
             const rk_item &m = rk_s.items[call.number];
             call.message = fetched ? rk_s.call.message : (rk_u64)m.payload;
-            call.size = fetched ? rk_s.call.size : m.d1 >> 16 & 0x3f;
+            call.size = fetched ? rk_s.call.size : m.size;
             clock = (clock > m.time ? clock : m.time) + 1;
             call.time = clock;
             if (RK_LANES > 32) {
@@ -160,7 +180,7 @@ RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
         p.position += taken;
         if ((rk_u32)p.position - p.published >= p.due) {
             p.published = (rk_u32)p.position;
-            if ((rk_thread() & 3) == 0) rk_publish(ring, p.head, p.position);
+            if ((rk_thread() & 3) == 0) rk_publish(p.head, p.position);
         }
     }
     return todo;
@@ -218,7 +238,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             ahead_in = ring;
             word = count > 1 ? ahead : next;
             first = count > 1 ? 0 : ring;
-            count = rk_take(k, first, count > 1 ? count : 1, word);
+            count = rk_take(p, k, ring, first, count > 1 ? count : 1, word);
             if (count == 0) {
                 todo = RK_TO_FETCH;
                 if (rk_thread() == 0) rk_s.todo.number = first;
@@ -280,7 +300,7 @@ RK_COLD_FN bool rk_fetch_or_bury() {
     rk_u32 size = m.d1 >> 16 & 0x3f;
     const rk_u32 declared = RK_DECLARED(m.type());
     rk_u64 payload = (rk_u64)m.payload;
-    if (m.flags() & RK_F_BODY || (declared > 32 && declared != ~0u))
+    if (m.flags() & RK_F_BODY || (declared > RK_MEDIUM && declared != ~0u))
         payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
     /* One thread's, for another may read the clock a little later. */
     const rk_i32 why = __shfl_sync(RK_WARP, rk_verdict(m, declared, size), 0);
@@ -394,7 +414,7 @@ RK_COLD_FN void rk_copy_states(bool back, void *scratch) {
 RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++)
         if (rk_thread() == ring && rk_s.published[ring] != rk_s.w.position[ring])
-            rk_publish(ring, rk_s.w.rings[ring].head, rk_s.w.position[ring]);
+            rk_publish(rk_s.w.rings[ring].head, rk_s.w.position[ring]);
     __syncwarp();
     rk_dev_worker *worker = (rk_dev_worker *)rk_s.k.workers + blockIdx.x;
     rk_dev_report *report = (rk_dev_report *)rk_s.k.reports + blockIdx.x;

@@ -67,8 +67,9 @@ RK_PUMP_FN void rk_take_apart(const rk_word &word, rk_u32 d1) {
     ((rk_u16 *)&item.time)[i] = (rk_u16)(word.b >> 32);
 }
 
-/* A message whose payload is in its slot's body, or may be shorter than what its handler reads: brings it to where the
- * handler can read all of the declared size. Gives address and size. */
+/* A message that is handled alone: its payload goes to where the handler can read all of the declared size. Gives address
+ * and size. Bodies are read past L1, which may hold what lay there a lap ago, and where inbound memory is across a bus, over
+ * that once. Relaxed: no load is made before the stamps were seen, on which it depends. */
 RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &size) {
     const rk_dev_ring &from = rk_s.w.rings[ring];
     if (!(m.flags() & RK_F_BODY)) {
@@ -78,11 +79,6 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
     }
     size = (rk_u32)m.payload[0] < from.body ? (rk_u32)m.payload[0] : from.body;
     const rk_u64 body = from.bodies + (position & ((1ull << from.shift) - 1)) * from.body;
-    /* Acquire: the stamps were seen, so what was written before them is. L1 may hold what lay there a lap ago. */
-    __threadfence_system();
-    __syncwarp();
-    if (ring < RK_LEVELS) return body;
-    /* Inbound memory may be across a bus: over it once, handlers may look as often as they like. */
     for (rk_u32 at = rk_thread() * 16; at < size; at += 512) {
         const rk_word part = rk_load_word(body + at);
         *(ulonglong2 *)(rk_s.w.message + at) = make_ulonglong2(part.a, part.b);
@@ -95,8 +91,8 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
 RK_PUMP_FN bool rk_is_plain(const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1, rk_u32 declared) {
     /* An actor of a generation other than 0 has an index that is too large. A type that is not handled has a declared size
      * that is, and so has one whose handler may read more than an item holds. */
-    return !(d1 >> 24 & (RK_F_BODY | RK_F_DEADLINE)) && actor < k.actors && declared <= 32 &&
-           (d1 >> 16 & 0x3f) <= declared && !rk_s.w.irregular;
+    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && declared <= RK_MEDIUM && (d1 >> 16 & 0x3f) <= declared &&
+           !rk_s.w.irregular;
 }
 
 /* Why a message cannot be handled, or 0. */
