@@ -288,6 +288,11 @@ template <class T> static inline T rk_sized_() {
 #define RK_EVENT_KERNEL_FAILED 3
 
 /**
+ * Room for what rk_hlc_format() writes, with its NUL.
+ */
+#define RK_HLC_TEXT_SIZE 40
+
+/**
  * Result of every call. Negative: an error. Zero: done. Positive: an ordinary outcome that is not an error.
  */
 typedef int32_t rk_status;
@@ -348,6 +353,15 @@ typedef struct rk_runtime_options {
      * Zero.
      */
     uint32_t reserved;
+    /**
+     * How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
+     * 0: 1000. RK_NONE: no bound.
+     */
+    uint32_t clock_drift_ms;
+    /**
+     * Zero.
+     */
+    uint32_t reserved2;
 } rk_runtime_options;
 
 /**
@@ -850,7 +864,7 @@ typedef struct rk_message {
 #define RK_ERROR_NOT_FOUND -15
 
 /**
- * The payload is larger than its message type, or than a reply's buffer.
+ * The payload is larger than its message type, or something is larger than the caller's buffer.
  */
 #define RK_ERROR_SIZE -16
 
@@ -873,6 +887,11 @@ typedef struct rk_message {
  * A device driver refused; native_code is its code.
  */
 #define RK_ERROR_DRIVER -20
+
+/**
+ * The stamp is further ahead of this machine's time than the clock's bound allows.
+ */
+#define RK_ERROR_DRIFT -21
 
 #ifdef __cplusplus
 extern "C" {
@@ -1261,6 +1280,64 @@ rk_status rk_queue_arm(struct rk_queue queue);
  */
 rk_status rk_hlc_now(struct rk_runtime runtime,
                      uint64_t *stamp);
+
+/**
+ * Tells the runtime's clock of a stamp that came from outside: another runtime, process or machine. Everything that
+ * happens here from now on is later.
+ *
+ * now: may be NULL; receives a new stamp, larger than `stamp` and as rk_hlc_now() gives it. error: may be NULL.
+ * RK_ERROR_DRIFT: the stamp is further ahead of this machine's time than rk_runtime_options.clock_drift_ms, so that its
+ * clock is wrong, or ours; nothing was changed. Messages are never refused for their stamps: one that was sent by a
+ * clock beyond the bound, a device's say, takes the receiver's clock only to the bound. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_hlc_merge(struct rk_runtime runtime,
+                       uint64_t stamp,
+                       uint64_t *now,
+                       struct rk_error *error);
+
+/**
+ * Compares two stamps, as qsort() and the like want it: -1 if `left` is the earlier, 1 if `right` is, 0 if they are
+ * the same.
+ *
+ * Thread-safe, also in signal handlers. Since 0.1.0.
+ */
+int32_t rk_hlc_compare(uint64_t left,
+                       uint64_t right);
+
+/**
+ * The physical part of a stamp, in nanoseconds since 1970 (UTC, no leap seconds), rounded down to them.
+ *
+ * Thread-safe, also in signal handlers. Since 0.1.0.
+ */
+uint64_t rk_hlc_unix_ns(uint64_t stamp);
+
+/**
+ * The logical part of a stamp, 0 to 255: tells apart what happened in one unit of the physical part.
+ *
+ * Thread-safe, also in signal handlers. Since 0.1.0.
+ */
+uint32_t rk_hlc_logical(uint64_t stamp);
+
+/**
+ * The smallest stamp whose physical part is not before `unix_ns`: what comes before and after a moment in a log, say.
+ *
+ * UINT64_MAX for times after February 2106, which stamps cannot tell. Thread-safe, also in signal handlers.
+ * Since 0.1.0.
+ */
+uint64_t rk_hlc_from_unix_ns(uint64_t unix_ns);
+
+/**
+ * Writes a stamp for people: the physical part as RFC 3339 has it, in UTC, and the logical part after a slash, such as
+ * "2026-11-25T07:14:50.123456776Z/3".
+ *
+ * text: room for capacity bytes, of which RK_HLC_TEXT_SIZE suffice; NUL-terminated. length: may be NULL; receives the
+ * bytes without the NUL, also where they do not fit. RK_ERROR_SIZE: they do not, and text is empty (if capacity is not
+ * 0). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_hlc_format(uint64_t stamp,
+                        char *text,
+                        size_t capacity,
+                        size_t *length);
 
 #ifdef __cplusplus
 }  // extern "C"

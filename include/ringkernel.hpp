@@ -437,6 +437,14 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
         }
         return devices;
     }
+    /** rk_hlc_merge(): tells the clock of a stamp from outside, and gives a later one. */
+    result<std::uint64_t> try_merge(std::uint64_t stamp) const noexcept {
+        std::uint64_t now = 0;
+        rk_error error;
+        if (rk_hlc_merge(get(), stamp, &now, &error) != RK_OK)
+            return error;
+        return now;
+    }
     /** A stamp of the runtime's hybrid logical clock. */
     result<std::uint64_t> try_now() const noexcept {
         std::uint64_t stamp = 0;
@@ -457,6 +465,7 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
     int fd() const { return try_fd().value(); }
     std::vector<rk_device_properties> devices() const { return try_devices().value(); }
     std::uint64_t now() const { return try_now().value(); }
+    std::uint64_t merge(std::uint64_t stamp) const { return try_merge(stamp).value(); }
 #endif
 };
 

@@ -61,8 +61,8 @@ pub enum Error {
     /// Nothing of that name or number.
     #[error("not found: {0}")]
     NotFound(String),
-    /// The payload is too large.
-    #[error("payload of {size} bytes, {limit} are possible")]
+    /// The payload, or a text, is too large.
+    #[error("{size} bytes, where there is room for {limit}")]
     Size {
         /// Bytes that it has.
         size: u32,
@@ -102,6 +102,14 @@ pub enum Error {
         code: i32,
         /// The compiler's words.
         log: String,
+    },
+    /// The stamp of a clock that is too far ahead.
+    #[error("the stamp is {ahead:?} ahead of this machine's time, the bound is {bound:?}")]
+    Drift {
+        /// How far.
+        ahead: std::time::Duration,
+        /// How far it may be.
+        bound: std::time::Duration,
     },
     /// Full or empty; not an error.
     #[error("try again")]

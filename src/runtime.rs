@@ -9,7 +9,7 @@ use crate::bell::heavy;
 use crate::calls::{Calls, CALLS};
 use crate::error::{Error, Result};
 use crate::fork;
-use crate::hlc::Clock;
+use crate::hlc::{Clock, Drift};
 use crate::kernel::{directory, Kernel, Plan};
 use crate::log::{Level, Log};
 use crate::message::Timeout;
@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) cpus: Vec<u32>,
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
+    pub(crate) drift: Drift,
     pub(crate) log: Log,
 }
 
@@ -111,7 +112,7 @@ impl Runtime {
             return Err(Error::Unsupported("the processor has no AVX".into()));
         }
         let home = Arc::new(Home {
-            clock: Clock::default(),
+            clock: Clock::new(config.drift),
             calls: &CALLS,
             log: config.log,
             spin: config.spin,

@@ -12,6 +12,7 @@ use super::types::{
 use crate::address::{Address, MAX_ACTORS};
 use crate::backend::{Backend, Device, Kind};
 use crate::error::{Error, Result};
+use crate::hlc::Drift;
 use crate::kernel::{Batch as BatchOf, Plan, State, Statistics};
 use crate::layout::PAYLOAD_MAX;
 use crate::log::{Level, Log};
@@ -121,7 +122,7 @@ fn quantum(us: u32) -> Result<Duration> {
 /// # Safety
 /// `cpus` points to `cpu_count` numbers, `log` may be called with `log_user` from any thread while the runtime lives.
 pub(super) unsafe fn runtime_config(options: &rk_runtime_options) -> Result<Config> {
-    if options.reserved != 0 {
+    if options.reserved != 0 || options.reserved2 != 0 {
         return Err(Error::invalid("reserved is not zero"));
     }
     let threads = match options.cpu_threads {
@@ -148,6 +149,11 @@ pub(super) unsafe fn runtime_config(options: &rk_runtime_options) -> Result<Conf
         cpus,
         spin,
         quantum: if options.quantum_us == 0 { Duration::from_millis(2) } else { quantum(options.quantum_us)? },
+        drift: match options.clock_drift_ms {
+            0 => Drift::of(Duration::from_secs(1)),
+            RK_NONE => Drift::NONE,
+            ms => Drift::of(Duration::from_millis(u64::from(in_range("clock_drift_ms", ms, 1, 3_600_000)?))),
+        },
         log: log(options)?,
     })
 }

@@ -16,6 +16,7 @@ mod options;
 mod queue;
 mod runtime;
 mod status;
+mod text;
 mod types;
 mod version;
 

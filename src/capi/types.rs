@@ -100,6 +100,11 @@ pub struct rk_runtime_options {
     pub cpu_count: u32,
     /// Zero.
     pub reserved: u32,
+    /// How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
+    /// 0: 1000. RK_NONE: no bound.
+    pub clock_drift_ms: u32,
+    /// Zero.
+    pub reserved2: u32,
 }
 
 /// A device and what it can do. Filled by rk_device_info().

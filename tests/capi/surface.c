@@ -209,6 +209,11 @@ static rk_status hlc_now(const fixture *with, rk_error *error) {
     return rk_hlc_now(with->runtime, &stamp);
 }
 
+static rk_status hlc_merge(const fixture *with, rk_error *error) {
+    uint64_t stamp = 0;
+    return rk_hlc_merge(with->runtime, 1, &stamp, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -240,6 +245,7 @@ const surface_call surface[] = {
     {"rk_queue_fd", queue_fd, TAKES_QUEUE, EFFECT_NONE, true},
     {"rk_queue_arm", queue_arm, TAKES_QUEUE, EFFECT_NONE, false},
     {"rk_hlc_now", hlc_now, TAKES_RUNTIME, EFFECT_NONE, false},
+    {"rk_hlc_merge", hlc_merge, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];
 

@@ -317,6 +317,8 @@ void queues_and_descriptors() {
     CHECK(!devices.empty() && devices[0].backend == RK_BACKEND_CPU && devices[0].usable == 1);
     const std::uint64_t stamp = runtime.now();
     CHECK(runtime.now() > stamp);
+    CHECK(runtime.merge(stamp + 1000) > stamp + 1000);
+    CHECK(runtime.try_merge(UINT64_MAX).status() == RK_ERROR_DRIFT);
 }
 
 void one_object_many_threads() {
