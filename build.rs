@@ -5,8 +5,8 @@ use std::env;
 use std::path::Path;
 
 /// The nouns, in the order in which a reader meets them.
-const NOUNS: [&str; 10] =
-    ["version", "status", "types", "runtime", "device", "module", "kernel", "message", "queue", "clock"];
+const NOUNS: [&str; 11] =
+    ["version", "status", "types", "runtime", "device", "module", "kernel", "message", "queue", "clock", "config"];
 
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");

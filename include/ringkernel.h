@@ -107,7 +107,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_ERROR_MESSAGE_SIZE 488
 
 /**
- * Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+ * Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
  */
 #define RK_BACKEND_AUTO 0
 
@@ -362,6 +362,16 @@ typedef struct rk_runtime_options {
      * Zero.
      */
     uint32_t reserved2;
+    /**
+     * Path of a TOML file with options for what is zero here and in other structs of options, see
+     * rk_runtime_create(); UTF-8. NULL: what RINGKERNEL_CONFIG from the environment names, if set. Read during the call
+     * only.
+     */
+    const char *config;
+    /**
+     * Bytes of `config`.
+     */
+    size_t config_length;
 } rk_runtime_options;
 
 /**
@@ -927,6 +937,18 @@ rk_status rk_runtime_options_init(struct rk_runtime_options *options,
  * options: may be NULL for the defaults; copied. runtime: receives the handle; set to zero on error. error: may be
  * NULL. The caller destroys the runtime with rk_runtime_destroy(). Installs no signal
  * handlers; its threads have all signals blocked. Thread-safe. Since 0.1.0.
+ *
+ * Options that are zero, here and in rk_kernel_options and rk_send_options (see rk_send_options_load()), may be set from
+ * outside the program. First comes what the program says, then an environment variable, then the file that
+ * options->config or RINGKERNEL_CONFIG names, then the default; no other file is ever read. Options have the names of
+ * the fields, and their ranges. In the environment: RINGKERNEL_CPU_THREADS, RINGKERNEL_KERNEL_LANES,
+ * RINGKERNEL_SEND_PRIORITY. In the file, in TOML: the tables [runtime], [kernel] for all kernels, [kernels.NAME] for
+ * those of a name, which come before it, and [send]. Words stand for numbers: "auto" "cpu" "cuda" "vulkan"; "error"
+ * "warn" "info" "debug"; "low" "normal" "high" "critical"; "none" for RK_NONE; "forever". Lists are [0, 2] in the file
+ * and 0,2 in the environment, initial_state is hexadecimal. What is the program's own cannot be set: log, log_user,
+ * queues. A name that is not known, in the file or after RINGKERNEL_, a value of another form or out of range, used or
+ * not, is RK_ERROR_INVALID_ARGUMENT, and error->message says where it stands and which known name is nearest.
+ * RK_ERROR_NOT_FOUND: there is no such file. All is read during this call.
  */
 rk_status rk_runtime_create(uint32_t version,
                             const struct rk_runtime_options *options,
@@ -1047,6 +1069,7 @@ rk_status rk_kernel_options_init(struct rk_kernel_options *options, uint32_t str
  * accepted, and handled once rk_kernel_activate() is called.
  *
  * actor: name of the actor type, actor_length bytes, UTF-8; NULL if the module has only one. options: may be NULL.
+ * What is zero in the options may be configured from outside, see rk_runtime_create().
  * kernel: receives the handle; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND: no such actor type.
  * RK_ERROR_NO_MEMORY, RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED: as the error says. Destroyed with
  * rk_kernel_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
@@ -1338,6 +1361,16 @@ rk_status rk_hlc_format(uint64_t stamp,
                         char *text,
                         size_t capacity,
                         size_t *length);
+
+/**
+ * Fills in what is zero in `options` with what the environment and the runtime's configuration file say of sending, see
+ * rk_runtime_create(). rk_send() itself looks at neither, for it would have to with every message.
+ *
+ * options: with its struct_size set; no more is written. error: may be NULL. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_send_options_load(struct rk_runtime runtime,
+                               struct rk_send_options *options,
+                               struct rk_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -437,6 +437,13 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
         }
         return devices;
     }
+    /** rk_send_options_load(): what is zero in the options, as configured outside the program. */
+    result<send_options> try_load(send_options options) const noexcept {
+        rk_error error;
+        if (rk_send_options_load(get(), &options, &error) != RK_OK)
+            return error;
+        return options;
+    }
     /** rk_hlc_merge(): tells the clock of a stamp from outside, and gives a later one. */
     result<std::uint64_t> try_merge(std::uint64_t stamp) const noexcept {
         std::uint64_t now = 0;
@@ -465,6 +472,7 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
     int fd() const { return try_fd().value(); }
     std::vector<rk_device_properties> devices() const { return try_devices().value(); }
     std::uint64_t now() const { return try_now().value(); }
+    send_options load(const send_options &options) const { return try_load(options).value(); }
     std::uint64_t merge(std::uint64_t stamp) const { return try_merge(stamp).value(); }
 #endif
 };

@@ -140,6 +140,14 @@ impl Error {
         Self::InvalidArgument(text.into())
     }
 
+    /// The same error, with where an invalid argument stands.
+    pub(crate) fn within(self, place: &str) -> Self {
+        match self {
+            Self::InvalidArgument(text) => Self::InvalidArgument(format!("{place}: {text}")),
+            other => other,
+        }
+    }
+
     pub(crate) fn not_found(what: &str, which: impl fmt::Display) -> Self {
         Self::NotFound(format!("{what} {which}"))
     }

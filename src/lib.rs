@@ -58,7 +58,11 @@ mod pins;
 #[cfg(not(loom))]
 mod queue;
 #[cfg(not(loom))]
+mod regular_file;
+#[cfg(not(loom))]
 mod runtime;
+#[cfg(not(loom))]
+mod settings;
 #[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]

@@ -15,6 +15,7 @@ use crate::log::{Level, Log};
 use crate::message::Timeout;
 use crate::module::Module;
 use crate::queue::Queue;
+use crate::settings::Settings;
 
 /// What a runtime is created with; every number is checked and final.
 pub(crate) struct Config {
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) quantum: Duration,
     pub(crate) drift: Drift,
     pub(crate) log: Log,
+    /// For what is launched and sent later.
+    pub(crate) settings: Settings,
 }
 
 /// What everything in a runtime has at hand.
@@ -95,6 +98,7 @@ pub(crate) struct Runtime {
     home: Arc<Home>,
     queue: Arc<Queue>,
     backends: Backends,
+    settings: Settings,
 }
 
 impl crate::table::Noun for Arc<Runtime> {
@@ -125,7 +129,10 @@ impl Runtime {
         let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus)?;
         let queue = home.add_queue();
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
-        Ok(Arc::new(Self { home, queue, backends }))
+        for source in config.settings.sources() {
+            home.log.write(Level::Info, format_args!("options are also from {source}"));
+        }
+        Ok(Arc::new(Self { home, queue, backends, settings: config.settings }))
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {
@@ -134,6 +141,10 @@ impl Runtime {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.home.clock
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {

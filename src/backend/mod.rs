@@ -24,14 +24,6 @@ impl Kind {
     pub(crate) fn from_number(number: u32) -> Option<Self> {
         [Self::Cpu, Self::Cuda, Self::Vulkan].into_iter().find(|kind| *kind as u32 == number)
     }
-
-    /// As in `RINGKERNEL_BACKEND`.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [("cpu", Self::Cpu), ("cuda", Self::Cuda), ("vulkan", Self::Vulkan)]
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| kind)
-    }
 }
 
 /// A device that a backend found.
@@ -84,10 +76,7 @@ pub(crate) struct Backends {
 
 impl Backends {
     pub(crate) fn new(home: &Arc<Home>, kind: Option<Kind>, threads: usize, cpus: &[u32]) -> Result<Self> {
-        let preferred = match kind {
-            Some(kind) => kind,
-            None => Self::from_environment()?.unwrap_or(Kind::Cpu),
-        };
+        let preferred = kind.unwrap_or(Kind::Cpu);
         let backends = Self { cpu: cpu::Cpu::start(home, threads, cpus)?, cuda: OnceLock::new(), preferred };
         // Found out now rather than at the first launch.
         if let Err(error) = backends.get(None) {
@@ -95,19 +84,6 @@ impl Backends {
             return Err(error);
         }
         Ok(backends)
-    }
-
-    fn from_environment() -> Result<Option<Kind>> {
-        match std::env::var("RINGKERNEL_BACKEND") {
-            Ok(name) if name == "auto" || name.is_empty() => Ok(None),
-            Ok(name) => match Kind::from_name(&name) {
-                Some(kind) => Ok(Some(kind)),
-                None => {
-                    Err(Error::invalid(format!("RINGKERNEL_BACKEND is {name:?}; it can be auto, cpu, cuda or vulkan")))
-                }
-            },
-            Err(_) => Ok(None),
-        }
     }
 
     pub(crate) fn get(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {

@@ -20,10 +20,14 @@ use crate::message::{level_of, priority_of, Incoming, Letter, Offer, Owned, Sink
 use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::{Config, Home};
+use crate::settings::Settings;
 
 /// Most threads of the CPU backend.
 const THREADS_MAX: u32 = 1024;
+const CAPACITY_MIN: u32 = 4;
 const CAPACITY_MAX: u32 = 1 << 20;
+const QUANTUM_MIN: u32 = 100;
+const QUANTUM_MAX: u32 = 1_000_000;
 const OUTBOX_DEFAULT: u32 = 1 << 16;
 const OUTBOX_MAX: u32 = 1 << 28;
 /// Bytes of bodies that a ring gets by default, rather than fewer slots.
@@ -116,12 +120,12 @@ fn backend(number: u32) -> Result<Option<Kind>> {
 }
 
 fn quantum(us: u32) -> Result<Duration> {
-    Ok(Duration::from_micros(u64::from(in_range("quantum_us", us, 100, 1_000_000)?)))
+    Ok(Duration::from_micros(u64::from(in_range("quantum_us", us, QUANTUM_MIN, QUANTUM_MAX)?)))
 }
 
 /// # Safety
 /// `cpus` points to `cpu_count` numbers, `log` may be called with `log_user` from any thread while the runtime lives.
-pub(super) unsafe fn runtime_config(options: &rk_runtime_options) -> Result<Config> {
+pub(super) unsafe fn runtime_config(options: &rk_runtime_options, settings: Settings) -> Result<Config> {
     if options.reserved != 0 || options.reserved2 != 0 {
         return Err(Error::invalid("reserved is not zero"));
     }
@@ -155,6 +159,7 @@ pub(super) unsafe fn runtime_config(options: &rk_runtime_options) -> Result<Conf
             ms => Drift::of(Duration::from_millis(u64::from(in_range("clock_drift_ms", ms, 1, 3_600_000)?))),
         },
         log: log(options)?,
+        settings,
     })
 }
 
@@ -193,14 +198,36 @@ pub(super) struct KernelSpec {
     name: Option<String>,
 }
 
+/// Whether every number is one that some kernel could have; zeros are defaults.
+pub(super) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
+    backend(options.backend)?;
+    let bounds = [
+        ("actors", options.actors, 1, MAX_ACTORS),
+        ("lanes", options.lanes, 1, 1024),
+        ("quantum_us", options.quantum_us, QUANTUM_MIN, QUANTUM_MAX),
+        ("inbound_capacity", options.inbound_capacity, CAPACITY_MIN, CAPACITY_MAX),
+        ("actor_capacity", options.actor_capacity, CAPACITY_MIN, CAPACITY_MAX),
+        ("outbound_capacity", options.outbound_capacity, CAPACITY_MIN, CAPACITY_MAX),
+        ("outbox_bytes", options.outbox_bytes, 1, OUTBOX_MAX),
+    ];
+    for (what, value, low, high) in bounds.into_iter().filter(|(_, value, ..)| *value != 0) {
+        in_range(what, value, low, high)?;
+        if low == CAPACITY_MIN && !value.is_power_of_two() {
+            return Err(Error::invalid(format!("{what} is {value}, which is not a power of two")));
+        }
+    }
+    if options.name_length as usize > NAME_MAX {
+        return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
+    }
+    Ok(())
+}
+
 /// # Safety
 /// The pointers in `options` are NULL or point to as much as the sizes beside them say.
 pub(super) unsafe fn kernel_spec(options: &rk_kernel_options, state_size: u32) -> Result<KernelSpec> {
+    check_kernel(options)?;
     // SAFETY: the caller's promise, for all three.
     let name = unsafe { optional_string(options.name, options.name_length as usize, "name") }?;
-    if name.is_some_and(|name| name.len() > NAME_MAX) {
-        return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
-    }
     let initial_state = match (options.initial_state.is_null(), options.initial_state_size) {
         (true, 0) => None,
         (_, size) if size != state_size => {
@@ -240,10 +267,7 @@ impl KernelSpec {
     ) -> Result<Plan> {
         let options = &self.options;
         let kind = &module.actors()[actor];
-        let actors = match options.actors {
-            0 => 1,
-            count => in_range("actors", count, 1, MAX_ACTORS)?,
-        };
+        let actors = options.actors.max(1);
         let workers = match options.workers {
             0 => backend.default_workers(options.device)?.min(actors),
             count => {
@@ -251,15 +275,11 @@ impl KernelSpec {
                 in_range("workers", count, 1, actors)?
             }
         };
-        if options.lanes != 0 {
-            in_range("lanes", options.lanes, 1, 1024)?;
-        }
-        let capacity = |what: &str, asked: u32, largest: u32| match asked {
-            0 => Ok((BODIES_DEFAULT / largest.next_multiple_of(64).max(64))
-                .clamp(4, CAPACITY_DEFAULT)
-                .next_power_of_two()),
-            count if count.is_power_of_two() => in_range(what, count, 4, CAPACITY_MAX),
-            count => Err(Error::invalid(format!("{what} is {count}, which is not a power of two"))),
+        let capacity = |asked: u32, largest: u32| match asked {
+            0 => (BODIES_DEFAULT / largest.next_multiple_of(64).max(64))
+                .clamp(CAPACITY_MIN, CAPACITY_DEFAULT)
+                .next_power_of_two(),
+            count => count,
         };
         let handled = kind.handlers.iter().map(|handler| handler.size).max().unwrap_or(0);
         let message = module.largest_message();
@@ -275,9 +295,9 @@ impl KernelSpec {
             lanes: options.lanes.max(1),
             device: options.device,
             quantum: if options.quantum_us == 0 { home.quantum } else { quantum(options.quantum_us)? },
-            inbound_capacity: capacity("inbound_capacity", options.inbound_capacity, handled)?,
-            actor_capacity: capacity("actor_capacity", options.actor_capacity, handled)?,
-            outbound_capacity: capacity("outbound_capacity", options.outbound_capacity, message)?,
+            inbound_capacity: capacity(options.inbound_capacity, handled),
+            actor_capacity: capacity(options.actor_capacity, handled),
+            outbound_capacity: capacity(options.outbound_capacity, message),
             outbox_bytes: outbox,
             initial_state: self.initial_state,
             queues,
@@ -310,7 +330,7 @@ pub(super) fn letter<'a>(to: rk_actor, kind: u32, payload: &'a [u8], options: &r
 }
 
 #[inline(always)]
-fn level(priority: u32) -> Result<u8> {
+pub(super) fn level(priority: u32) -> Result<u8> {
     if priority > 255 {
         return Err(Error::invalid(format!("priority is {priority}, it can be 0 to 255")));
     }

@@ -128,6 +128,11 @@ impl OwnedModule {
         self.module.find(actor)
     }
 
+    /// Name of an actor type.
+    pub(super) fn actor_name(&self, number: usize) -> &str {
+        &self.module.actors()[number].name
+    }
+
     /// Bytes of the state of an actor type.
     pub(super) fn state_size(&self, number: usize) -> u32 {
         self.module.actors()[number].state_size

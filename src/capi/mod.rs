@@ -5,6 +5,7 @@
 #![allow(clippy::missing_safety_doc, reason = "the doc comments are the C header's, where everything is unsafe")]
 
 mod clock;
+mod config;
 mod convert;
 mod device;
 mod guard;
@@ -21,6 +22,7 @@ mod types;
 mod version;
 
 pub use clock::*;
+pub use config::*;
 pub use device::*;
 pub use kernel::*;
 pub use message::*;

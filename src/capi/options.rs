@@ -28,7 +28,8 @@ unsafe impl Sized32 for rk_kernel_statistics {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_device_properties {}
 
-fn zeroed<T: Sized32>() -> T {
+/// All defaults.
+pub(super) fn zeroed<T: Sized32>() -> T {
     // SAFETY: zeros are a value.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }

@@ -45,7 +45,7 @@ pub struct rk_actor {
     pub id: u64,
 }
 
-/// Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+/// Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
 pub const RK_BACKEND_AUTO: u32 = 0;
 /// Worker threads of this process. Always there.
 pub const RK_BACKEND_CPU: u32 = 1;
@@ -105,6 +105,12 @@ pub struct rk_runtime_options {
     pub clock_drift_ms: u32,
     /// Zero.
     pub reserved2: u32,
+    /// Path of a TOML file with options for what is zero here and in other structs of options, see
+    /// rk_runtime_create(); UTF-8. NULL: what RINGKERNEL_CONFIG from the environment names, if set. Read during the call
+    /// only.
+    pub config: *const c_char,
+    /// Bytes of `config`.
+    pub config_length: usize,
 }
 
 /// A device and what it can do. Filled by rk_device_info().

@@ -214,6 +214,11 @@ static rk_status hlc_merge(const fixture *with, rk_error *error) {
     return rk_hlc_merge(with->runtime, 1, &stamp, error);
 }
 
+static rk_status send_options_load(const fixture *with, rk_error *error) {
+    rk_send_options options = RK_SEND_OPTIONS_INIT;
+    return rk_send_options_load(with->runtime, &options, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -246,6 +251,7 @@ const surface_call surface[] = {
     {"rk_queue_arm", queue_arm, TAKES_QUEUE, EFFECT_NONE, false},
     {"rk_hlc_now", hlc_now, TAKES_RUNTIME, EFFECT_NONE, false},
     {"rk_hlc_merge", hlc_merge, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_send_options_load", send_options_load, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];
 

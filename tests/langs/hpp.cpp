@@ -318,6 +318,9 @@ void queues_and_descriptors() {
     const std::uint64_t stamp = runtime.now();
     CHECK(runtime.now() > stamp);
     CHECK(runtime.merge(stamp + 1000) > stamp + 1000);
+    rk::send_options urgent;
+    urgent.priority = RK_PRIORITY_HIGH;
+    CHECK(runtime.load(urgent).priority == RK_PRIORITY_HIGH);
     CHECK(runtime.try_merge(UINT64_MAX).status() == RK_ERROR_DRIFT);
 }
 
