@@ -288,6 +288,31 @@ template <class T> static inline T rk_sized_() {
 #define RK_EVENT_KERNEL_FAILED 3
 
 /**
+ * Room for a name in rk_registry_entry, with its NUL.
+ */
+#define RK_NAME_SIZE 232
+
+/**
+ * rk_route(): one worker has both actors.
+ */
+#define RK_ROUTE_WORKER 1
+
+/**
+ * rk_route(): a ring in the memory of the device that both are on, the CPU or a GPU.
+ */
+#define RK_ROUTE_DEVICE 2
+
+/**
+ * rk_route(): the host takes messages from one device to the other.
+ */
+#define RK_ROUTE_HOST 3
+
+/**
+ * rk_route(): none; messages become dead letters.
+ */
+#define RK_ROUTE_NONE 4
+
+/**
  * Room for what rk_hlc_format() writes, with its NUL.
  */
 #define RK_HLC_TEXT_SIZE 40
@@ -784,6 +809,32 @@ typedef struct rk_message {
 } rk_message;
 
 /**
+ * What has a name, as rk_registry_find() gives it. 256 bytes.
+ */
+typedef struct rk_registry_entry {
+    /**
+     * The kernel, or that of the actor.
+     */
+    struct rk_kernel kernel;
+    /**
+     * The actor; zero if it is a kernel that has the name.
+     */
+    struct rk_actor actor;
+    /**
+     * Bytes of the name without its NUL.
+     */
+    uint32_t name_length;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * UTF-8, NUL-terminated.
+     */
+    char name[RK_NAME_SIZE];
+} rk_registry_entry;
+
+/**
  * Done.
  */
 #define RK_OK 0
@@ -902,6 +953,11 @@ typedef struct rk_message {
  * The stamp is further ahead of this machine's time than the clock's bound allows.
  */
 #define RK_ERROR_DRIFT -21
+
+/**
+ * Something else has the name already.
+ */
+#define RK_ERROR_EXISTS -22
 
 #ifdef __cplusplus
 extern "C" {
@@ -1292,6 +1348,91 @@ rk_status rk_queue_fd(struct rk_queue queue,
  * the next. Thread-safe. Since 0.1.0.
  */
 rk_status rk_queue_arm(struct rk_queue queue);
+
+/**
+ * Gives a kernel a name, by which other parts of the program can find it. It may have several.
+ *
+ * name: UTF-8 of name_length bytes, 1 to 231, in levels divided by '/', none empty, without '*' and '#'; copied. The name
+ * goes when the kernel is destroyed, or with rk_registry_remove(). error: may be NULL. Giving the same again is RK_OK;
+ * RK_ERROR_EXISTS: something else has it. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_add_kernel(struct rk_runtime runtime,
+                                 const char *name,
+                                 size_t name_length,
+                                 struct rk_kernel kernel,
+                                 struct rk_error *error);
+
+/**
+ * Gives an actor a name. The rest as rk_registry_add_kernel().
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_add_actor(struct rk_runtime runtime,
+                                const char *name,
+                                size_t name_length,
+                                struct rk_actor actor,
+                                struct rk_error *error);
+
+/**
+ * Takes a name away. RK_ERROR_NOT_FOUND: nothing has it. error: may be NULL.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_remove(struct rk_runtime runtime,
+                             const char *name,
+                             size_t name_length,
+                             struct rk_error *error);
+
+/**
+ * The kernel of that name. kernel: receives the handle, which is the one that the launch gave; set to zero on error.
+ * error: may be NULL. RK_ERROR_NOT_FOUND: nothing has the name, or an actor has it.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_kernel(struct rk_runtime runtime,
+                             const char *name,
+                             size_t name_length,
+                             struct rk_kernel *kernel,
+                             struct rk_error *error);
+
+/**
+ * The actor of that name. actor: receives its address; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND:
+ * nothing has the name, or a kernel has it.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_actor(struct rk_runtime runtime,
+                            const char *name,
+                            size_t name_length,
+                            struct rk_actor *actor,
+                            struct rk_error *error);
+
+/**
+ * Finds everything whose name a pattern matches: '*' is any one level, '#' as the last level all that follow, also
+ * none ("plant/#" matches "plant").
+ *
+ * pattern: UTF-8 of pattern_length bytes. entries: room for capacity of them, which are filled in the order of the
+ * names' bytes; may be NULL if that is 0. count: receives how many match in all, which may be more. error: may be NULL.
+ * Thread-safe; names that come and go meanwhile are seen all at one moment. Since 0.1.0.
+ */
+rk_status rk_registry_find(struct rk_runtime runtime,
+                           const char *pattern,
+                           size_t pattern_length,
+                           struct rk_registry_entry *entries,
+                           uint32_t capacity,
+                           uint32_t *count,
+                           struct rk_error *error);
+
+/**
+ * Says which way messages of one actor get to another.
+ *
+ * All actors of a kernel that has one worker, or is on another device, have the same route to another kernel's. route:
+ * receives RK_ROUTE_... error: may be NULL. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_route(struct rk_actor from,
+                   struct rk_actor to,
+                   uint32_t *route,
+                   struct rk_error *error);
 
 /**
  * Ticks the runtime's hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014) and gives the stamp.

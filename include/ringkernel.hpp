@@ -437,6 +437,54 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
         }
         return devices;
     }
+    /** rk_registry_...: names of kernels and actors. Levels are divided by '/'. */
+    result<> try_add_name(std::string_view name, rk_kernel kernel) const noexcept {
+        rk_error error;
+        if (rk_registry_add_kernel(get(), name.data(), name.size(), kernel, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_add_name(std::string_view name, actor actor) const noexcept {
+        rk_error error;
+        if (rk_registry_add_actor(get(), name.data(), name.size(), actor.get(), &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_remove_name(std::string_view name) const noexcept {
+        rk_error error;
+        if (rk_registry_remove(get(), name.data(), name.size(), &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    /** The handle is not owned. */
+    result<rk_kernel> try_kernel_named(std::string_view name) const noexcept {
+        rk_kernel handle;
+        rk_error error;
+        if (rk_registry_kernel(get(), name.data(), name.size(), &handle, &error) != RK_OK)
+            return error;
+        return handle;
+    }
+    result<actor> try_actor_named(std::string_view name) const noexcept {
+        rk_actor handle;
+        rk_error error;
+        if (rk_registry_actor(get(), name.data(), name.size(), &handle, &error) != RK_OK)
+            return error;
+        return actor(handle);
+    }
+    /** All whose names a pattern matches: '*' is one level, '#' all that follow. */
+    result<std::vector<rk_registry_entry>> try_find(std::string_view pattern) const {
+        std::vector<rk_registry_entry> entries;
+        std::uint32_t count = 0;
+        do { /* more may come while we make room */
+            entries.resize(count);
+            rk_error error;
+            const auto room = static_cast<std::uint32_t>(entries.size());
+            if (rk_registry_find(get(), pattern.data(), pattern.size(), entries.data(), room, &count, &error) != RK_OK)
+                return error;
+        } while (count > entries.size());
+        entries.resize(count);
+        return entries;
+    }
     /** rk_send_options_load(): what is zero in the options, as configured outside the program. */
     result<send_options> try_load(send_options options) const noexcept {
         rk_error error;
@@ -472,6 +520,12 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
     int fd() const { return try_fd().value(); }
     std::vector<rk_device_properties> devices() const { return try_devices().value(); }
     std::uint64_t now() const { return try_now().value(); }
+    void add_name(std::string_view name, rk_kernel kernel) const { (void)try_add_name(name, kernel).value(); }
+    void add_name(std::string_view name, actor actor) const { (void)try_add_name(name, actor).value(); }
+    void remove_name(std::string_view name) const { (void)try_remove_name(name).value(); }
+    rk_kernel kernel_named(std::string_view name) const { return try_kernel_named(name).value(); }
+    actor actor_named(std::string_view name) const { return try_actor_named(name).value(); }
+    std::vector<rk_registry_entry> find(std::string_view pattern) const { return try_find(pattern).value(); }
     send_options load(const send_options &options) const { return try_load(options).value(); }
     std::uint64_t merge(std::uint64_t stamp) const { return try_merge(stamp).value(); }
 #endif

@@ -72,6 +72,9 @@ pub enum Error {
     /// The message became a dead letter.
     #[error("the message became a dead letter: {0}")]
     Undelivered(DeadReason),
+    /// Something else has it.
+    #[error("{0}")]
+    Exists(String),
     /// A limit of the library.
     #[error("limit reached: {0}")]
     Limit(String),

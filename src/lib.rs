@@ -54,9 +54,13 @@ mod message;
 #[doc(hidden)]
 pub mod module;
 #[cfg(not(loom))]
+mod pattern;
+#[cfg(not(loom))]
 mod pins;
 #[cfg(not(loom))]
 mod queue;
+#[cfg(not(loom))]
+mod registry;
 #[cfg(not(loom))]
 mod regular_file;
 #[cfg(not(loom))]

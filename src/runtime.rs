@@ -15,6 +15,7 @@ use crate::log::{Level, Log};
 use crate::message::Timeout;
 use crate::module::Module;
 use crate::queue::Queue;
+use crate::registry::Registry;
 use crate::settings::Settings;
 
 /// What a runtime is created with; every number is checked and final.
@@ -37,6 +38,7 @@ pub(crate) struct Home {
     pub(crate) clock: Clock,
     pub(crate) calls: &'static Calls,
     pub(crate) log: Log,
+    pub(crate) registry: Registry,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
@@ -119,6 +121,7 @@ impl Runtime {
             clock: Clock::new(config.drift),
             calls: &CALLS,
             log: config.log,
+            registry: Registry::default(),
             spin: config.spin,
             quantum: config.quantum,
             parked: AtomicU32::new(0),
@@ -262,6 +265,7 @@ impl Runtime {
 pub(crate) fn destroy(key: u32) -> bool {
     let Some(removed) = directory::remove(key) else { return false };
     removed.value().close();
+    removed.value().home.registry.forget(key);
     let kernel: Arc<Kernel> = removed.take();
     kernel.finish();
     true

@@ -7,7 +7,7 @@ mod signals;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Plan};
+use crate::kernel::{Kernel, Plan, Route};
 use crate::runtime::Home;
 use crate::time::Deadline;
 
@@ -51,6 +51,15 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Makes a kernel whose workers hold, until its state lets them run.
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>>;
+
+    /// Which way messages go from one of its kernels to another kernel. As it stands, devices have no way to others.
+    fn route(&self, from: &Kernel, to: &Kernel) -> Route {
+        if Arc::ptr_eq(&from.backend, &to.backend) && from.device == to.device {
+            Route::Device
+        } else {
+            Route::Nowhere
+        }
+    }
 
     /// Has all workers look at what they are to do.
     fn kick(&self);

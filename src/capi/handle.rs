@@ -89,6 +89,11 @@ pub(super) fn kernel(handle: rk_kernel) -> Result<directory::Found> {
     find_kernel(key(handle.id, KERNEL)?)
 }
 
+/// The handle of the kernel with that key.
+pub(super) fn of_kernel(key: u32) -> rk_kernel {
+    rk_kernel { id: KERNEL | u64::from(key) }
+}
+
 /// The kernel of an actor.
 #[inline(always)]
 pub(super) fn kernel_of(actor: rk_actor) -> Result<directory::Found> {
@@ -165,7 +170,7 @@ pub(super) fn launch(
     }
     let backend = runtime.backend(spec.backend)?;
     let plan = spec.plan(runtime.home(), &*backend, module.module.clone(), number, queues)?;
-    Ok(rk_kernel { id: KERNEL | u64::from(runtime.launch(backend, plan)?) })
+    Ok(of_kernel(runtime.launch(backend, plan)?))
 }
 
 pub(super) fn remove_kernel(handle: rk_kernel) -> Result<()> {

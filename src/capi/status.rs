@@ -57,6 +57,8 @@ pub const RK_ERROR_SYSTEM: rk_status = -19;
 pub const RK_ERROR_DRIVER: rk_status = -20;
 /// The stamp is further ahead of this machine's time than the clock's bound allows.
 pub const RK_ERROR_DRIFT: rk_status = -21;
+/// Something else has the name already.
+pub const RK_ERROR_EXISTS: rk_status = -22;
 
 /// rk_error.native_domain: there is no native code.
 pub const RK_NATIVE_NONE: u32 = 0;
@@ -122,7 +124,7 @@ fn name(status: rk_status) -> &'static CStr {
         RK_ERROR_POISONED RK_ERROR_NO_MEMORY RK_ERROR_VERSION RK_ERROR_UNSUPPORTED RK_ERROR_NO_DEVICE
         RK_ERROR_BAD_STATE RK_ERROR_KERNEL_FAILED RK_ERROR_BAD_IMAGE RK_ERROR_LAYOUT RK_ERROR_COMPILE
         RK_ERROR_NOT_FOUND RK_ERROR_SIZE RK_ERROR_UNDELIVERED RK_ERROR_LIMIT RK_ERROR_SYSTEM RK_ERROR_DRIVER
-        RK_ERROR_DRIFT)
+        RK_ERROR_DRIFT RK_ERROR_EXISTS)
 }
 
 /// The status that stands for an error of the core.
@@ -150,6 +152,7 @@ pub(super) fn status_of(error: &Error) -> rk_status {
         Error::Cuda { .. } => RK_ERROR_DRIVER,
         Error::Compile { .. } => RK_ERROR_COMPILE,
         Error::Drift { .. } => RK_ERROR_DRIFT,
+        Error::Exists(_) => RK_ERROR_EXISTS,
         Error::Again => RK_AGAIN,
         Error::Timeout => RK_TIMEOUT,
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod directory;
 mod lifecycle;
+mod route;
 mod send;
 mod stats;
 mod types;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::Arc;
 
 pub(crate) use lifecycle::{Command, Life, State};
+pub(crate) use route::Route;
 pub(crate) use send::{send_many, Batch};
 pub(crate) use stats::{Counts, Statistics, Tally};
 pub(crate) use types::TypeTable;
@@ -101,6 +103,8 @@ pub(crate) struct Kernel {
     pub(crate) backend: Arc<dyn Backend>,
     /// Keeps the handlers' code where it is.
     pub(crate) module: Arc<Module>,
+    /// Number of the device within the backend.
+    pub(crate) device: u32,
     pub(crate) actors: u32,
     pub(crate) lanes: u32,
     pub(crate) placement: Placement,

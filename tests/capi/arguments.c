@@ -41,6 +41,7 @@ CASE(arguments_version_and_names) {
         NAME(RK_ERROR_KERNEL_FAILED), NAME(RK_ERROR_BAD_IMAGE), NAME(RK_ERROR_LAYOUT), NAME(RK_ERROR_COMPILE),
         NAME(RK_ERROR_NOT_FOUND), NAME(RK_ERROR_SIZE), NAME(RK_ERROR_UNDELIVERED), NAME(RK_ERROR_LIMIT),
         NAME(RK_ERROR_SYSTEM), NAME(RK_ERROR_DRIVER), NAME(RK_ERROR_DRIFT),
+        NAME(RK_ERROR_EXISTS),
 #undef NAME
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

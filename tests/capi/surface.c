@@ -219,6 +219,47 @@ static rk_status send_options_load(const fixture *with, rk_error *error) {
     return rk_send_options_load(with->runtime, &options, error);
 }
 
+static rk_status registry_add_kernel(const fixture *with, rk_error *error) {
+    rk_status status = rk_registry_add_kernel(with->runtime, "kernel", 6, with->kernel, error);
+    if (status == RK_OK) (void)rk_registry_remove(with->runtime, "kernel", 6, NULL);
+    return status;
+}
+
+static rk_status registry_add_actor(const fixture *with, rk_error *error) {
+    rk_status status = rk_registry_add_actor(with->runtime, "actor", 5, with->actor, error);
+    if (status == RK_OK) (void)rk_registry_remove(with->runtime, "actor", 5, NULL);
+    return status;
+}
+
+static rk_status registry_remove(const fixture *with, rk_error *error) {
+    return rk_registry_remove(with->runtime, "nothing", 7, error);
+}
+
+static rk_status registry_kernel(const fixture *with, rk_error *error) {
+    rk_kernel kernel = {NOT_ZERO};
+    rk_status status = rk_registry_kernel(with->runtime, "nothing", 7, &kernel, error);
+    CHECK_EQ(kernel.id, 0);
+    return status;
+}
+
+static rk_status registry_actor(const fixture *with, rk_error *error) {
+    rk_actor actor = {NOT_ZERO};
+    rk_status status = rk_registry_actor(with->runtime, "nothing", 7, &actor, error);
+    CHECK_EQ(actor.id, 0);
+    return status;
+}
+
+static rk_status registry_find(const fixture *with, rk_error *error) {
+    rk_registry_entry entries[2];
+    uint32_t count = 0;
+    return rk_registry_find(with->runtime, "#", 1, entries, 2, &count, error);
+}
+
+static rk_status route(const fixture *with, rk_error *error) {
+    uint32_t way = 0;
+    return rk_route(with->actor, with->actor, &way, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -251,6 +292,13 @@ const surface_call surface[] = {
     {"rk_queue_arm", queue_arm, TAKES_QUEUE, EFFECT_NONE, false},
     {"rk_hlc_now", hlc_now, TAKES_RUNTIME, EFFECT_NONE, false},
     {"rk_hlc_merge", hlc_merge, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_add_kernel", registry_add_kernel, TAKES_RUNTIME | TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_registry_add_actor", registry_add_actor, TAKES_RUNTIME | TAKES_ACTOR, EFFECT_NONE, true},
+    {"rk_registry_remove", registry_remove, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_kernel", registry_kernel, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_actor", registry_actor, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_find", registry_find, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_route", route, TAKES_ACTOR, EFFECT_NONE, true},
     {"rk_send_options_load", send_options_load, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];

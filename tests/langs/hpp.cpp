@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <string>
 #include <thread>
 #include <unordered_set>
 
@@ -322,6 +323,17 @@ void queues_and_descriptors() {
     urgent.priority = RK_PRIORITY_HIGH;
     CHECK(runtime.load(urgent).priority == RK_PRIORITY_HIGH);
     CHECK(runtime.try_merge(UINT64_MAX).status() == RK_ERROR_DRIFT);
+
+    runtime.add_name("cells", kernel.get());
+    for (std::uint32_t i = 0; i < 20; i++)
+        runtime.add_name("cells/" + std::to_string(i), kernel.actor(0));
+    CHECK(runtime.kernel_named("cells").id == kernel.get().id);
+    CHECK(runtime.actor_named("cells/3") == kernel.actor(0));
+    CHECK(runtime.try_actor_named("cells").status() == RK_ERROR_NOT_FOUND);
+    runtime.remove_name("cells/3");
+    const auto found = runtime.find("cells/*");
+    CHECK(found.size() == 19 && std::string_view(found[0].name) == "cells/0");
+    CHECK(runtime.find("nothing/#").empty());
 }
 
 void one_object_many_threads() {

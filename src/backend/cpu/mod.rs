@@ -15,7 +15,7 @@ use self::pool::{Pool, Seat};
 use self::worker::Worker;
 use super::{Backend, Device, Kind};
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Life, Placement, Plan, Port, Tally, TypeTable};
+use crate::kernel::{Kernel, Life, Placement, Plan, Port, Route, Tally, TypeTable};
 use crate::message::LEVELS;
 use crate::queue::{Outbound, Queue};
 use crate::ring::{Channel, INLINE_BYTES};
@@ -112,6 +112,7 @@ impl Backend for Cpu {
             home: home.clone(),
             backend: me,
             module: plan.module.clone(),
+            device: plan.device,
             actors: plan.actors,
             lanes: 1,
             placement,
@@ -128,6 +129,15 @@ impl Backend for Cpu {
             seat.adopt(worker);
         }
         Ok(kernel)
+    }
+
+    fn route(&self, _from: &Kernel, to: &Kernel) -> Route {
+        // A worker is a thread of the host: into a device's rings it writes what the host would.
+        if to.remote {
+            Route::Host
+        } else {
+            Route::Device
+        }
     }
 
     fn kick(&self) {

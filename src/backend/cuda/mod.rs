@@ -219,6 +219,7 @@ impl Backend for Cuda {
             home: home.clone(),
             backend: me,
             module: plan.module.clone(),
+            device: plan.device,
             actors: plan.actors,
             lanes: plan.lanes,
             placement,
