@@ -49,6 +49,8 @@ template <class T> static inline T rk_sized_() {
 #define RK_KERNEL_OPTIONS_INIT RK_SIZED_(rk_kernel_options)
 #define RK_SEND_OPTIONS_INIT RK_SIZED_(rk_send_options)
 #define RK_KERNEL_STATISTICS_INIT RK_SIZED_(rk_kernel_statistics)
+#define RK_LATENCY_INIT RK_SIZED_(rk_latency)
+#define RK_ALERT_OPTIONS_INIT RK_SIZED_(rk_alert_options)
 #define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
 
 /**
@@ -318,6 +320,51 @@ template <class T> static inline T rk_sized_() {
 #define RK_HLC_TEXT_SIZE 40
 
 /**
+ * rk_metrics_write(), rk_metrics_format(): also the metrics of every worker.
+ */
+#define RK_METRICS_WORKERS 1
+
+/**
+ * rk_kernel_latency(): from a handler's start to its end.
+ */
+#define RK_LATENCY_HANDLER 1
+
+/**
+ * rk_kernel_latency(): from the stamp that a message got when it was sent to its handler's start.
+ */
+#define RK_LATENCY_QUEUE 2
+
+/**
+ * rk_alert_options.metric: messages a second that became dead letters, had nowhere to go or found an outbox full.
+ */
+#define RK_ALERT_DROPS 1
+
+/**
+ * rk_alert_options.metric: handlers a second that failed.
+ */
+#define RK_ALERT_FAILURES 2
+
+/**
+ * rk_alert_options.metric: messages waiting in rings.
+ */
+#define RK_ALERT_DEPTH 3
+
+/**
+ * rk_alert_options.metric: nanoseconds that messages waited, of kernels that measure it (latency_every).
+ */
+#define RK_ALERT_QUEUE_TIME 4
+
+/**
+ * rk_alert_options.metric: nanoseconds that handlers took, of kernels that measure it.
+ */
+#define RK_ALERT_HANDLER_TIME 5
+
+/**
+ * rk_alert_options.metric: bytes of memory of states, actor tables and rings.
+ */
+#define RK_ALERT_MEMORY 6
+
+/**
  * Result of every call. Negative: an error. Zero: done. Positive: an ordinary outcome that is not an error.
  */
 typedef int32_t rk_status;
@@ -579,6 +626,15 @@ typedef struct rk_kernel_options {
      * Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
      */
     const char *name;
+    /**
+     * Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
+     * rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
+     */
+    uint32_t latency_every;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
 } rk_kernel_options;
 
 /**
@@ -833,6 +889,152 @@ typedef struct rk_registry_entry {
      */
     char name[RK_NAME_SIZE];
 } rk_registry_entry;
+
+/**
+ * Receives a part of a text: UTF-8 of `length` bytes, not NUL-terminated, valid during the call only.
+ */
+typedef void (*rk_write_fn)(void *user, const char *text, size_t length);
+
+/**
+ * How long something took, filled by rk_kernel_latency(). All times in nanoseconds; zero where nothing was measured. A
+ * percentile is at most an eighth too large, and never too small.
+ */
+typedef struct rk_latency {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Messages that were measured.
+     */
+    uint64_t count;
+    /**
+     * Their mean.
+     */
+    double mean_ns;
+    /**
+     * Half of them took no longer.
+     */
+    double p50_ns;
+    /**
+     * 90 % of them took no longer.
+     */
+    double p90_ns;
+    /**
+     * 99 %.
+     */
+    double p99_ns;
+    /**
+     * 99.9 %.
+     */
+    double p999_ns;
+    /**
+     * The longest of them.
+     */
+    double max_ns;
+} rk_latency;
+
+/**
+ * An alert: a value, a threshold, and a function that is told when it is crossed. Zero is never valid.
+ */
+typedef struct rk_alert {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_alert;
+
+/**
+ * What an alert's function is told. Valid during its call only.
+ */
+typedef struct rk_alert_notice {
+    /**
+     * The alert.
+     */
+    struct rk_alert alert;
+    /**
+     * The kernel that it watches; zero for all of its runtime.
+     */
+    struct rk_kernel kernel;
+    /**
+     * RK_ALERT_...
+     */
+    uint32_t metric;
+    /**
+     * 1: the value has reached the threshold. 0: it has fallen below rk_alert_options.clear_below.
+     */
+    uint32_t raised;
+    /**
+     * The value.
+     */
+    double value;
+    /**
+     * rk_alert_options.threshold.
+     */
+    double threshold;
+    /**
+     * Stamp of the runtime's clock, see rk_hlc_now().
+     */
+    uint64_t time;
+} rk_alert_notice;
+
+/**
+ * Is told of an alert, inside rk_alerts_check() and in its thread, with no lock held: it may call the library, also to
+ * destroy the alert. Must not unwind.
+ */
+typedef void (*rk_alert_fn)(void *user, const struct rk_alert_notice *notice);
+
+/**
+ * Options of an alert.
+ */
+typedef struct rk_alert_options {
+    /**
+     * sizeof this struct, as RK_ALERT_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_ALERT_...
+     */
+    uint32_t metric;
+    /**
+     * The kernel to watch. Zero: all of the runtime together; counts are added up, of times it is the worst kernel's.
+     */
+    struct rk_kernel kernel;
+    /**
+     * The value at which it is raised; above 0.
+     */
+    double threshold;
+    /**
+     * The value below which it is cleared, at most the threshold, so that one that wavers is not told of again and
+     * again. 0: the threshold.
+     */
+    double clear_below;
+    /**
+     * Of times: which quantile, above 0 to 1. 0: 0.99.
+     */
+    double quantile;
+    /**
+     * Of what is measured over time (not RK_ALERT_DEPTH and RK_ALERT_MEMORY): least milliseconds that a value is taken
+     * over, up to 3,600,000; checks before that do nothing. 0: 1000.
+     */
+    uint32_t window_ms;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Is told. Not NULL.
+     */
+    rk_alert_fn notify;
+    /**
+     * Passed to `notify`.
+     */
+    void *user;
+} rk_alert_options;
 
 /**
  * Done.
@@ -1512,6 +1714,86 @@ rk_status rk_hlc_format(uint64_t stamp,
 rk_status rk_send_options_load(struct rk_runtime runtime,
                                struct rk_send_options *options,
                                struct rk_error *error);
+
+/**
+ * Writes the counters of all kernels of a runtime in the text format of Prometheus, as its scrapers take it
+ * (Content-Type: text/plain; version=0.0.4).
+ *
+ * flags: RK_METRICS_... bits, or 0. write: called in this thread with one part after the other, with no lock held; it
+ * may call the library, and must not unwind. user: passed to it. error: may be NULL. Makes no call to a driver. Names:
+ * ringkernel_accepted_total, _handled_total and so on as in rk_kernel_statistics, each with the labels kernel (its
+ * name), id and backend; ringkernel_handler_seconds and _queue_seconds are histograms, of kernels that were launched
+ * with latency_every. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_metrics_write(struct rk_runtime runtime,
+                           uint32_t flags,
+                           rk_write_fn write,
+                           void *user,
+                           struct rk_error *error);
+
+/**
+ * rk_metrics_write() into a buffer. text: room for capacity bytes; NUL-terminated. length: may be NULL; receives the
+ * bytes without the NUL, also where they do not fit. error: may be NULL. RK_ERROR_SIZE: they do not, and text is empty (if
+ * capacity is not 0); another call may need more, as counters and kernels grow.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_metrics_format(struct rk_runtime runtime,
+                            uint32_t flags,
+                            char *text,
+                            size_t capacity,
+                            size_t *length,
+                            struct rk_error *error);
+
+/**
+ * Reads how long a kernel's messages waited or its handlers took, since it was launched, of the messages that were
+ * measured: see rk_kernel_options.latency_every.
+ *
+ * which: RK_LATENCY_... worker: its number, or RK_NONE for all together. latency: caller-owned, with its struct_size set; no
+ * more is written. error: may be NULL. RK_ERROR_NOT_FOUND: no such worker. Makes no call to a driver, and works on a
+ * failed kernel. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_latency(struct rk_kernel kernel,
+                            uint32_t which,
+                            uint32_t worker,
+                            struct rk_latency *latency,
+                            struct rk_error *error);
+
+/**
+ * Sets `options` to zeros, for languages without RK_ALERT_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_alert_options_init(struct rk_alert_options *options, uint32_t struct_size);
+
+/**
+ * Creates an alert, which is not raised. It is looked at by rk_alerts_check() only.
+ *
+ * options: copied; not NULL. alert: receives the handle; set to zero on error. error: may be NULL. Destroyed with
+ * rk_alert_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_alert_create(struct rk_runtime runtime,
+                          const struct rk_alert_options *options,
+                          struct rk_alert *alert,
+                          struct rk_error *error);
+
+/**
+ * Destroys an alert; its function is not told of that.
+ *
+ * A check that another thread is in may still tell it: keep `user` until that has returned. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_alert_destroy(struct rk_alert alert);
+
+/**
+ * Looks at all alerts of a runtime, and tells the functions of those that have been raised or cleared since.
+ *
+ * Call it as often as alerts are to be seen: beside rk_poll(), say, or from a timer. raised: may be NULL; receives how
+ * many are raised now. error: may be NULL. Makes no call to a driver. Thread-safe; of several threads that check, one tells
+ * of a change. Since 0.1.0.
+ */
+rk_status rk_alerts_check(struct rk_runtime runtime,
+                          uint32_t *raised,
+                          struct rk_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -39,6 +39,8 @@
 #include <cstdio>
 #include <functional>
 #include <limits>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -77,6 +79,7 @@ template <class Options> struct sized_options : Options {
 using runtime_options = sized_options<rk_runtime_options>;
 using kernel_options = sized_options<rk_kernel_options>;
 using send_options = sized_options<rk_send_options>;
+using alert_options = sized_options<rk_alert_options>;
 
 /** How long to wait. Any std::chrono duration converts: one that is not positive does not wait, and none overflows. */
 class timeout {
@@ -437,6 +440,26 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
         }
         return devices;
     }
+    /** All counters in the text format of Prometheus; with those of every worker if asked for. */
+    result<std::string> try_metrics(bool workers = false) const {
+        const std::uint32_t flags = workers ? RK_METRICS_WORKERS : 0;
+        std::string text;
+        rk_error error;
+        const auto append = [](void *user, const char *part, std::size_t length) {
+            static_cast<std::string *>(user)->append(part, length);
+        };
+        if (rk_metrics_write(get(), flags, append, &text, &error) != RK_OK)
+            return error;
+        return text;
+    }
+    /** rk_alerts_check(): tells alerts' functions of what has changed. The value is how many are raised. */
+    result<std::uint32_t> try_check_alerts() const noexcept {
+        std::uint32_t raised = 0;
+        rk_error error;
+        if (rk_alerts_check(get(), &raised, &error) != RK_OK)
+            return error;
+        return raised;
+    }
     /** rk_registry_...: names of kernels and actors. Levels are divided by '/'. */
     result<> try_add_name(std::string_view name, rk_kernel kernel) const noexcept {
         rk_error error;
@@ -520,6 +543,8 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
     int fd() const { return try_fd().value(); }
     std::vector<rk_device_properties> devices() const { return try_devices().value(); }
     std::uint64_t now() const { return try_now().value(); }
+    std::string metrics(bool workers = false) const { return try_metrics(workers).value(); }
+    std::uint32_t check_alerts() const { return try_check_alerts().value(); }
     void add_name(std::string_view name, rk_kernel kernel) const { (void)try_add_name(name, kernel).value(); }
     void add_name(std::string_view name, actor actor) const { (void)try_add_name(name, actor).value(); }
     void remove_name(std::string_view name) const { (void)try_remove_name(name).value(); }
@@ -705,6 +730,14 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
             return error;
         return rk_kernel_statistics(statistics);
     }
+    /** How long messages waited or handlers took: RK_LATENCY_...; of one worker, or of all. */
+    result<rk_latency> try_latency(std::uint32_t which, std::uint32_t worker = RK_NONE) const noexcept {
+        sized_options<rk_latency> latency;
+        rk_error error;
+        if (rk_kernel_latency(get(), which, worker, &latency, &error) != RK_OK)
+            return error;
+        return rk_latency(latency);
+    }
     result<rk::actor> try_actor(std::uint32_t index) const noexcept {
         rk_actor handle = rk_actor();
         const rk_status status = rk_kernel_actor(get(), index, &handle);
@@ -722,9 +755,43 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
     [[nodiscard]] bool drain(timeout wait = forever) const { return try_drain(wait).value(); }
     std::uint64_t terminate() const { return try_terminate().value(); }
     std::uint32_t state() const { return try_state().value(); }
+    rk_latency latency(std::uint32_t which, std::uint32_t worker = RK_NONE) const {
+        return try_latency(which, worker).value();
+    }
     rk_kernel_statistics statistics() const { return try_statistics().value(); }
     rk::actor actor(std::uint32_t index) const { return try_actor(index).value(); }
 #endif
+};
+
+/** Tells a function when a value crosses a threshold, inside runtime.check_alerts(). The function must not throw. Destroy
+ * it in the thread that checks, or when none does. */
+class alert : public detail::owner<rk_alert, rk_alert_destroy> {
+  public:
+    using function = std::function<void(const rk_alert_notice &)>;
+
+    alert() noexcept = default;
+    alert(alert &&) noexcept = default;
+    alert &operator=(alert &&) noexcept = default;
+    /** options.notify and user are ours. */
+    static result<alert> create(const runtime &runtime, rk_alert_options options, function notify) {
+        auto kept = std::make_unique<function>(std::move(notify));
+        options.notify = [](void *user, const rk_alert_notice *notice) { (*static_cast<function *>(user))(*notice); };
+        options.user = kept.get();
+        rk_alert handle;
+        rk_error error;
+        if (rk_alert_create(runtime.get(), &options, &handle, &error) != RK_OK)
+            return error;
+        return alert(handle, std::move(kept));
+    }
+#if !defined(RK_NO_EXCEPTIONS)
+    alert(const runtime &runtime, const rk_alert_options &options, function notify)
+        : alert(create(runtime, options, std::move(notify)).value()) {}
+#endif
+    ~alert() { (void)reset(); } /* before the function goes */
+
+  private:
+    alert(rk_alert handle, std::unique_ptr<function> notify) noexcept : owner(handle), notify_(std::move(notify)) {}
+    std::unique_ptr<function> notify_;
 };
 
 } // namespace rk

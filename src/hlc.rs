@@ -29,6 +29,11 @@ pub(crate) fn deadline(now: u64, ns: u64) -> u64 {
     now.saturating_add(units.saturating_mul(1 << LOGICAL_BITS)).max(1)
 }
 
+/// Units of physical time since a stamp.
+pub(crate) fn units_since(stamp: u64) -> u64 {
+    wall().now().saturating_sub(stamp >> LOGICAL_BITS)
+}
+
 /// The logical count of a stamp.
 pub(crate) fn logical(stamp: u64) -> u32 {
     (stamp & ((1 << LOGICAL_BITS) - 1)) as u32
@@ -93,7 +98,6 @@ impl Clock {
     }
 
     /// Messages received whose stamps were further ahead than the bound.
-    #[cfg(test)]
     pub(crate) fn limited(&self) -> u64 {
         self.limited.load(Ordering::Relaxed)
     }

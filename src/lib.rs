@@ -28,6 +28,8 @@ mod models;
 #[cfg(not(loom))]
 mod address;
 #[cfg(not(loom))]
+mod alerts;
+#[cfg(not(loom))]
 mod backend;
 #[cfg(not(loom))]
 mod calls;
@@ -40,9 +42,15 @@ mod fork;
 #[cfg(not(loom))]
 mod futex;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod histogram;
+#[cfg(not(loom))]
 mod hlc;
 #[cfg(not(loom))]
 mod kernel;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod latency;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod layout;
@@ -50,6 +58,8 @@ pub mod layout;
 mod log;
 #[cfg(not(loom))]
 mod message;
+#[cfg(not(loom))]
+mod metrics;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod module;

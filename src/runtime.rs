@@ -228,7 +228,7 @@ impl Runtime {
     }
 
     /// Keys of its kernels.
-    fn kernels(&self) -> Vec<u32> {
+    pub(crate) fn kernels(&self) -> Vec<u32> {
         directory::keys(|kernel| Arc::ptr_eq(&kernel.home, &self.home))
     }
 

@@ -48,13 +48,14 @@ fn assertions() -> String {
         "rk_error" = capi::rk_error { status native_domain native_code flags reserved message }
         "rk_runtime_options" = capi::rk_runtime_options {
             struct_size backend cpu_threads spin_us quantum_us log_level log log_user cpus cpu_count reserved
+            clock_drift_ms reserved2 config config_length
         }
         "rk_device_properties" = capi::rk_device_properties {
             struct_size backend ordinal usable workers lanes memory name reason
         }
         "rk_kernel_options" = capi::rk_kernel_options {
             struct_size backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
-            outbox_bytes initial_state_size initial_state queues queue_count name_length name
+            outbox_bytes initial_state_size initial_state queues queue_count name_length name latency_every reserved
         }
         "rk_kernel_statistics" = capi::rk_kernel_statistics {
             struct_size state backend actors workers lanes accepted handled dead_letters pending high_water sent_host
@@ -65,6 +66,13 @@ fn assertions() -> String {
         "rk_message" = capi::rk_message {
             from to correlation time payload kind r#type size reason priority reserved
         }
+        "rk_registry_entry" = capi::rk_registry_entry { kernel actor name_length reserved name }
+        "rk_latency" = capi::rk_latency { struct_size reserved count mean_ns p50_ns p90_ns p99_ns p999_ns max_ns }
+        "rk_alert_options" = capi::rk_alert_options {
+            struct_size metric kernel threshold clear_below quantile window_ms reserved notify user
+        }
+        "rk_alert_notice" = capi::rk_alert_notice { alert kernel metric raised value threshold time }
+        "rk_alert" = capi::rk_alert { id }
         "rk_runtime" = capi::rk_runtime { id }
         "rk_actor" = capi::rk_actor { id }
     }

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use super::alert::rk_alert;
 use super::convert;
 use super::types::{rk_actor, rk_kernel, rk_module, rk_queue, rk_runtime};
 use crate::address::Address;
+use crate::alerts::{Alert, Notice, Rule};
 use crate::error::{Error, Result};
 use crate::kernel::directory;
 use crate::module::Module;
@@ -19,6 +21,7 @@ const RUNTIME: u64 = 0xa1 << 56;
 const MODULE: u64 = 0xa2 << 56;
 const KERNEL: u64 = 0xa3 << 56;
 const QUEUE: u64 = 0xa4 << 56;
+const ALERT: u64 = 0xa5 << 56;
 
 /// A module with the runtime it was created in.
 pub(super) struct OwnedModule {
@@ -35,6 +38,7 @@ impl Noun for OwnedModule {
 static RUNTIMES: Table<Arc<Runtime>> = Table::new();
 static MODULES: Table<OwnedModule> = Table::new();
 static QUEUES: Table<Arc<Queue>> = Table::new();
+static ALERTS: Table<Arc<Alert>> = Table::new();
 
 fn key(id: u64, noun: u64) -> Result<u32> {
     if id & !u64::from(u32::MAX) == noun {
@@ -127,6 +131,30 @@ pub(super) fn insert_queue(queue: Arc<Queue>) -> Result<rk_queue> {
     Ok(rk_queue { id: QUEUE | u64::from(QUEUES.reserve()?.fill(queue)) })
 }
 
+/// `tell` is given the alert's own handle too.
+pub(super) fn insert_alert(
+    runtime: &Runtime,
+    rule: Rule,
+    tell: impl Fn(rk_alert, &Rule, &Notice) + Send + Sync + 'static,
+) -> Result<rk_alert> {
+    let place = ALERTS.reserve()?;
+    let handle = rk_alert { id: ALERT | u64::from(place.key()) };
+    let tell = Box::new(move |rule: &Rule, notice: &Notice| tell(handle, rule, notice));
+    place.fill(Arc::new(Alert::new(runtime.home().clone(), rule, tell)));
+    Ok(handle)
+}
+
+/// The alerts of a runtime, by themselves.
+pub(super) fn alerts(runtime: &Runtime) -> Vec<Arc<Alert>> {
+    let keys = ALERTS.keys(|alert| Arc::ptr_eq(&alert.home, runtime.home()));
+    keys.into_iter().filter_map(|key| ALERTS.get(key).map(|alert| Arc::clone(&*alert))).collect()
+}
+
+pub(super) fn remove_alert(handle: rk_alert) -> Result<()> {
+    let key = key(handle.id, ALERT)?;
+    ALERTS.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
+}
+
 impl OwnedModule {
     /// Number of the actor type with that name.
     pub(super) fn find(&self, actor: Option<&str>) -> Result<usize> {
@@ -209,6 +237,9 @@ pub(super) fn remove_runtime(handle: rk_runtime) -> Result<()> {
     let home = runtime.home();
     for key in MODULES.keys(|module| Arc::ptr_eq(&module.home, home)) {
         drop(MODULES.remove(key).map(|removed| removed.take()));
+    }
+    for key in ALERTS.keys(|alert| Arc::ptr_eq(&alert.home, home)) {
+        drop(ALERTS.remove(key).map(|removed| removed.take()));
     }
     for key in QUEUES.keys(|queue| Arc::ptr_eq(queue.home(), home)) {
         if let Some(removed) = QUEUES.remove(key) {

@@ -4,6 +4,7 @@
 //! from the nouns' files.
 #![allow(clippy::missing_safety_doc, reason = "the doc comments are the C header's, where everything is unsafe")]
 
+mod alert;
 mod clock;
 mod config;
 mod convert;
@@ -12,6 +13,7 @@ mod guard;
 mod handle;
 mod kernel;
 mod message;
+mod metrics;
 mod module;
 mod options;
 mod queue;
@@ -23,11 +25,13 @@ mod text;
 mod types;
 mod version;
 
+pub use alert::*;
 pub use clock::*;
 pub use config::*;
 pub use device::*;
 pub use kernel::*;
 pub use message::*;
+pub use metrics::*;
 pub use module::*;
 pub use queue::*;
 pub use registry::*;

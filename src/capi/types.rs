@@ -180,6 +180,11 @@ pub struct rk_kernel_options {
     pub name_length: u32,
     /// Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
     pub name: *const c_char,
+    /// Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
+    /// rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
+    pub latency_every: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Kernel states.

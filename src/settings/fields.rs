@@ -76,6 +76,7 @@ const KERNEL: &[Field] = &[
     field("actor_capacity", PLAIN),
     field("outbound_capacity", PLAIN),
     field("outbox_bytes", PLAIN),
+    field("latency_every", PLAIN),
     field("initial_state", Form::Bytes),
     field("name", Form::Text),
 ];

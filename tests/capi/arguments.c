@@ -56,6 +56,7 @@ typedef rk_status (*init_fn)(void *options, uint32_t size);
 static rk_status runtime_init(void *options, uint32_t size) { return rk_runtime_options_init(options, size); }
 static rk_status kernel_init(void *options, uint32_t size) { return rk_kernel_options_init(options, size); }
 static rk_status send_init(void *options, uint32_t size) { return rk_send_options_init(options, size); }
+static rk_status alert_init(void *options, uint32_t size) { return rk_alert_options_init(options, size); }
 
 /* The _init functions write what they are told to, the size and zeros, and no byte more. */
 static void check_init(init_fn init, uint32_t known, const void *macro) {
@@ -86,7 +87,9 @@ CASE(arguments_options_init) {
     rk_send_options send = RK_SEND_OPTIONS_INIT;
     check_init(runtime_init, sizeof runtime, &runtime);
     check_init(kernel_init, sizeof kernel, &kernel);
+    rk_alert_options alert = RK_ALERT_OPTIONS_INIT;
     check_init(send_init, sizeof send, &send);
+    check_init(alert_init, sizeof alert, &alert);
 }
 
 /* Calls with an option struct of which only struct_size and a few bytes are what the case wants. */

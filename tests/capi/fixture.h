@@ -15,6 +15,7 @@ typedef struct fixture {
     rk_queue queue;   /* of the runtime, used by no kernel */
     rk_kernel kernel; /* active; its messages go to the runtime's own queue */
     rk_actor actor;   /* index 1 of the kernel */
+    rk_alert alert;   /* of the runtime, for the handles' sake */
 } fixture;
 
 /* The CPU backend, two threads. */
@@ -23,6 +24,9 @@ rk_module fixture_module(rk_runtime runtime);
 rk_kernel fixture_launch(rk_runtime runtime, rk_module module, const rk_kernel_options *options);
 fixture fixture_open(void);
 void fixture_close(const fixture *all);
+
+/* Creates an alert that is never raised. */
+rk_status fixture_alert(const fixture *all, rk_alert *alert, rk_error *error);
 
 /* The module as a file that rkc wrote; its bytes, read once. */
 const char *fixture_file(void);

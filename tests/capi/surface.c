@@ -260,6 +260,46 @@ static rk_status route(const fixture *with, rk_error *error) {
     return rk_route(with->actor, with->actor, &way, error);
 }
 
+static rk_status kernel_latency(const fixture *with, rk_error *error) {
+    rk_latency latency = RK_LATENCY_INIT;
+    return rk_kernel_latency(with->kernel, RK_LATENCY_HANDLER, RK_NONE, &latency, error);
+}
+
+static void write_nothing(void *user, const char *text, size_t length) {
+    (void)user, (void)text, (void)length;
+}
+
+static rk_status metrics_write(const fixture *with, rk_error *error) {
+    return rk_metrics_write(with->runtime, 0, write_nothing, NULL, error);
+}
+
+static rk_status metrics_format(const fixture *with, rk_error *error) {
+    static _Thread_local char text[1 << 20];
+    return rk_metrics_format(with->runtime, 0, text, sizeof text, NULL, error);
+}
+
+static rk_status alert_create(const fixture *with, rk_error *error) {
+    rk_alert alert = {NOT_ZERO};
+    rk_status status = fixture_alert(with, &alert, error);
+    if (status == RK_OK) {
+        CHECK(alert.id != 0);
+        rk_alert_destroy(alert);
+    } else {
+        CHECK_EQ(alert.id, 0);
+    }
+    return status;
+}
+
+static rk_status alert_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_alert_destroy(with->alert);
+}
+
+static rk_status alerts_check(const fixture *with, rk_error *error) {
+    uint32_t raised = 0;
+    return rk_alerts_check(with->runtime, &raised, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -299,6 +339,12 @@ const surface_call surface[] = {
     {"rk_registry_actor", registry_actor, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_registry_find", registry_find, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_route", route, TAKES_ACTOR, EFFECT_NONE, true},
+    {"rk_kernel_latency", kernel_latency, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_metrics_write", metrics_write, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_metrics_format", metrics_format, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_alert_create", alert_create, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_alert_destroy", alert_destroy, TAKES_ALERT, EFFECT_DESTROYS, false},
+    {"rk_alerts_check", alerts_check, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_send_options_load", send_options_load, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];
@@ -309,6 +355,7 @@ uint64_t *surface_id(fixture *all, unsigned noun) {
     case TAKES_MODULE: return &all->module.id;
     case TAKES_QUEUE: return &all->queue.id;
     case TAKES_KERNEL: return &all->kernel.id;
+    case TAKES_ALERT: return &all->alert.id;
     default: return &all->actor.id;
     }
 }

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstring>
 #include <string>
-#include <string>
 #include <thread>
 #include <unordered_set>
 
@@ -323,6 +322,28 @@ void queues_and_descriptors() {
     urgent.priority = RK_PRIORITY_HIGH;
     CHECK(runtime.load(urgent).priority == RK_PRIORITY_HIGH);
     CHECK(runtime.try_merge(UINT64_MAX).status() == RK_ERROR_DRIFT);
+
+    rk::kernel_options measured;
+    measured.latency_every = 1;
+    rk::kernel watched(runtime, module, measured, "cell");
+    watched.activate();
+    (void)watched.actor(0).call<stored>(store{1}, 10s);
+    watched.deactivate();
+    CHECK(watched.latency(RK_LATENCY_HANDLER).count == 1 && watched.latency(RK_LATENCY_QUEUE, 0).p99_ns > 0);
+    CHECK(watched.try_latency(RK_LATENCY_QUEUE, 1000).status() == RK_ERROR_NOT_FOUND);
+    CHECK(runtime.metrics().find("ringkernel_handler_seconds_count") != std::string::npos);
+    CHECK(runtime.metrics(true).size() > runtime.metrics().size());
+    int told = 0;
+    rk::alert_options rule;
+    rule.metric = RK_ALERT_DEPTH;
+    rule.kernel = watched.get();
+    rule.threshold = 1;
+    rk::alert deep(runtime, rule, [&](const rk_alert_notice &notice) { told += notice.raised == 1 ? 1 : 10; });
+    CHECK(runtime.check_alerts() == 0 && told == 0);
+    CHECK(watched.actor(0).send(store{1}));
+    rk::alert moved = std::move(deep);
+    CHECK(runtime.check_alerts() == 1 && told == 1);
+    CHECK(moved.reset() == RK_OK && runtime.check_alerts() == 0 && told == 1);
 
     runtime.add_name("cells", kernel.get());
     for (std::uint32_t i = 0; i < 20; i++)

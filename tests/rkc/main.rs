@@ -5,6 +5,7 @@
 
 mod arguments;
 mod compilers;
+mod histogram;
 mod layout;
 mod module_file;
 mod nvrtc;

@@ -189,6 +189,9 @@ impl Backend for Cuda {
     }
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
+        if plan.latency_every != 0 {
+            return Err(Error::Unsupported("latencies are not measured on CUDA devices yet".into()));
+        }
         let actor = &plan.module.actors()[plan.actor];
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
@@ -209,6 +212,7 @@ impl Backend for Cuda {
                     outbound: Arc::new(Outbound::new(to_host, key, queue(worker).clone())),
                     waits_for: crate::align::Aligned(AtomicU64::new(0)),
                     tally: Tally::default(),
+                    latency: None,
                 })
             })
             .collect();

@@ -41,12 +41,16 @@ pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
         ("actor_capacity", options.actor_capacity, CAPACITY_MIN, CAPACITY_MAX),
         ("outbound_capacity", options.outbound_capacity, CAPACITY_MIN, CAPACITY_MAX),
         ("outbox_bytes", options.outbox_bytes, 1, OUTBOX_MAX),
+        ("latency_every", options.latency_every, 1, 1_000_000),
     ];
     for (what, value, low, high) in bounds.into_iter().filter(|(_, value, ..)| *value != 0) {
         in_range(what, value, low, high)?;
         if low == CAPACITY_MIN && !value.is_power_of_two() {
             return Err(Error::invalid(format!("{what} is {value}, which is not a power of two")));
         }
+    }
+    if options.reserved != 0 {
+        return Err(Error::invalid("reserved is not zero"));
     }
     if options.name_length as usize > NAME_MAX {
         return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
@@ -131,6 +135,7 @@ impl KernelSpec {
             actor_capacity: capacity(options.actor_capacity, handled),
             outbound_capacity: capacity(options.outbound_capacity, message),
             outbox_bytes: outbox,
+            latency_every: options.latency_every,
             initial_state: self.initial_state,
             queues,
             module,
@@ -146,7 +151,7 @@ pub(in crate::capi) fn state(state: State) -> u32 {
 }
 
 pub(in crate::capi) fn stats(stats: &Statistics) -> rk_kernel_statistics {
-    let sum = &stats.sum;
+    let sum = &stats.sum.counts;
     rk_kernel_statistics {
         struct_size: 0,
         state: state(stats.state),
@@ -154,11 +159,11 @@ pub(in crate::capi) fn stats(stats: &Statistics) -> rk_kernel_statistics {
         actors: stats.actors,
         workers: stats.workers,
         lanes: stats.lanes,
-        accepted: stats.accepted,
+        accepted: stats.sum.accepted,
         handled: sum.handled,
         dead_letters: sum.dead,
-        pending: stats.pending,
-        high_water: stats.high_water,
+        pending: stats.sum.pending,
+        high_water: stats.sum.high_water,
         sent_host: sum.sent_host,
         sent_actors: sum.sent_actors,
         deferred: sum.deferred,
