@@ -51,6 +51,8 @@ template <class T> static inline T rk_sized_() {
 #define RK_KERNEL_STATISTICS_INIT RK_SIZED_(rk_kernel_statistics)
 #define RK_LATENCY_INIT RK_SIZED_(rk_latency)
 #define RK_ALERT_OPTIONS_INIT RK_SIZED_(rk_alert_options)
+#define RK_BUFFER_OPTIONS_INIT RK_SIZED_(rk_buffer_options)
+#define RK_BUFFER_PROPERTIES_INIT RK_SIZED_(rk_buffer_properties)
 #define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
 
 /**
@@ -288,6 +290,11 @@ template <class T> static inline T rk_sized_() {
  * A kernel failed; reason is an rk_status.
  */
 #define RK_EVENT_KERNEL_FAILED 3
+
+/**
+ * A transfer of a buffer is done, or failed; reason is an rk_status.
+ */
+#define RK_EVENT_TRANSFER 4
 
 /**
  * Room for a name in rk_registry_entry, with its NUL.
@@ -1035,6 +1042,87 @@ typedef struct rk_alert_options {
      */
     void *user;
 } rk_alert_options;
+
+/**
+ * Options of a buffer.
+ */
+typedef struct rk_buffer_options {
+    /**
+     * sizeof this struct, as RK_BUFFER_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_... whose handlers are to reach it; 0: the runtime's.
+     */
+    uint32_t backend;
+    /**
+     * Ordinal of the device within the backend.
+     */
+    uint32_t device;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Bytes, 1 to 2^48.
+     */
+    uint64_t size;
+    /**
+     * Memory of the host program to be used in place, aligned to 16 bytes; NULL: the library allocates zeros. It must
+     * stay until the buffer is destroyed and no handler runs that may use it (rk_runtime_park() is one way to know).
+     */
+    void *host;
+    /**
+     * Device pointer of the host program, a CUdeviceptr of the device's primary context, to be used in place; 0: none.
+     * Otherwise as `host`.
+     */
+    uint64_t device_address;
+} rk_buffer_options;
+
+/**
+ * A buffer: bytes that handlers read and write in place (RK_OPEN() in ringkernel/actor.h). Its id is what messages
+ * carry. Zero is never valid.
+ */
+typedef struct rk_buffer {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_buffer;
+
+/**
+ * What a buffer is, filled by rk_buffer_info().
+ */
+typedef struct rk_buffer_properties {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_...
+     */
+    uint32_t backend;
+    /**
+     * Ordinal of the device within the backend.
+     */
+    uint32_t device;
+    /**
+     * 1 if the memory is the host program's.
+     */
+    uint32_t imported;
+    /**
+     * 1 if rk_buffer_map() works.
+     */
+    uint32_t mappable;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Bytes.
+     */
+    uint64_t size;
+} rk_buffer_properties;
 
 /**
  * Done.
@@ -1794,6 +1882,107 @@ rk_status rk_alert_destroy(struct rk_alert alert);
 rk_status rk_alerts_check(struct rk_runtime runtime,
                           uint32_t *raised,
                           struct rk_error *error);
+
+/**
+ * Sets `options` to zeros, for languages without RK_BUFFER_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_options_init(struct rk_buffer_options *options, uint32_t struct_size);
+
+/**
+ * Creates a buffer: zeros in the memory of a device, or memory that the program has.
+ *
+ * options: copied. buffer: receives the handle, whose id goes into messages; set to zero on error. error: may be NULL.
+ * RK_ERROR_UNSUPPORTED: the backend has no buffers, or cannot use such memory. Destroyed with rk_buffer_destroy(), or with
+ * the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_create(struct rk_runtime runtime,
+                           const struct rk_buffer_options *options,
+                           struct rk_buffer *buffer,
+                           struct rk_error *error);
+
+/**
+ * Destroys a buffer. Its handle and id are stale from now on; its memory is freed when transfers and handlers that may be
+ * using it are done, which this call does not wait for.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_destroy(struct rk_buffer buffer);
+
+/**
+ * Describes a buffer. properties: caller-owned, with its struct_size set; no more is written. error: may be NULL.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_info(struct rk_buffer buffer,
+                         struct rk_buffer_properties *properties,
+                         struct rk_error *error);
+
+/**
+ * Where the host program can reach the bytes of a buffer, until it is destroyed; what handlers write is seen there and the
+ * other way round, once a message or a call has come between.
+ *
+ * address: receives it, aligned to 16 bytes; set to NULL on error. error: may be NULL. RK_ERROR_UNSUPPORTED: it is in
+ * memory that the host cannot reach. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_map(struct rk_buffer buffer,
+                        void **address,
+                        struct rk_error *error);
+
+/**
+ * Copies `size` bytes of the host program to a buffer, from `offset` on, and returns when that is done. Handlers of
+ * messages that are sent then see them; one that runs meanwhile may see some of them.
+ *
+ * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer.
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_upload(struct rk_buffer buffer,
+                           uint64_t offset,
+                           const void *data,
+                           size_t size,
+                           struct rk_error *error);
+
+/**
+ * Copies `size` bytes of a buffer, from `offset` on, to the host program, and returns when that is done: what handlers wrote
+ * whose replies have been received is among them.
+ *
+ * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer.
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_download(struct rk_buffer buffer,
+                             uint64_t offset,
+                             void *data,
+                             size_t size,
+                             struct rk_error *error);
+
+/**
+ * rk_buffer_upload() without waiting: the completion is a message of kind RK_MESSAGE_EVENT and type RK_EVENT_TRANSFER.
+ *
+ * data: must stay as it is until the completion. queue: receives that, with `correlation` and as reason RK_OK or why it
+ * failed; zero for the runtime's own queue. error: may be NULL. RK_AGAIN: 65,536 transfers wait. Transfers of a runtime
+ * are made in the order asked for. Those that wait when the runtime is destroyed are not made. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_upload_async(struct rk_buffer buffer,
+                                 uint64_t offset,
+                                 const void *data,
+                                 size_t size,
+                                 struct rk_queue queue,
+                                 uint64_t correlation,
+                                 struct rk_error *error);
+
+/**
+ * rk_buffer_download() without waiting; as rk_buffer_upload_async(). data: is the library's until the completion.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_download_async(struct rk_buffer buffer,
+                                   uint64_t offset,
+                                   void *data,
+                                   size_t size,
+                                   struct rk_queue queue,
+                                   uint64_t correlation,
+                                   struct rk_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -18,7 +18,7 @@
  *         for (const rk_message &message : inbox)
  *             if (const sum *total = rk::get_if<sum>(message)) ...
  *
- * Ownership    runtime, module, kernel and queue are owners: move-only, and the destructor destroys what they own.
+ * Ownership    runtime, module, kernel, queue, buffer and alert are owners: move-only; the destructor destroys what they own.
  *              Default-made or moved from they own nothing, and using them gives RK_ERROR_STALE_HANDLE. No order in
  *              which they die does harm: destroying a runtime destroys all that is in it, and the library refuses
  *              handles of what is gone. actor is a value: an address, copied freely, that owns nothing.
@@ -80,6 +80,7 @@ using runtime_options = sized_options<rk_runtime_options>;
 using kernel_options = sized_options<rk_kernel_options>;
 using send_options = sized_options<rk_send_options>;
 using alert_options = sized_options<rk_alert_options>;
+using buffer_options = sized_options<rk_buffer_options>;
 
 /** How long to wait. Any std::chrono duration converts: one that is not positive does not wait, and none overflows. */
 class timeout {
@@ -760,6 +761,71 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
     }
     rk_kernel_statistics statistics() const { return try_statistics().value(); }
     rk::actor actor(std::uint32_t index) const { return try_actor(index).value(); }
+#endif
+};
+
+/** Bytes that handlers read and write in place. Its id goes into messages. Destroying it does not wait for handlers. */
+class buffer : public detail::owner<rk_buffer, rk_buffer_destroy> {
+  public:
+    buffer() noexcept = default;
+    /** Takes over a handle. */
+    explicit buffer(rk_buffer handle) noexcept : owner(handle) {}
+    static result<buffer> create(const runtime &runtime, const rk_buffer_options &options) noexcept {
+        rk_buffer handle;
+        rk_error error;
+        if (rk_buffer_create(runtime.get(), &options, &handle, &error) != RK_OK)
+            return error;
+        return buffer(handle);
+    }
+    static result<buffer> create(const runtime &runtime, std::uint64_t bytes) noexcept {
+        buffer_options options;
+        options.size = bytes;
+        return create(runtime, options);
+    }
+
+    /** For messages. */
+    std::uint64_t id() const noexcept { return get().id; }
+    result<> try_upload(std::uint64_t offset, const void *data, std::size_t size) const noexcept {
+        rk_error error;
+        if (rk_buffer_upload(get(), offset, data, size, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_download(std::uint64_t offset, void *data, std::size_t size) const noexcept {
+        rk_error error;
+        if (rk_buffer_download(get(), offset, data, size, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    /** Where the host reaches the bytes, as long as the buffer lives. */
+    result<void *> try_map() const noexcept {
+        void *address = nullptr;
+        rk_error error;
+        if (rk_buffer_map(get(), &address, &error) != RK_OK)
+            return error;
+        return address;
+    }
+#if !defined(RK_NO_EXCEPTIONS)
+    buffer(const runtime &runtime, const rk_buffer_options &options) : buffer(create(runtime, options).value()) {}
+    buffer(const runtime &runtime, std::uint64_t bytes) : buffer(create(runtime, bytes).value()) {}
+    void upload(std::uint64_t offset, const void *data, std::size_t size) const {
+        (void)try_upload(offset, data, size).value();
+    }
+    void download(std::uint64_t offset, void *data, std::size_t size) const {
+        (void)try_download(offset, data, size).value();
+    }
+    /** Elements from the start of the buffer. */
+    template <class T> void upload(const std::vector<T> &elements) const {
+        static_assert(std::is_trivially_copyable<T>::value, "elements have to be plain bytes");
+        upload(0, elements.data(), elements.size() * sizeof(T));
+    }
+    template <class T> std::vector<T> download(std::size_t count) const {
+        static_assert(std::is_trivially_copyable<T>::value, "elements have to be plain bytes");
+        std::vector<T> elements(count);
+        download(0, elements.data(), count * sizeof(T));
+        return elements;
+    }
+    void *map() const { return try_map().value(); }
 #endif
 };
 

@@ -32,6 +32,8 @@ mod alerts;
 #[cfg(not(loom))]
 mod backend;
 #[cfg(not(loom))]
+mod buffer;
+#[cfg(not(loom))]
 mod calls;
 #[cfg(not(loom))]
 pub mod capi;
@@ -81,5 +83,7 @@ mod settings;
 mod table;
 #[cfg(not(loom))]
 mod time;
+#[cfg(not(loom))]
+mod transfers;
 #[cfg(not(loom))]
 mod wall;

@@ -49,6 +49,9 @@ pub(crate) fn write(runtime: &Runtime, workers: bool, mut out: impl FnMut(&str))
     out(&Family::new("clock_limited_total", "counter", "Stamps received that were beyond the clock's drift bound.")
         .line("", limited)
         .text);
+    out(&Family::new("buffer_bytes", "gauge", "Memory of buffers, imported ones not counted.")
+        .line("", runtime.home().buffers.bytes())
+        .text);
     for (name, kind, help, value) in OF_KERNELS {
         let mut family = Family::new(name, kind, help);
         for sample in &samples {

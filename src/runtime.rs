@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Backends, Device, Kind};
 use crate::bell::heavy;
+use crate::buffer;
 use crate::calls::{Calls, CALLS};
 use crate::error::{Error, Result};
 use crate::fork;
@@ -17,6 +18,7 @@ use crate::module::Module;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::settings::Settings;
+use crate::transfers::Transfers;
 
 /// What a runtime is created with; every number is checked and final.
 pub(crate) struct Config {
@@ -39,11 +41,14 @@ pub(crate) struct Home {
     pub(crate) calls: &'static Calls,
     pub(crate) log: Log,
     pub(crate) registry: Registry,
+    pub(crate) buffers: buffer::Directory,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
     /// Parks that have not been undone.
     parked: AtomicU32,
+    /// Key of the runtime in the table of those.
+    pub(crate) handle: AtomicU32,
     poisoned: AtomicBool,
     closing: AtomicBool,
     queues: Mutex<Vec<Weak<Queue>>>,
@@ -99,7 +104,8 @@ impl Home {
 pub(crate) struct Runtime {
     home: Arc<Home>,
     queue: Arc<Queue>,
-    backends: Backends,
+    backends: Arc<Backends>,
+    transfers: Transfers,
     settings: Settings,
 }
 
@@ -122,9 +128,11 @@ impl Runtime {
             calls: &CALLS,
             log: config.log,
             registry: Registry::default(),
+            buffers: buffer::Directory::default(),
             spin: config.spin,
             quantum: config.quantum,
             parked: AtomicU32::new(0),
+            handle: AtomicU32::new(0),
             poisoned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             queues: Mutex::default(),
@@ -135,7 +143,9 @@ impl Runtime {
         for source in config.settings.sources() {
             home.log.write(Level::Info, format_args!("options are also from {source}"));
         }
-        Ok(Arc::new(Self { home, queue, backends, settings: config.settings }))
+        let backends = Arc::new(backends);
+        let transfers = Transfers::new(backends.clone());
+        Ok(Arc::new(Self { home, queue, backends, transfers, settings: config.settings }))
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {
@@ -148,6 +158,10 @@ impl Runtime {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.transfers
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -257,6 +271,7 @@ impl Runtime {
         for backend in self.backends.open() {
             backend.stop();
         }
+        self.transfers.stop();
         self.home.log.write(Level::Info, format_args!("runtime destroyed"));
     }
 }

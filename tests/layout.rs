@@ -36,8 +36,10 @@ fn assertions() -> String {
         "rk_outgoing" = layout::Outgoing { to correlation deadline kind r#type size priority reserved }
         "rk_context" = layout::Context {
             state message scratch outbox outbox_used outbox_limit r#type size index actors self_ sender correlation time
-            counters priority result fail_code refused reserved
+            counters priority result fail_code refused buffers reserved
         }
+        "rk_buffer_entry" = layout::BufferEntry { id size address reserved }
+        "rk_buffer_table" = layout::BufferTable { sink reserved entries }
         "rk_handler" = layout::Handler { r#type size run }
         "rk_actor_type" = layout::ActorType { name state_size scratch_size handlers handler_count reserved }
         "rk_message_type" = layout::MessageType { name r#type size }
@@ -72,6 +74,13 @@ fn assertions() -> String {
             struct_size metric kernel threshold clear_below quantile window_ms reserved notify user
         }
         "rk_alert_notice" = capi::rk_alert_notice { alert kernel metric raised value threshold time }
+        "rk_buffer_options" = capi::rk_buffer_options {
+            struct_size backend device reserved size host device_address
+        }
+        "rk_buffer_properties" = capi::rk_buffer_properties {
+            struct_size backend device imported mappable reserved size
+        }
+        "rk_buffer" = capi::rk_buffer { id }
         "rk_alert" = capi::rk_alert { id }
         "rk_runtime" = capi::rk_runtime { id }
         "rk_actor" = capi::rk_actor { id }
@@ -83,6 +92,7 @@ fn assertions() -> String {
         ("RK_SCRATCH_MAX", layout::SCRATCH_MAX),
         ("RK_TYPE_MAX", layout::TYPE_MAX),
         ("RK_COUNTERS", layout::COUNTERS as u32),
+        ("RK_BUFFERS", layout::BUFFERS as u32),
         ("RK_RESULT_FAIL", layout::RESULT_FAIL),
         ("RK_RESULT_STOP", layout::RESULT_STOP),
         ("RK_POST_REPLY", layout::POST_REPLY),

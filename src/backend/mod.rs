@@ -4,8 +4,11 @@ mod cpu;
 mod cuda;
 mod signals;
 
+pub(crate) use signals::SignalsBlocked;
+
 use std::sync::{Arc, OnceLock};
 
+use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Plan, Route};
 use crate::runtime::Home;
@@ -59,6 +62,25 @@ pub(crate) trait Backend: Send + Sync {
         } else {
             Route::Nowhere
         }
+    }
+
+    /// Memory for a buffer, zeros, that handlers on the device reach.
+    fn allocate(&self, _device: u32, _size: u64) -> Result<Box<dyn Memory>> {
+        Err(self.without_buffers())
+    }
+
+    /// Memory of the host program, for handlers on the device.
+    fn import_host(&self, _device: u32, _host: HostMemory, _size: u64) -> Result<Box<dyn Memory>> {
+        Err(self.without_buffers())
+    }
+
+    /// Memory of the device that the host program allocated.
+    fn import_device(&self, _device: u32, _address: u64, _size: u64) -> Result<Box<dyn Memory>> {
+        Err(self.without_buffers())
+    }
+
+    fn without_buffers(&self) -> Error {
+        Error::Unsupported("the backend cannot use such memory for buffers".into())
     }
 
     /// Has all workers look at what they are to do.

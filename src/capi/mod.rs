@@ -5,6 +5,7 @@
 #![allow(clippy::missing_safety_doc, reason = "the doc comments are the C header's, where everything is unsafe")]
 
 mod alert;
+mod buffer;
 mod clock;
 mod config;
 mod convert;
@@ -26,6 +27,7 @@ mod types;
 mod version;
 
 pub use alert::*;
+pub use buffer::*;
 pub use clock::*;
 pub use config::*;
 pub use device::*;

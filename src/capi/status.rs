@@ -128,7 +128,7 @@ fn name(status: rk_status) -> &'static CStr {
 }
 
 /// The status that stands for an error of the core.
-pub(super) fn status_of(error: &Error) -> rk_status {
+pub(crate) fn status_of(error: &Error) -> rk_status {
     match error {
         Error::InvalidArgument(_) => RK_ERROR_INVALID_ARGUMENT,
         Error::Stale => RK_ERROR_STALE_HANDLE,

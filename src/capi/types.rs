@@ -332,6 +332,8 @@ pub const RK_EVENT_ACTOR_FAILED: u32 = 1;
 pub const RK_EVENT_KERNEL_TERMINATED: u32 = 2;
 /// A kernel failed; reason is an rk_status.
 pub const RK_EVENT_KERNEL_FAILED: u32 = 3;
+/// A transfer of a buffer is done, or failed; reason is an rk_status.
+pub const RK_EVENT_TRANSFER: u32 = 4;
 
 /// One message for the host, filled by rk_poll(). 64 bytes.
 #[repr(C)]

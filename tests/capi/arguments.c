@@ -56,6 +56,7 @@ typedef rk_status (*init_fn)(void *options, uint32_t size);
 static rk_status runtime_init(void *options, uint32_t size) { return rk_runtime_options_init(options, size); }
 static rk_status kernel_init(void *options, uint32_t size) { return rk_kernel_options_init(options, size); }
 static rk_status send_init(void *options, uint32_t size) { return rk_send_options_init(options, size); }
+static rk_status buffer_init(void *options, uint32_t size) { return rk_buffer_options_init(options, size); }
 static rk_status alert_init(void *options, uint32_t size) { return rk_alert_options_init(options, size); }
 
 /* The _init functions write what they are told to, the size and zeros, and no byte more. */
@@ -90,6 +91,8 @@ CASE(arguments_options_init) {
     rk_alert_options alert = RK_ALERT_OPTIONS_INIT;
     check_init(send_init, sizeof send, &send);
     check_init(alert_init, sizeof alert, &alert);
+    rk_buffer_options buffer = RK_BUFFER_OPTIONS_INIT;
+    check_init(buffer_init, sizeof buffer, &buffer);
 }
 
 /* Calls with an option struct of which only struct_size and a few bytes are what the case wants. */

@@ -300,6 +300,55 @@ static rk_status alerts_check(const fixture *with, rk_error *error) {
     return rk_alerts_check(with->runtime, &raised, error);
 }
 
+static rk_status buffer_create(const fixture *with, rk_error *error) {
+    rk_buffer buffer = {NOT_ZERO};
+    rk_status status = fixture_buffer(with, &buffer, error);
+    if (status == RK_OK) {
+        CHECK(buffer.id != 0);
+        rk_buffer_destroy(buffer);
+    } else {
+        CHECK_EQ(buffer.id, 0);
+    }
+    return status;
+}
+
+static rk_status buffer_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_buffer_destroy(with->buffer);
+}
+
+static rk_status buffer_info(const fixture *with, rk_error *error) {
+    rk_buffer_properties properties = RK_BUFFER_PROPERTIES_INIT;
+    return rk_buffer_info(with->buffer, &properties, error);
+}
+
+static rk_status buffer_map(const fixture *with, rk_error *error) {
+    void *address = &address;
+    rk_status status = rk_buffer_map(with->buffer, &address, error);
+    CHECK_EQ(address != NULL, status == RK_OK);
+    return status;
+}
+
+/* The same bytes every time, for threads that do this at once. */
+static rk_status buffer_upload(const fixture *with, rk_error *error) {
+    static const unsigned char data[FIXTURE_BUFFER];
+    return rk_buffer_upload(with->buffer, 0, data, sizeof data, error);
+}
+
+static rk_status buffer_download(const fixture *with, rk_error *error) {
+    unsigned char data[FIXTURE_BUFFER];
+    return rk_buffer_download(with->buffer, 0, data, sizeof data, error);
+}
+
+static rk_status buffer_upload_async(const fixture *with, rk_error *error) {
+    static const unsigned char data[FIXTURE_BUFFER];
+    return rk_buffer_upload_async(with->buffer, 0, data, sizeof data, with->queue, 1, error);
+}
+
+static rk_status buffer_download_async(const fixture *with, rk_error *error) {
+    return rk_buffer_download_async(with->buffer, 0, NULL, 0, with->queue, 1, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -345,6 +394,14 @@ const surface_call surface[] = {
     {"rk_alert_create", alert_create, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_alert_destroy", alert_destroy, TAKES_ALERT, EFFECT_DESTROYS, false},
     {"rk_alerts_check", alerts_check, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_buffer_create", buffer_create, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_buffer_destroy", buffer_destroy, TAKES_BUFFER, EFFECT_DESTROYS, false},
+    {"rk_buffer_info", buffer_info, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_map", buffer_map, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_upload", buffer_upload, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_download", buffer_download, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_upload_async", buffer_upload_async, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_download_async", buffer_download_async, TAKES_BUFFER, EFFECT_NONE, true},
     {"rk_send_options_load", send_options_load, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];
@@ -356,6 +413,7 @@ uint64_t *surface_id(fixture *all, unsigned noun) {
     case TAKES_QUEUE: return &all->queue.id;
     case TAKES_KERNEL: return &all->kernel.id;
     case TAKES_ALERT: return &all->alert.id;
+    case TAKES_BUFFER: return &all->buffer.id;
     default: return &all->actor.id;
     }
 }

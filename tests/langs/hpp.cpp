@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 #include <unordered_set>
+#include <vector>
 
 #include "cell.rk.h"
 #include "check.hpp"
@@ -344,6 +345,12 @@ void queues_and_descriptors() {
     rk::alert moved = std::move(deep);
     CHECK(runtime.check_alerts() == 1 && told == 1);
     CHECK(moved.reset() == RK_OK && runtime.check_alerts() == 0 && told == 1);
+
+    const rk::buffer bytes(runtime, 4 * sizeof(int));
+    bytes.upload(std::vector<int>{1, 2, 3, 4});
+    CHECK(static_cast<int *>(bytes.map())[2] == 3 && bytes.download<int>(2) == (std::vector<int>{1, 2}));
+    CHECK(bytes.id() != 0 && !bytes.try_upload(16, &bytes, 1));
+    CHECK(rk::buffer::create(runtime, 0).status() == RK_ERROR_INVALID_ARGUMENT);
 
     runtime.add_name("cells", kernel.get());
     for (std::uint32_t i = 0; i < 20; i++)

@@ -611,6 +611,7 @@ RK_PUMP_FN void rk_run_handler(rk_cuda_shared &s, rk_u64 counters, void *scratch
     cx.result = 0;
     cx.fail_code = 0;
     cx.refused = 0;
+    cx.buffers = 0; /* none yet */
 #define RK_PUMP_JOIN2(a, b) a##b
 #define RK_PUMP_JOIN(a, b) RK_PUMP_JOIN2(a, b)
     if (threadIdx.x < RK_LANES) RK_PUMP_JOIN(RK_PUMP_ACTOR, _rk_dispatch)(&cx);

@@ -14,6 +14,7 @@ use self::actors::Actors;
 use self::pool::{Pool, Seat};
 use self::worker::Worker;
 use super::{Backend, Device, Kind};
+use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Life, Placement, Plan, Port, Route, Tally, TypeTable};
 use crate::latency::Probe;
@@ -142,6 +143,16 @@ impl Backend for Cpu {
         } else {
             Route::Device
         }
+    }
+
+    fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
+        self.default_workers(device)?;
+        Ok(Box::new(HostMemory::allocate(size)?))
+    }
+
+    fn import_host(&self, device: u32, host: HostMemory, _size: u64) -> Result<Box<dyn Memory>> {
+        self.default_workers(device)?;
+        Ok(Box::new(host))
     }
 
     fn kick(&self) {

@@ -102,7 +102,8 @@ impl Worker {
             result: 0,
             fail_code: 0,
             refused: 0,
-            reserved: [0; 4],
+            buffers: kernel.home.buffers.table()?,
+            reserved: [0; 3],
         };
         Ok(Self {
             actors,

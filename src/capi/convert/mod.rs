@@ -97,7 +97,7 @@ pub(super) fn timeout(ns: i64) -> Result<Timeout> {
     }
 }
 
-fn backend(number: u32) -> Result<Option<Kind>> {
+pub(super) fn backend(number: u32) -> Result<Option<Kind>> {
     match number {
         0 => Ok(None),
         number => {
