@@ -15,6 +15,13 @@
 #define RK_DATA static const
 #endif
 
+/* Of what another thread may be writing. */
+#if defined(__GNUC__)
+#define RK_LOAD_(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+#else
+#define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
+#endif
+
 #define rk_lane() 0u
 #define rk_lanes() 1u
 #define rk_barrier() ((void)0)

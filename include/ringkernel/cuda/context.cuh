@@ -10,6 +10,8 @@
 #define RK_UNUSED __attribute__((unused))
 #define RK_DEVICE static __device__ __forceinline__ __attribute__((unused))
 
+#define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
+
 #define rk_lane() threadIdx.x
 #if defined(RK_LANES) /* by the library: a block has at least a warp, of which these run handlers */
 #define rk_lanes() ((rk_u32)RK_LANES)

@@ -65,6 +65,7 @@ RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *sc
     cx.result = 0;
     cx.fail_code = 0;
     cx.refused = 0;
+    cx.buffers = 0; /* none yet */
     cx.front = rk_s.front;
     cx.front_size = RK_FRONT;
     cx.front_end = call.front_end;

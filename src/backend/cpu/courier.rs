@@ -22,7 +22,8 @@ pub(super) struct Courier {
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
-        Self { kernel, number, clock: WorkerClock::default(), counts: Counts::default() }
+        let clock = WorkerClock::new(kernel.home.clock.drift());
+        Self { kernel, number, clock, counts: Counts::default() }
     }
 
     #[inline]

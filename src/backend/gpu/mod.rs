@@ -248,6 +248,7 @@ impl Pumps {
                     outbound: Arc::new(Outbound::new(to_host, key, queue(worker).clone())),
                     waits_for: crate::align::Aligned(AtomicU64::new(0)),
                     tally: Tally::default(),
+                    latency: None,
                 })
             })
             .collect();
@@ -257,6 +258,7 @@ impl Pumps {
             home: home.clone(),
             backend,
             module: plan.module.clone(),
+            device: plan.device,
             actors: plan.actors,
             lanes: plan.lanes,
             placement,
