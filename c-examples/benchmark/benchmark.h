@@ -28,6 +28,7 @@ enum { MAX_RUNS = 99, NAME_SIZE = 96 };
 /* One measurement: all runs, and the lines about them. */
 void measure_round_trips(setup *s);
 void measure_send(setup *s);
+void measure_batches(setup *s);
 void measure_echoes(setup *s);
 void measure_hops(setup *s);
 void measure_creation(setup *s);
