@@ -6,16 +6,24 @@
 //! real time by that unit, as the paper's bound allows.
 
 use crate::align::Aligned;
+use crate::bias::{Biased, Section};
 use crate::wall::wall;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits of the logical count.
 const LOGICAL_BITS: u32 = 8;
 
 /// Physical time now, as a stamp with a count of zero.
-#[inline]
+#[inline(always)]
 pub(crate) fn physical() -> u64 {
     wall().now() << LOGICAL_BITS
+}
+
+/// The stamp `ns` nanoseconds from now. For those who have a deadline, which are few.
+#[cold]
+pub(crate) fn deadline_from_now(ns: u64) -> u64 {
+    deadline(physical(), ns)
 }
 
 /// The stamp after which a message that may wait `ns` nanoseconds is late. Never zero.
@@ -27,38 +35,48 @@ pub(crate) fn deadline(now: u64, ns: u64) -> u64 {
 /// The clock that a runtime's host threads share.
 #[derive(Default)]
 pub(crate) struct Clock {
-    last: Aligned<AtomicU64>,
+    /// The last stamp given.
+    last: Aligned<Biased>,
+    /// The latest stamp of a message that arrived: apart, for who receives is often not who sends.
+    merged: Aligned<AtomicU64>,
 }
 
 impl Clock {
     /// One stamp, larger than every one before.
-    #[inline]
-    pub(crate) fn tick(&self) -> u64 {
-        self.reserve(1)
+    #[inline(always)]
+    pub(crate) fn tick(&self, me: &'static Section) -> u64 {
+        self.reserve(me, 1)
     }
 
     /// `count` consecutive stamps, of which the first is given.
-    #[inline]
-    pub(crate) fn reserve(&self, count: u64) -> u64 {
-        let physical = physical();
-        // Relaxed: the stamps are unique by the exchange alone. That they grow along cause and effect needs no ordering of
-        // other memory: whoever learns of a stamp learned it through something that synchronises, or merges it.
-        let mut last = self.last.load(Ordering::Relaxed);
-        loop {
-            let first = physical.max(last + 1);
-            match self.last.compare_exchange_weak(last, first + count - 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return first,
-                Err(now) => last = now,
-            }
-        }
+    #[inline(always)]
+    pub(crate) fn reserve(&self, me: &'static Section, count: u64) -> u64 {
+        // Relaxed: that stamps grow along cause and effect needs no ordering of other memory: whoever learns of a stamp
+        // learned it through something that synchronises, or merges it.
+        let least = physical().max(self.merged.load(Ordering::Relaxed) + 1);
+        let mut first = 0;
+        let Ok(_) = self.last.update(me, |last| {
+            first = least.max(last + 1);
+            Ok::<_, Infallible>(first + count - 1)
+        });
+        first
     }
 
     /// A message with this stamp arrived: later stamps are larger.
     #[inline]
     pub(crate) fn merge(&self, stamp: u64) {
-        if self.last.load(Ordering::Relaxed) < stamp {
-            self.last.fetch_max(stamp, Ordering::Relaxed);
+        if self.merged.load(Ordering::Relaxed) < stamp {
+            self.merged.fetch_max(stamp, Ordering::Relaxed);
         }
+    }
+
+    /// A stamp of an event that no host thread caused, larger than all before it. Not `last`'s, which belongs to a host
+    /// thread: it is as if a message had brought it.
+    pub(crate) fn witness(&self) -> u64 {
+        let known = self.last.load(Ordering::Relaxed).max(physical());
+        // Relaxed: as in `reserve`.
+        self.merged.fetch_max(known, Ordering::Relaxed);
+        self.merged.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -93,13 +111,15 @@ impl WorkerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pins;
     use std::collections::HashSet;
 
     #[test]
     fn unique_and_growing_under_threads() {
         let clock = Clock::default();
         let stamps: Vec<Vec<u64>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..50_000).map(|_| clock.tick()).collect())).collect();
+            let threads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..50_000).map(|_| clock.tick(pins::section())).collect())).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         for thread in &stamps {
@@ -112,11 +132,11 @@ mod tests {
     #[test]
     fn merges() {
         let clock = Clock::default();
-        let far = clock.tick() + (1 << 40);
+        let far = clock.tick(pins::section()) + (1 << 40);
         clock.merge(far);
-        assert!(clock.tick() > far);
+        assert!(clock.tick(pins::section()) > far);
         clock.merge(1);
-        assert!(clock.tick() > far);
+        assert!(clock.tick(pins::section()) > far);
         let mut worker = WorkerClock::default();
         assert_eq!(worker.receive(far), far + 1);
         worker.refresh();

@@ -19,6 +19,8 @@ mod align;
 #[doc(hidden)]
 pub mod bell;
 #[doc(hidden)]
+pub mod bias;
+#[doc(hidden)]
 pub mod ring;
 mod sync;
 
@@ -54,7 +56,8 @@ mod message;
 #[doc(hidden)]
 pub mod module;
 #[cfg(not(loom))]
-mod pins;
+#[doc(hidden)]
+pub mod pins;
 #[cfg(not(loom))]
 mod queue;
 #[cfg(not(loom))]

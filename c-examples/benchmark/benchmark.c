@@ -117,6 +117,20 @@ double share_of_ticks(uint32_t *values, uint32_t count, double share) {
     return values[position(count, share)];
 }
 
+double median_of_steps(uint32_t *values, uint32_t count) {
+    const double middle = share_of_ticks(values, count, 0.5);
+    double step = 0;
+    uint32_t below = 0;
+    uint32_t within = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        below += values[i] < middle;
+        within += values[i] == middle;
+        if (i > 0 && values[i] != values[i - 1] && (step == 0 || values[i] - values[i - 1] < step))
+            step = values[i] - values[i - 1];
+    }
+    return middle + step * ((0.5 * count - below) / within - 0.5);
+}
+
 rk_kernel launch(const setup *s, const char *actor, const rk_kernel_options *options, rk_actor *addresses) {
     rk_kernel kernel;
     rk_error error;

@@ -16,7 +16,7 @@ pub unsafe extern "C" fn rk_hlc_now(runtime: rk_runtime, stamp: *mut u64) -> rk_
     enter(|| {
         // SAFETY: the caller passes NULL or a place for the stamp.
         let out = unsafe { handle::out(stamp) }?;
-        *out = handle::runtime(runtime)?.clock().tick();
+        *out = handle::runtime(runtime)?.clock().tick(crate::pins::section());
         Ok(())
     })
 }
