@@ -17,7 +17,7 @@ use crate::runtime::Home;
 /// Most bytes of one.
 pub(crate) const SIZE_MAX: u64 = 1 << 48;
 
-/// Bytes that a backend keeps somewhere. Offsets and sizes are within them. Handlers and host may use the same bytes at once,
+/// Bytes that a backend keeps somewhere. Offsets and sizes are within them, and data is no part of them. Handlers and host may use the same bytes at once,
 /// which is theirs to sort out.
 pub(crate) trait Memory: Send + Sync {
     fn write(&self, offset: u64, data: &[u8]) -> Result<()>;
@@ -59,21 +59,31 @@ impl Buffer {
         self.memory.host()
     }
 
-    /// Whether so many bytes from `offset` are within it.
-    pub(crate) fn check(&self, offset: u64, size: usize) -> Result<()> {
+    fn check(&self, offset: u64, size: usize) -> Result<()> {
         match offset.checked_add(size as u64) {
             Some(end) if end <= self.size => Ok(()),
             _ => Err(Error::invalid(format!("{size} bytes at {offset} of a buffer that has {}", self.size))),
         }
     }
 
-    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+    /// Whether data can be copied to or from `offset`: it fits, and is not a part of the buffer itself.
+    pub(crate) fn check_copy(&self, offset: u64, data: &[u8]) -> Result<()> {
         self.check(offset, data.len())?;
+        let (start, end) = (data.as_ptr() as u64, data.as_ptr() as u64 + data.len() as u64);
+        let own = self.host().map_or(0, |base| base.as_ptr() as u64);
+        if start < own + self.size && own < end && own != 0 {
+            return Err(Error::invalid("data is a part of the buffer itself"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.check_copy(offset, data)?;
         self.memory.write(offset, data)
     }
 
     pub(crate) fn read(&self, offset: u64, data: &mut [u8]) -> Result<()> {
-        self.check(offset, data.len())?;
+        self.check_copy(offset, data)?;
         self.memory.read(offset, data)
     }
 }
@@ -110,14 +120,14 @@ impl HostMemory {
 
 impl Memory for HostMemory {
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
-        // SAFETY: within the memory, by the trait's contract; `copy`, as the caller's data may be a part of it.
-        unsafe { std::ptr::copy(data.as_ptr(), self.base.as_ptr().add(offset as usize), data.len()) };
+        // SAFETY: within the memory and no part of it, by the trait's contract.
+        unsafe { self.base.as_ptr().add(offset as usize).copy_from_nonoverlapping(data.as_ptr(), data.len()) };
         Ok(())
     }
 
     fn read(&self, offset: u64, data: &mut [u8]) -> Result<()> {
         // SAFETY: as above.
-        unsafe { std::ptr::copy(self.base.as_ptr().add(offset as usize), data.as_mut_ptr(), data.len()) };
+        unsafe { self.base.as_ptr().add(offset as usize).copy_to_nonoverlapping(data.as_mut_ptr(), data.len()) };
         Ok(())
     }
 
