@@ -118,7 +118,7 @@ impl Alert {
         // Of several threads that look, one sees the change.
         drop(progress);
         if changed {
-            (self.tell)(&self.rule, &Notice { raised, value, time: self.home.clock.tick() });
+            (self.tell)(&self.rule, &Notice { raised, value, time: self.home.clock.witness() });
         }
         raised
     }

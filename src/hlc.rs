@@ -9,8 +9,10 @@
 //! that are further ahead of physical time are refused, and of those that messages bring only the bound is believed.
 
 use crate::align::Aligned;
+use crate::bias::{Biased, Section};
 use crate::error::{Error, Result};
 use crate::wall::wall;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -18,9 +20,15 @@ use std::time::{Duration, SystemTime};
 const LOGICAL_BITS: u32 = 8;
 
 /// Physical time now, as a stamp with a count of zero.
-#[inline]
+#[inline(always)]
 pub(crate) fn physical() -> u64 {
     wall().now() << LOGICAL_BITS
+}
+
+/// The stamp `ns` nanoseconds from now. For those who have a deadline, which are few.
+#[cold]
+pub(crate) fn deadline_from_now(ns: u64) -> u64 {
+    deadline(physical(), ns)
 }
 
 /// The stamp after which a message that may wait `ns` nanoseconds is late. Never zero.
@@ -79,7 +87,10 @@ impl Drift {
 
 /// The clock that a runtime's host threads share.
 pub(crate) struct Clock {
-    last: Aligned<AtomicU64>,
+    /// The last stamp given.
+    last: Aligned<Biased>,
+    /// The latest stamp of a message that arrived: apart, for who receives is often not who sends.
+    merged: Aligned<AtomicU64>,
     drift: Drift,
     /// A limit as it was some time ago, so that physical time is asked for only when a stamp is above.
     limit: AtomicU64,
@@ -89,7 +100,13 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(drift: Drift) -> Self {
-        Self { last: Aligned::default(), drift, limit: AtomicU64::new(0), limited: AtomicU64::new(0) }
+        Self {
+            last: Aligned::default(),
+            merged: Aligned::default(),
+            drift,
+            limit: AtomicU64::new(0),
+            limited: AtomicU64::new(0),
+        }
     }
 
     /// For those of the runtime's workers.
@@ -104,7 +121,7 @@ impl Clock {
 
     /// A stamp came from outside the runtime: later stamps are larger. The next one is given. Refused if it is further
     /// ahead than the bound.
-    pub(crate) fn observe(&self, stamp: u64) -> Result<u64> {
+    pub(crate) fn observe(&self, me: &'static Section, stamp: u64) -> Result<u64> {
         let limit = self.drift.limit();
         if stamp > limit {
             let time = |stamps: u64| Duration::from_nanos(unix_ns(stamps));
@@ -113,30 +130,28 @@ impl Clock {
                 bound: time(self.drift.bound),
             });
         }
-        self.last.fetch_max(stamp, Ordering::Relaxed);
-        Ok(self.tick())
+        self.merged.fetch_max(stamp, Ordering::Relaxed);
+        Ok(self.tick(me))
     }
 
     /// One stamp, larger than every one before.
-    #[inline]
-    pub(crate) fn tick(&self) -> u64 {
-        self.reserve(1)
+    #[inline(always)]
+    pub(crate) fn tick(&self, me: &'static Section) -> u64 {
+        self.reserve(me, 1)
     }
 
     /// `count` consecutive stamps, of which the first is given.
-    #[inline]
-    pub(crate) fn reserve(&self, count: u64) -> u64 {
-        let physical = physical();
-        // Relaxed: the stamps are unique by the exchange alone. That they grow along cause and effect needs no ordering of
-        // other memory: whoever learns of a stamp learned it through something that synchronises, or merges it.
-        let mut last = self.last.load(Ordering::Relaxed);
-        loop {
-            let first = physical.max(last + 1);
-            match self.last.compare_exchange_weak(last, first + count - 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return first,
-                Err(now) => last = now,
-            }
-        }
+    #[inline(always)]
+    pub(crate) fn reserve(&self, me: &'static Section, count: u64) -> u64 {
+        // Relaxed: that stamps grow along cause and effect needs no ordering of other memory: whoever learns of a stamp
+        // learned it through something that synchronises, or merges it.
+        let least = physical().max(self.merged.load(Ordering::Relaxed) + 1);
+        let mut first = 0;
+        let Ok(_) = self.last.update(me, |last| {
+            first = least.max(last + 1);
+            Ok::<_, Infallible>(first + count - 1)
+        });
+        first
     }
 
     /// A message with this stamp arrived: later stamps are larger.
@@ -146,8 +161,8 @@ impl Clock {
         if stamp > self.limit.load(Ordering::Relaxed) {
             return self.merge_limited(stamp);
         }
-        if self.last.load(Ordering::Relaxed) < stamp {
-            self.last.fetch_max(stamp, Ordering::Relaxed);
+        if self.merged.load(Ordering::Relaxed) < stamp {
+            self.merged.fetch_max(stamp, Ordering::Relaxed);
         }
     }
 
@@ -158,7 +173,16 @@ impl Clock {
         if stamp > limit {
             self.limited.fetch_add(1, Ordering::Relaxed);
         }
-        self.last.fetch_max(stamp.min(limit), Ordering::Relaxed);
+        self.merged.fetch_max(stamp.min(limit), Ordering::Relaxed);
+    }
+
+    /// A stamp of an event that no host thread caused, larger than all before it. Not `last`'s, which belongs to a host
+    /// thread: it is as if a message had brought it.
+    pub(crate) fn witness(&self) -> u64 {
+        let known = self.last.load(Ordering::Relaxed).max(physical());
+        // Relaxed: as in `reserve`.
+        self.merged.fetch_max(known, Ordering::Relaxed);
+        self.merged.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -206,6 +230,7 @@ impl WorkerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pins;
     use proptest::prelude::*;
 
     const SECOND: u64 = 1 << 32;
@@ -221,7 +246,7 @@ mod tests {
         const EACH: usize = 1_000_000;
         let clock = clock();
         let mut stamps: Vec<u64> = std::thread::scope(|scope| {
-            let tick = || (0..EACH).map(|_| clock.tick()).collect::<Vec<_>>();
+            let tick = || (0..EACH).map(|_| clock.tick(pins::section())).collect::<Vec<_>>();
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(tick)).collect();
             threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
         });
@@ -234,11 +259,11 @@ mod tests {
     #[test]
     fn merges() {
         let clock = clock();
-        let ahead = clock.tick() + SECOND / 2;
+        let ahead = clock.tick(pins::section()) + SECOND / 2;
         clock.merge(ahead);
-        assert!(clock.tick() > ahead);
+        assert!(clock.tick(pins::section()) > ahead);
         clock.merge(1);
-        assert!(clock.tick() > ahead);
+        assert!(clock.tick(pins::section()) > ahead);
         let mut worker = WorkerClock::new(clock.drift());
         assert_eq!(worker.receive(ahead), ahead + 1);
         worker.refresh();
@@ -248,28 +273,28 @@ mod tests {
     #[test]
     fn clocks_that_run_ahead_are_not_followed() {
         let clock = clock();
-        let now = clock.tick();
+        let now = clock.tick(pins::section());
         let wrong = now + 3600 * SECOND;
-        match clock.observe(wrong) {
+        match clock.observe(pins::section(), wrong) {
             Err(Error::Drift { ahead, bound }) => {
                 assert!(ahead > Duration::from_secs(3590) && ahead <= Duration::from_secs(3600), "{ahead:?}");
                 assert_eq!(bound, Duration::from_secs(1));
             }
             other => panic!("{other:?}"),
         }
-        assert!(clock.tick() < now + SECOND);
+        assert!(clock.tick(pins::section()) < now + SECOND);
         assert_eq!(clock.limited(), 0);
         clock.merge(wrong);
-        let after = clock.tick();
+        let after = clock.tick(pins::section());
         assert!(after > now + SECOND && after < now + 60 * SECOND);
         assert_eq!(clock.limited(), 1);
         let stamp = WorkerClock::new(clock.drift()).receive(wrong);
         assert!(stamp > now + SECOND && stamp < now + 60 * SECOND);
         let near = now + SECOND / 2;
-        assert!(clock.observe(near).expect("within the bound") > near);
+        assert!(clock.observe(pins::section(), near).expect("within the bound") > near);
 
         let trusting = Clock::new(Drift::NONE);
-        assert!(trusting.observe(wrong).expect("no bound") > wrong);
+        assert!(trusting.observe(pins::section(), wrong).expect("no bound") > wrong);
         assert_eq!(WorkerClock::new(Drift::NONE).receive(wrong), wrong + 1);
     }
 

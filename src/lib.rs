@@ -19,6 +19,8 @@ mod align;
 #[doc(hidden)]
 pub mod bell;
 #[doc(hidden)]
+pub mod bias;
+#[doc(hidden)]
 pub mod ring;
 mod sync;
 
@@ -68,7 +70,8 @@ pub mod module;
 #[cfg(not(loom))]
 mod pattern;
 #[cfg(not(loom))]
-mod pins;
+#[doc(hidden)]
+pub mod pins;
 #[cfg(not(loom))]
 mod queue;
 #[cfg(not(loom))]

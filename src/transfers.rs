@@ -45,7 +45,7 @@ impl Transfer {
             from: 0,
             to: 0,
             correlation: self.correlation,
-            time: self.buffer.home.clock.tick(),
+            time: self.buffer.home.clock.witness(),
             kind: Event::Transfer as u32,
             reason: outcome.err().map_or(0, |error| crate::capi::status_of(&error)),
             level: 1,

@@ -91,7 +91,7 @@ impl Wall {
     }
 
     /// Now, in units since 1970. May step back by less than a microsecond; the hybrid clock does not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
         self.to_units(self.interpolated().unwrap_or_else(|| self.refresh()))
     }
@@ -103,7 +103,7 @@ impl Wall {
         ((u128::from(ns) * u128::from(FACTOR)) >> 69) as u64
     }
 
-    #[inline]
+    #[inline(always)]
     fn interpolated(&self) -> Option<u64> {
         if !self.invariant {
             return None;

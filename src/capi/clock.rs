@@ -22,7 +22,7 @@ pub unsafe extern "C" fn rk_hlc_now(runtime: rk_runtime, stamp: *mut u64) -> rk_
     enter(|| {
         // SAFETY: the caller passes NULL or a place for the stamp.
         let out = unsafe { handle::out(stamp) }?;
-        *out = handle::runtime(runtime)?.clock().tick();
+        *out = handle::runtime(runtime)?.clock().tick(crate::pins::section());
         Ok(())
     })
 }
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn rk_hlc_merge(
     error: *mut rk_error,
 ) -> rk_status {
     in_out(error, || {
-        let next = handle::runtime(runtime)?.clock().observe(stamp)?;
+        let next = handle::runtime(runtime)?.clock().observe(crate::pins::section(), stamp)?;
         if !now.is_null() {
             // SAFETY: the caller passes NULL or a place for the stamp.
             unsafe { now.write_unaligned(next) };

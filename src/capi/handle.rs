@@ -47,6 +47,12 @@ static BUFFERS: Table<Arc<Buffer>> = Table::new();
 // Handlers find a buffer by the slot of its key.
 const _: () = assert!(crate::table::CAPACITY == crate::layout::BUFFERS);
 
+// A call, where a value would be made and dropped on every way.
+#[cold]
+fn stale() -> Error {
+    Error::Stale
+}
+
 fn key(id: u64, noun: u64) -> Result<u32> {
     if id & !u64::from(u32::MAX) == noun {
         Ok(id as u32)
@@ -80,18 +86,18 @@ pub(super) unsafe fn out<'a, T>(out: *mut T) -> Result<&'a mut T> {
 
 #[inline(always)]
 pub(super) fn runtime(handle: rk_runtime) -> Result<Pinned<'static, Arc<Runtime>>> {
-    let runtime = RUNTIMES.get(key(handle.id, RUNTIME)?).ok_or(Error::Stale)?;
+    let runtime = RUNTIMES.get(key(handle.id, RUNTIME)?).ok_or_else(stale)?;
     runtime.home().check()?;
     Ok(runtime)
 }
 
 pub(super) fn module(handle: rk_module) -> Result<Pinned<'static, OwnedModule>> {
-    MODULES.get(key(handle.id, MODULE)?).ok_or(Error::Stale)
+    MODULES.get(key(handle.id, MODULE)?).ok_or_else(stale)
 }
 
 #[inline(always)]
 pub(super) fn queue(handle: rk_queue) -> Result<Pinned<'static, Arc<Queue>>> {
-    let queue = QUEUES.get(key(handle.id, QUEUE)?).ok_or(Error::Stale)?;
+    let queue = QUEUES.get(key(handle.id, QUEUE)?).ok_or_else(stale)?;
     queue.home().check()?;
     Ok(queue)
 }
@@ -113,7 +119,7 @@ pub(super) fn kernel_of(actor: rk_actor) -> Result<directory::Found> {
 
 #[inline(always)]
 fn find_kernel(key: u32) -> Result<directory::Found> {
-    let kernel = directory::find(key).ok_or(Error::Stale)?;
+    let kernel = directory::find(key).ok_or_else(stale)?;
     kernel.home.check()?;
     Ok(kernel)
 }
@@ -257,22 +263,22 @@ pub(super) fn remove_module(handle: rk_module) -> Result<()> {
     if !module(handle)?.module.retire() {
         return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
     }
-    MODULES.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
+    MODULES.remove(key).map(|removed| drop(removed.take())).ok_or_else(stale)
 }
 
 pub(super) fn remove_queue(handle: rk_queue) -> Result<()> {
     let key = key(handle.id, QUEUE)?;
-    if !QUEUES.get(key).ok_or(Error::Stale)?.retire() {
+    if !QUEUES.get(key).ok_or_else(stale)?.retire() {
         return Err(Error::BadState { call: "destroying the queue", state: "while a kernel uses it" });
     }
-    let removed = QUEUES.remove(key).ok_or(Error::Stale)?;
+    let removed = QUEUES.remove(key).ok_or_else(stale)?;
     removed.value().close();
     drop(removed.take());
     Ok(())
 }
 
 pub(super) fn remove_runtime(handle: rk_runtime) -> Result<()> {
-    let removed = RUNTIMES.remove(key(handle.id, RUNTIME)?).ok_or(Error::Stale)?;
+    let removed = RUNTIMES.remove(key(handle.id, RUNTIME)?).ok_or_else(stale)?;
     // First nobody new gets in and whoever waits is told; then, when all have left, everything goes.
     removed.value().close();
     let runtime = removed.take();

@@ -114,7 +114,7 @@ impl Kernel {
     }
 
     /// Whether the host may send.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accepts(&self) -> Result<()> {
         match self.life.state.load(Ordering::Relaxed) {
             1..=3 => Ok(()),
@@ -250,7 +250,7 @@ impl Kernel {
             from: crate::address::Address::new(self.key, 0).to_bits(),
             to: 0,
             correlation: 0,
-            time: self.home.clock.tick(),
+            time: self.home.clock.witness(),
             kind: event as u32,
             reason,
             level: 1,

@@ -3,20 +3,28 @@
 use super::Word;
 use crate::sync::AtomicU64;
 
-/// Slots, bodies and head of a ring. `load` and `store` move a whole word at once: a load gives what one store wrote, never
-/// parts of two. A store releases everything its thread wrote before, a load acquires it; on x86 both are free.
+/// Slots, bodies and head of a ring. `store` moves a whole word at once: nobody sees a part of it. It releases everything
+/// its thread wrote before to whoever sees it by `upper` and then makes an acquire fence; on x86 both are free.
 pub trait Storage {
     /// Slots; a power of two.
     fn capacity(&self) -> usize;
-    /// Reads word `index`; slot `s` has words `4 s` to `4 s + 3`.
-    fn load(&self, index: usize) -> Word;
-    /// Writes word `index`.
-    fn store(&self, index: usize, word: Word);
+    /// Reads the upper half, with the stamp, of word `index`; slot `s` has words `4 s` to `4 s + 3`.
+    fn upper(&self, index: usize) -> u64;
+    /// Reads the lower half of a word after `upper` and a fence; it must not be free yet to be written again.
+    fn lower(&self, index: usize) -> u64;
+    /// Writes word `index`, with the stamp in its highest 16 bits, which are zero.
+    fn store(&self, index: usize, word: Word, stamp: u16);
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
     /// After a message was written: brings it out of the processor, where stores may gather.
     #[inline(always)]
     fn flush(&self) {}
+    /// Has a slot's lines fetched for reading. Only a hint.
+    #[inline(always)]
+    fn fetch(&self, _slot: usize) {}
+    /// Has a slot's lines fetched for writing. Only a hint.
+    #[inline(always)]
+    fn claim(&self, _slot: usize) {}
     /// Where the consumer publishes its position.
     fn head(&self) -> &AtomicU64;
 }
@@ -29,9 +37,9 @@ mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::any::Any;
     use std::arch::asm;
-    use std::arch::x86_64::{__m128i, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_unpackhi_epi64};
+    use std::arch::x86_64::{_mm_or_si128, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
     use std::ptr::NonNull;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
 
     use super::{Storage, Word};
@@ -139,10 +147,32 @@ mod memory {
         }
     }
 
+    /// Copies bytes; up to a line of them without a call, which would cost as much as the rest of a small message: the first
+    /// half and the last, which overlap where there are fewer.
+    ///
+    /// # Safety
+    /// `to` is writable for as many bytes.
+    #[inline(always)]
+    unsafe fn copy(from: &[u8], to: *mut u8) {
+        type Half = [u64; 4];
+        let size = from.len();
+        // SAFETY: both are as large as `size`, which is not less than a half, and do not overlap: nobody else has `to`.
+        unsafe {
+            if !(32..=64).contains(&size) {
+                return to.copy_from_nonoverlapping(from.as_ptr(), size);
+            }
+            let (first, last) = (from.as_ptr().cast::<Half>(), from.as_ptr().add(size - 32).cast::<Half>());
+            let (first, last) = (first.read_unaligned(), last.read_unaligned());
+            to.cast::<Half>().write_unaligned(first);
+            to.add(size - 32).cast::<Half>().write_unaligned(last);
+        }
+    }
+
     // A 16-byte aligned SSE access is one access on every processor with AVX, by Intel's and AMD's manuals (SDM vol. 3A
-    // 9.1.1; APM vol. 2 7.3.2); creating a runtime asks for AVX. Inline assembly, so that the compiler can neither split
-    // nor merge nor move them: for it they read and write any memory, which gives the acquire and release that x86's
-    // memory order then keeps.
+    // 9.1.1; APM vol. 2 7.3.2); creating a runtime asks for AVX. Whoever sees one half of such a store therefore finds the
+    // other with a later load, x86's loads being in order, and so the halves are read by plain loads, which need no way from
+    // vector to other registers. The store is inline assembly, so that the compiler can neither split nor move it: for it
+    // the assembly reads and writes any memory, which gives the release that x86's memory order then keeps.
     //
     // ThreadSanitizer does not see assembly; built for it, we tell.
     impl Storage for Memory {
@@ -151,37 +181,43 @@ mod memory {
         }
 
         #[inline(always)]
-        fn load(&self, index: usize) -> Word {
+        fn upper(&self, index: usize) -> u64 {
             debug_assert!(index < self.capacity * 4);
-            let value: __m128i;
-            // SAFETY: the word is inside the allocation and 16-byte aligned.
+            // SAFETY: the half word is inside the allocation and 8-byte aligned.
             unsafe {
-                let at = self.base.as_ptr().add(index * 16);
-                asm!("movdqa {value}, [{at}]", at = in(reg) at, value = out(xmm_reg) value, options(nostack, preserves_flags));
+                let at = self.base.as_ptr().add(index * 16 + 8);
                 #[cfg(tsan)]
-                __tsan_acquire(at.cast());
-                [_mm_cvtsi128_si64(value) as u64, _mm_cvtsi128_si64(_mm_unpackhi_epi64(value, value)) as u64]
+                __tsan_acquire(at.sub(8).cast());
+                (*at.cast::<AtomicU64>()).load(Ordering::Relaxed)
             }
         }
 
         #[inline(always)]
-        fn store(&self, index: usize, word: Word) {
+        fn lower(&self, index: usize) -> u64 {
             debug_assert!(index < self.capacity * 4);
-            // SAFETY: as in `load`.
+            // SAFETY: as in `upper`. Not atomic: nobody writes it now.
+            unsafe { self.base.as_ptr().add(index * 16).cast::<u64>().read() }
+        }
+
+        #[inline(always)]
+        fn store(&self, index: usize, word: Word, stamp: u16) {
+            debug_assert!(index < self.capacity * 4);
+            // SAFETY: the word is inside the allocation and 16-byte aligned.
             unsafe {
                 let at = self.base.as_ptr().add(index * 16);
-                let value = _mm_set_epi64x(word[1] as i64, word[0] as i64);
+                let word = _mm_set_epi64x(word[1] as i64, word[0] as i64);
+                let value = _mm_or_si128(word, _mm_set_epi64x((u64::from(stamp) << 48) as i64, 0));
                 #[cfg(tsan)]
                 __tsan_release(at.cast());
                 asm!("movdqa [{at}], {value}", at = in(reg) at, value = in(xmm_reg) value, options(nostack, preserves_flags));
             }
         }
 
-        #[inline]
+        #[inline(always)]
         fn write_body(&self, slot: usize, bytes: &[u8]) {
             assert!(bytes.len() <= self.body, "a payload larger than the ring's bodies");
             // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
-            unsafe { self.body(slot).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            unsafe { copy(bytes, self.body(slot)) };
             // Before the stamps.
             self.flush();
         }
@@ -191,6 +227,34 @@ mod memory {
             if self.combines {
                 // SAFETY: every x86-64 has it; it orders stores.
                 unsafe { std::arch::x86_64::_mm_sfence() };
+            }
+        }
+
+        #[inline(always)]
+        fn fetch(&self, slot: usize) {
+            // SAFETY: within the allocation, though a hint faults nowhere.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(slot * 64).cast());
+                if self.body != 0 {
+                    _mm_prefetch::<_MM_HINT_T0>(self.body(slot).cast());
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn claim(&self, slot: usize) {
+            // Assembly: the intrinsic becomes a prefetch for reading where the compiler was not told that the processor has
+            // the other. One without it takes it for no operation.
+            let claim = |at: *const u8| {
+                // SAFETY: a hint changes nothing and faults nowhere.
+                unsafe { asm!("prefetchw [{at}]", at = in(reg) at, options(readonly, nostack, preserves_flags)) };
+            };
+            if !self.combines {
+                // SAFETY: within the allocation.
+                claim(unsafe { self.base.as_ptr().add(slot * 64) });
+                if self.body != 0 {
+                    claim(self.body(slot));
+                }
             }
         }
 

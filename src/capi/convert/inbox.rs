@@ -1,19 +1,21 @@
 //! Messages received.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 
 use crate::capi::handle;
 use crate::capi::types::{rk_actor, rk_message};
 use crate::error::{Error, Result};
-use crate::message::{priority_of, Incoming, Offer, Sink};
+use crate::message::{priority_of, Incoming, Offer, Payload, Sink};
 
 /// The caller's arrays for received messages.
 pub(in crate::capi) struct Inbox<'a> {
     messages: *mut rk_message,
     capacity: usize,
-    payloads: *mut u8,
-    payload_bytes: usize,
+    payloads: &'a mut [MaybeUninit<u8>],
     count: &'a mut u32,
+    /// What `count` is to be; beside it, so that it stays in a register meanwhile.
+    taken: usize,
     /// Bytes of `payloads` that are taken.
     used: usize,
 }
@@ -39,51 +41,66 @@ impl Inbox<'_> {
         if payloads.is_null() && payload_bytes != 0 {
             return Err(Error::invalid("payloads is NULL but has a size"));
         }
-        Ok(Self { messages, capacity: capacity as usize, payloads: payloads.cast(), payload_bytes, count, used: 0 })
+        // More than an object can have is as much as it can have.
+        let payloads = match payload_bytes.min(isize::MAX as usize) {
+            0 => &mut [],
+            // SAFETY: the caller's promise; not NULL, not larger than an object.
+            size => unsafe { std::slice::from_raw_parts_mut(payloads.cast(), size) },
+        };
+        Ok(Self { messages, capacity: capacity as usize, payloads, count, taken: 0, used: 0 })
+    }
+
+    /// A payload has no room. If it is the first one's, the caller is told how much it needs.
+    #[cold]
+    fn too_large(&mut self, message: rk_message) -> Result<Offer> {
+        if self.taken > 0 {
+            return Ok(Offer::Full);
+        }
+        // SAFETY: there is room for one at least, as `new` was promised.
+        unsafe { self.messages.write(message) };
+        Err(Error::Size { size: message.size, limit: self.payloads.len().min(u32::MAX as usize) as u32 })
+    }
+}
+
+impl Drop for Inbox<'_> {
+    fn drop(&mut self) {
+        *self.count = self.taken as u32;
     }
 }
 
 impl Sink for Inbox<'_> {
-    #[inline]
-    fn offer(&mut self, message: &Incoming<&[u8]>) -> Result<Offer> {
-        let taken = *self.count as usize;
-        if taken == self.capacity {
+    #[inline(always)]
+    fn offer<P: Payload>(&mut self, message: &Incoming<P>) -> Result<Offer> {
+        if self.taken == self.capacity {
             return Ok(Offer::Full);
         }
-        let size = message.payload.len();
+        let size = message.payload.bytes().len();
         // Payloads lie at multiples of 16 from where the buffer starts.
         let start = self.used.next_multiple_of(16);
-        let fits = size == 0 || start.checked_add(size).is_some_and(|end| end <= self.payload_bytes);
-        let mut place = std::ptr::null_mut();
-        if fits && size > 0 {
-            // SAFETY: `start + size` is within the buffer that `new` was promised.
-            unsafe {
-                place = self.payloads.add(start);
-                place.copy_from_nonoverlapping(message.payload.as_ptr(), size);
-            }
-        }
-        if !fits && taken > 0 {
-            return Ok(Offer::Full);
-        }
-        // SAFETY: `taken` is below the capacity that `new` was promised.
-        unsafe { self.messages.add(taken).write(record(message, place.cast_const().cast())) };
-        if !fits {
-            return Err(Error::Size { size: size as u32, limit: self.payload_bytes.min(u32::MAX as usize) as u32 });
-        }
+        let mut place = std::ptr::null();
         if size > 0 {
+            match self.payloads.get_mut(start..) {
+                Some(room) if room.len() >= size => {
+                    place = room.as_ptr();
+                    message.payload.copy_to(room);
+                }
+                _ => return self.too_large(record(message, place.cast())),
+            }
             self.used = start + size;
         }
-        *self.count += 1;
+        // SAFETY: `taken` is below the capacity that `new` was promised.
+        unsafe { self.messages.add(self.taken).write(record(message, place.cast())) };
+        self.taken += 1;
         Ok(Offer::Taken)
     }
 
     fn taken(&self) -> usize {
-        *self.count as usize
+        self.taken
     }
 }
 
-#[inline]
-pub(super) fn record(message: &Incoming<&[u8]>, payload: *const c_void) -> rk_message {
+#[inline(always)]
+pub(super) fn record<P: Payload>(message: &Incoming<P>, payload: *const c_void) -> rk_message {
     rk_message {
         from: rk_actor { id: message.from },
         to: rk_actor { id: message.to },
@@ -92,7 +109,7 @@ pub(super) fn record(message: &Incoming<&[u8]>, payload: *const c_void) -> rk_me
         payload,
         kind: message.class as u32,
         r#type: message.kind,
-        size: message.payload.len() as u32,
+        size: message.payload.bytes().len() as u32,
         reason: message.reason,
         priority: priority_of(message.level),
         reserved: 0,

@@ -11,6 +11,8 @@ use crate::kernel::Batch as BatchOf;
 use crate::layout::PAYLOAD_MAX;
 use crate::message::{level_of, Letter, Owned};
 
+const PRIORITY_MAX: u32 = 255;
+
 /// # Safety
 /// As [`bytes`].
 #[inline(always)]
@@ -41,8 +43,8 @@ pub(in crate::capi) fn letter<'a>(
 
 #[inline(always)]
 pub(in crate::capi) fn level(priority: u32) -> Result<u8> {
-    if priority > 255 {
-        return Err(Error::invalid(format!("priority is {priority}, it can be 0 to 255")));
+    if priority > PRIORITY_MAX {
+        return Err(Error::invalid(format!("priority is {priority}, it can be 0 to {PRIORITY_MAX}")));
     }
     Ok(level_of(priority))
 }
@@ -71,23 +73,40 @@ impl BatchOf for Batch<'_> {
     }
 
     #[inline(always)]
-    fn get(&self, index: usize) -> Result<(u32, Letter<'_>)> {
+    fn get(&self, index: usize) -> Option<(u32, Letter<'_>)> {
         let message = &self.0[index];
-        if message.reserved != 0 {
-            return Err(Error::invalid("reserved is not zero"));
+        let readable = message.size == 0 || !message.payload.is_null();
+        if message.reserved != 0 || message.priority > PRIORITY_MAX || message.size > PAYLOAD_MAX || !readable {
+            return None;
         }
+        let payload = match message.size {
+            0 => &[],
+            // SAFETY: promised to `new`; not NULL.
+            size => unsafe { std::slice::from_raw_parts(message.payload.cast(), size as usize) },
+        };
         let letter = Letter {
             actor: Address::from_bits(message.to.id).actor(),
             kind: message.r#type,
-            // SAFETY: promised to `new`.
-            payload: unsafe { payload(message.payload, message.size) }?,
-            level: level(message.priority)?,
+            payload,
+            level: level_of(message.priority),
             correlation: message.correlation,
             deadline_ns: message.deadline_ns,
         };
-        Ok((Address::from_bits(message.to.id).kernel(), letter))
+        Some((Address::from_bits(message.to.id).kernel(), letter))
+    }
+
+    #[cold]
+    fn flaw(&self, index: usize) -> Error {
+        let message = &self.0[index];
+        let checked = match message.reserved {
+            // SAFETY: promised to `new`.
+            0 => unsafe { payload(message.payload, message.size) }.and_then(|_| level(message.priority).map(drop)),
+            _ => Err(Error::invalid("reserved is not zero")),
+        };
+        checked.err().unwrap_or_else(|| Error::invalid("the message changed while it was being sent"))
     }
 }
+
 /// Hands a call's answer to the caller.
 ///
 /// # Safety
@@ -103,7 +122,7 @@ pub(in crate::capi) unsafe fn answer(
     if !message.is_null() {
         let payload = if fits && size > 0 { reply.cast_const() } else { std::ptr::null() };
         // The number of the call is ours, not the caller's.
-        let record = rk_message { correlation: 0, ..record(&answer.borrowed(), payload) };
+        let record = rk_message { correlation: 0, ..record(answer, payload) };
         // SAFETY: the caller's promise.
         unsafe { message.write_unaligned(record) };
     }

@@ -39,14 +39,16 @@ pub(super) unsafe fn bytes<'a>(at: *const u8, size: usize, what: &str) -> Result
     if size == 0 {
         return Ok(&[]);
     }
-    if at.is_null() {
-        return Err(Error::invalid(format!("{what} is NULL")));
-    }
-    if size > isize::MAX as usize {
-        return Err(Error::invalid(format!("{what} has {size} bytes")));
+    if at.is_null() || size > isize::MAX as usize {
+        return Err(unreadable(at, size, what));
     }
     // SAFETY: the caller's promise; not NULL, not larger than an object can be.
     Ok(unsafe { std::slice::from_raw_parts(at, size) })
+}
+
+#[cold]
+fn unreadable(at: *const u8, size: usize, what: &str) -> Error {
+    Error::invalid(if at.is_null() { format!("{what} is NULL") } else { format!("{what} has {size} bytes") })
 }
 
 /// A string.
