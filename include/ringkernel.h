@@ -367,7 +367,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_ALERT_HANDLER_TIME 5
 
 /**
- * rk_alert_options.metric: bytes of memory of states, actor tables and rings.
+ * rk_alert_options.metric: bytes of memory of states, actor tables and rings; of a whole runtime, of buffers too.
  */
 #define RK_ALERT_MEMORY 6
 

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::layout::{BufferTable, BUFFERS, PAYLOAD_MAX};
 use crate::runtime::Home;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Most bytes of one.
 pub(crate) const SIZE_MAX: u64 = 1 << 48;
 
@@ -91,8 +93,8 @@ impl Buffer {
 /// Memory of the host.
 pub(crate) struct HostMemory {
     base: NonNull<u8>,
-    /// Of what is ours.
-    layout: Option<Layout>,
+    /// What was allocated, if it is ours.
+    owned: Option<(NonNull<u8>, Layout)>,
 }
 
 // SAFETY: memory that anybody may write at any time, as is said at `Memory`; it is only copied from and to.
@@ -104,17 +106,20 @@ impl HostMemory {
     /// Zeros, aligned to a line.
     pub(crate) fn allocate(size: u64) -> Result<Self> {
         let none = || Error::NoMemory(format!("a buffer of {size} bytes"));
-        let bytes = usize::try_from(size).map_err(|_| none())?.max(1);
-        let layout = Layout::from_size_align(bytes, 64).map_err(|_| none())?;
+        let bytes = usize::try_from(size).ok().and_then(|size| size.checked_add(LINE)).ok_or_else(none)?;
+        // Aligned by hand: malloc has large zeros from the system, which are not touched, but only of its own alignment.
+        let layout = Layout::from_size_align(bytes, 16).map_err(|_| none())?;
         // SAFETY: the size is not zero.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
-        Ok(Self { base, layout: Some(layout) })
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
+        // SAFETY: less than a line further on, and there is a line more than what is used.
+        let base = unsafe { start.add(start.align_offset(LINE)) };
+        Ok(Self { base, owned: Some((start, layout)) })
     }
 
     /// # Safety
     /// As many bytes as the buffer will have stay there as long as this.
     pub(crate) unsafe fn borrow(base: NonNull<u8>) -> Self {
-        Self { base, layout: None }
+        Self { base, owned: None }
     }
 }
 
@@ -138,9 +143,9 @@ impl Memory for HostMemory {
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        if let Some(layout) = self.layout {
+        if let Some((start, layout)) = self.owned {
             // SAFETY: allocated with this layout.
-            unsafe { dealloc(self.base.as_ptr(), layout) };
+            unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
 }
@@ -192,7 +197,7 @@ impl Directory {
             return Ok(table.at.as_ptr());
         }
         let table = Table::new()?;
-        debug_assert!(table.sink.layout.is_some());
+        debug_assert!(table.sink.owned.is_some());
         Ok(self.table.get_or_init(|| table).at.as_ptr())
     }
 

@@ -235,12 +235,13 @@ static uint32_t check_alerts(const fixture *all) {
 }
 
 CASE(alerts_raise_and_clear) {
+    enum { LARGE = 1 << 28 };
     fixture all = fixture_open();
     static heard drops, failures, depth, memory;
     rk_alert drop_alert = watch(&all, RK_ALERT_DROPS, 0.001, &drops);
     watch(&all, RK_ALERT_FAILURES, 0.001, &failures);
     watch(&all, RK_ALERT_DEPTH, 3, &depth);
-    watch(&all, RK_ALERT_MEMORY, 1e15, &memory);
+    watch(&all, RK_ALERT_MEMORY, LARGE, &memory);
     CHECK_EQ(check_alerts(&all), 0);
     break_actor(&all, 0, 2);
     CHECK_EQ(check_alerts(&all), 2);
@@ -270,6 +271,15 @@ CASE(alerts_raise_and_clear) {
     CHECK_EQ(check_alerts(&all), 0);
     CHECK_EQ(depth.cleared, 1);
     CHECK_EQ(memory.raised, 0);
+    /* Buffers count, as long as they live. */
+    rk_buffer_options large = RK_BUFFER_OPTIONS_INIT;
+    large.size = LARGE;
+    rk_buffer buffer;
+    CHECK_DONE(rk_buffer_create(all.runtime, &large, &buffer, &test_error));
+    CHECK_EQ(check_alerts(&all), 1);
+    CHECK(memory.raised == 1 && memory.last.value >= LARGE);
+    CHECK_OK(rk_buffer_destroy(buffer));
+    CHECK_EQ(check_alerts(&all), 0);
     fixture_close(&all);
 }
 
