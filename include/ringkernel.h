@@ -367,7 +367,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_ALERT_HANDLER_TIME 5
 
 /**
- * rk_alert_options.metric: bytes of memory of states, actor tables and rings.
+ * rk_alert_options.metric: bytes of memory of states, actor tables and rings; of a whole runtime, of buffers too.
  */
 #define RK_ALERT_MEMORY 6
 
@@ -1934,7 +1934,8 @@ rk_status rk_buffer_map(struct rk_buffer buffer,
  * Copies `size` bytes of the host program to a buffer, from `offset` on, and returns when that is done. Handlers of
  * messages that are sent then see them; one that runs meanwhile may see some of them.
  *
- * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer.
+ * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer,
+ * or `data` does.
  * Thread-safe. Since 0.1.0.
  */
 rk_status rk_buffer_upload(struct rk_buffer buffer,
@@ -1947,7 +1948,8 @@ rk_status rk_buffer_upload(struct rk_buffer buffer,
  * Copies `size` bytes of a buffer, from `offset` on, to the host program, and returns when that is done: what handlers wrote
  * whose replies have been received is among them.
  *
- * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer.
+ * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer,
+ * or `data` does.
  * Thread-safe. Since 0.1.0.
  */
 rk_status rk_buffer_download(struct rk_buffer buffer,

@@ -118,7 +118,7 @@ impl Alert {
         // Of several threads that look, one sees the change.
         drop(progress);
         if changed {
-            (self.tell)(&self.rule, &Notice { raised, value, time: self.home.clock.tick(crate::pins::section()) });
+            (self.tell)(&self.rule, &Notice { raised, value, time: self.home.clock.witness() });
         }
         raised
     }
@@ -127,7 +127,11 @@ impl Alert {
     fn measure(&self, progress: &mut Progress, elapsed: Duration) -> f64 {
         progress.since = Instant::now();
         let before = std::mem::take(&mut progress.before);
-        let mut value = 0.0f64;
+        let mut value = match (self.rule.metric, self.rule.kernel) {
+            // What belongs to no kernel.
+            (Metric::Memory, None) => self.home.buffers.bytes() as f64,
+            _ => 0.0f64,
+        };
         let keys = match self.rule.kernel {
             Some(key) => vec![key],
             None => directory::keys(|kernel| Arc::ptr_eq(&kernel.home, &self.home)),

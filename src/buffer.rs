@@ -14,10 +14,12 @@ use crate::error::{Error, Result};
 use crate::layout::{BufferTable, BUFFERS, PAYLOAD_MAX};
 use crate::runtime::Home;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Most bytes of one.
 pub(crate) const SIZE_MAX: u64 = 1 << 48;
 
-/// Bytes that a backend keeps somewhere. Offsets and sizes are within them. Handlers and host may use the same bytes at once,
+/// Bytes that a backend keeps somewhere. Offsets and sizes are within them, and data is no part of them. Handlers and host may use the same bytes at once,
 /// which is theirs to sort out.
 pub(crate) trait Memory: Send + Sync {
     fn write(&self, offset: u64, data: &[u8]) -> Result<()>;
@@ -59,21 +61,31 @@ impl Buffer {
         self.memory.host()
     }
 
-    /// Whether so many bytes from `offset` are within it.
-    pub(crate) fn check(&self, offset: u64, size: usize) -> Result<()> {
+    fn check(&self, offset: u64, size: usize) -> Result<()> {
         match offset.checked_add(size as u64) {
             Some(end) if end <= self.size => Ok(()),
             _ => Err(Error::invalid(format!("{size} bytes at {offset} of a buffer that has {}", self.size))),
         }
     }
 
-    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+    /// Whether data can be copied to or from `offset`: it fits, and is not a part of the buffer itself.
+    pub(crate) fn check_copy(&self, offset: u64, data: &[u8]) -> Result<()> {
         self.check(offset, data.len())?;
+        let (start, end) = (data.as_ptr() as u64, data.as_ptr() as u64 + data.len() as u64);
+        let own = self.host().map_or(0, |base| base.as_ptr() as u64);
+        if start < own + self.size && own < end && own != 0 {
+            return Err(Error::invalid("data is a part of the buffer itself"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.check_copy(offset, data)?;
         self.memory.write(offset, data)
     }
 
     pub(crate) fn read(&self, offset: u64, data: &mut [u8]) -> Result<()> {
-        self.check(offset, data.len())?;
+        self.check_copy(offset, data)?;
         self.memory.read(offset, data)
     }
 }
@@ -81,8 +93,8 @@ impl Buffer {
 /// Memory of the host.
 pub(crate) struct HostMemory {
     base: NonNull<u8>,
-    /// Of what is ours.
-    layout: Option<Layout>,
+    /// What was allocated, if it is ours.
+    owned: Option<(NonNull<u8>, Layout)>,
 }
 
 // SAFETY: memory that anybody may write at any time, as is said at `Memory`; it is only copied from and to.
@@ -94,30 +106,33 @@ impl HostMemory {
     /// Zeros, aligned to a line.
     pub(crate) fn allocate(size: u64) -> Result<Self> {
         let none = || Error::NoMemory(format!("a buffer of {size} bytes"));
-        let bytes = usize::try_from(size).map_err(|_| none())?.max(1);
-        let layout = Layout::from_size_align(bytes, 64).map_err(|_| none())?;
+        let bytes = usize::try_from(size).ok().and_then(|size| size.checked_add(LINE)).ok_or_else(none)?;
+        // Aligned by hand: malloc has large zeros from the system, which are not touched, but only of its own alignment.
+        let layout = Layout::from_size_align(bytes, 16).map_err(|_| none())?;
         // SAFETY: the size is not zero.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
-        Ok(Self { base, layout: Some(layout) })
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
+        // SAFETY: less than a line further on, and there is a line more than what is used.
+        let base = unsafe { start.add(start.align_offset(LINE)) };
+        Ok(Self { base, owned: Some((start, layout)) })
     }
 
     /// # Safety
     /// As many bytes as the buffer will have stay there as long as this.
     pub(crate) unsafe fn borrow(base: NonNull<u8>) -> Self {
-        Self { base, layout: None }
+        Self { base, owned: None }
     }
 }
 
 impl Memory for HostMemory {
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
-        // SAFETY: within the memory, by the trait's contract; `copy`, as the caller's data may be a part of it.
-        unsafe { std::ptr::copy(data.as_ptr(), self.base.as_ptr().add(offset as usize), data.len()) };
+        // SAFETY: within the memory and no part of it, by the trait's contract.
+        unsafe { self.base.as_ptr().add(offset as usize).copy_from_nonoverlapping(data.as_ptr(), data.len()) };
         Ok(())
     }
 
     fn read(&self, offset: u64, data: &mut [u8]) -> Result<()> {
         // SAFETY: as above.
-        unsafe { std::ptr::copy(self.base.as_ptr().add(offset as usize), data.as_mut_ptr(), data.len()) };
+        unsafe { self.base.as_ptr().add(offset as usize).copy_to_nonoverlapping(data.as_mut_ptr(), data.len()) };
         Ok(())
     }
 
@@ -128,9 +143,9 @@ impl Memory for HostMemory {
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        if let Some(layout) = self.layout {
+        if let Some((start, layout)) = self.owned {
             // SAFETY: allocated with this layout.
-            unsafe { dealloc(self.base.as_ptr(), layout) };
+            unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
 }
@@ -182,7 +197,7 @@ impl Directory {
             return Ok(table.at.as_ptr());
         }
         let table = Table::new()?;
-        debug_assert!(table.sink.layout.is_some());
+        debug_assert!(table.sink.owned.is_some());
         Ok(self.table.get_or_init(|| table).at.as_ptr())
     }
 

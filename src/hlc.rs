@@ -100,7 +100,13 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(drift: Drift) -> Self {
-        Self { last: Aligned::default(), merged: Aligned::default(), drift, limit: AtomicU64::new(0), limited: AtomicU64::new(0) }
+        Self {
+            last: Aligned::default(),
+            merged: Aligned::default(),
+            drift,
+            limit: AtomicU64::new(0),
+            limited: AtomicU64::new(0),
+        }
     }
 
     /// For those of the runtime's workers.
@@ -124,7 +130,6 @@ impl Clock {
                 bound: time(self.drift.bound),
             });
         }
-        // Relaxed: as in `merge`.
         self.merged.fetch_max(stamp, Ordering::Relaxed);
         Ok(self.tick(me))
     }

@@ -2,12 +2,12 @@
 //! It is started by the first of these.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::backend::{Backends, SignalsBlocked};
-use crate::bell::heavy;
+use crate::bell::{heavy, Bell};
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::message::{Class, Event, Incoming};
@@ -68,9 +68,11 @@ struct Jobs {
 }
 
 /// What the thread shares with those who give it work.
+#[derive(Default)]
 struct Desk {
     jobs: Mutex<Jobs>,
-    news: Condvar,
+    /// Rung after every change.
+    bell: Bell,
 }
 
 impl Desk {
@@ -87,7 +89,7 @@ pub(crate) struct Transfers {
 
 impl Transfers {
     pub(crate) fn new(backends: Arc<Backends>) -> Self {
-        Self { desk: Arc::new(Desk { jobs: Mutex::default(), news: Condvar::new() }), backends }
+        Self { desk: Arc::default(), backends }
     }
 
     /// Copies in turn; the completion is an event.
@@ -102,7 +104,7 @@ impl Transfers {
         self.start(&mut jobs)?;
         jobs.copies.push_back(transfer);
         drop(jobs);
-        self.desk.news.notify_one();
+        self.desk.bell.ring();
         Ok(())
     }
 
@@ -117,7 +119,7 @@ impl Transfers {
         // Without a thread it is freed with the runtime.
         let _started = self.start(&mut jobs);
         drop(jobs);
-        self.desk.news.notify_one();
+        self.desk.bell.ring();
     }
 
     fn start(&self, jobs: &mut Jobs) -> Result<()> {
@@ -142,7 +144,7 @@ impl Transfers {
         let (copies, thread) = (std::mem::take(&mut jobs.copies), jobs.thread.take());
         drop(jobs);
         drop(copies);
-        self.desk.news.notify_one();
+        self.desk.bell.ring();
         if let Some(thread) = thread {
             // A panic in it ended what it was doing; the rest is done here.
             let _ended = thread.join();
@@ -152,33 +154,46 @@ impl Transfers {
     }
 }
 
+/// What is to be done next.
+enum Next {
+    Copy(Transfer),
+    Free(Vec<Free>),
+    Sleep,
+    Stop,
+}
+
+impl Desk {
+    fn next(&self) -> Next {
+        let mut jobs = self.jobs();
+        if jobs.stopped {
+            return Next::Stop;
+        }
+        match jobs.copies.pop_front() {
+            Some(transfer) => Next::Copy(transfer),
+            None if jobs.frees.is_empty() => Next::Sleep,
+            None => Next::Free(std::mem::take(&mut jobs.frees)),
+        }
+    }
+}
+
 fn serve(desk: &Desk, backends: &Backends) {
     loop {
-        let mut jobs = desk.jobs();
-        while jobs.copies.is_empty() && jobs.frees.is_empty() && !jobs.stopped {
-            jobs = desk.news.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-        }
-        if jobs.stopped {
-            return;
-        }
-        if let Some(transfer) = jobs.copies.pop_front() {
-            drop(jobs);
-            transfer.run();
-            continue;
-        }
-        let frees = std::mem::take(&mut jobs.frees);
-        drop(jobs);
-        // Handlers that found a buffer before it was withdrawn are over when every backend has rested since.
-        heavy();
-        if backends.open().all(|backend| backend.rest(None, Deadline::after(PATIENCE))) {
-            frees.into_iter().for_each(|free| free());
-            continue;
-        }
-        // A handler takes long, or the runtime is being destroyed.
-        let mut jobs = desk.jobs();
-        jobs.frees.extend(frees);
-        if !jobs.stopped {
-            drop(desk.news.wait_timeout(jobs, PATIENCE).unwrap_or_else(PoisonError::into_inner));
+        let mark = desk.bell.mark();
+        match desk.next() {
+            Next::Copy(transfer) => transfer.run(),
+            Next::Sleep => desk.bell.wait(mark, Deadline::Never),
+            Next::Stop => return,
+            Next::Free(frees) => {
+                // Handlers that found a buffer before it was withdrawn are over when every backend has rested since.
+                heavy();
+                if backends.open().all(|backend| backend.rest(None, Deadline::after(PATIENCE))) {
+                    frees.into_iter().for_each(|free| free());
+                } else {
+                    // A handler takes long, or the runtime is being destroyed.
+                    desk.jobs().frees.extend(frees);
+                    desk.bell.wait(mark, Deadline::after(PATIENCE));
+                }
+            }
         }
     }
 }

@@ -59,11 +59,11 @@ RK_DEVICE rk_address rk_peer_(rk_context *rk_cx, rk_u32 index) {
 }
 
 #define RK_ON(A_, M_)                                                                                          \
-    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in);                                       \
+    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in);                                       \
     RK_DEVICE void A_##_run_##M_(rk_context *rk_cx) {                                                          \
         A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message);                           \
     }                                                                                                                  \
-    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in)
+    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in)
 
 #define RK_HANDLES(actor, message) {RK_TYPE(message), RK_SIZE(message), actor##_run_##message},
 

@@ -94,7 +94,15 @@ typedef uint64_t rk_address;
     } name;
 
 #define RK_FUNC RK_DEVICE
-#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *rk_self_state
+/* State and payload are reached in no other way, least of all through the message being written: what was read of them need
+ * not be read again. */
+#if defined(__GNUC__) || defined(__CUDACC__)
+#define RK_RESTRICT __restrict__
+#else
+#define RK_RESTRICT
+#endif
+
+#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *RK_RESTRICT rk_self_state
 #define RK_ARGS rk_cx, rk_self_state
 
 #define rk_state (*rk_self_state)

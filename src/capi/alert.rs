@@ -30,7 +30,7 @@ pub const RK_ALERT_DEPTH: u32 = 3;
 pub const RK_ALERT_QUEUE_TIME: u32 = 4;
 /// rk_alert_options.metric: nanoseconds that handlers took, of kernels that measure it.
 pub const RK_ALERT_HANDLER_TIME: u32 = 5;
-/// rk_alert_options.metric: bytes of memory of states, actor tables and rings.
+/// rk_alert_options.metric: bytes of memory of states, actor tables and rings; of a whole runtime, of buffers too.
 pub const RK_ALERT_MEMORY: u32 = 6;
 
 /// What an alert's function is told. Valid during its call only.

@@ -193,7 +193,8 @@ pub unsafe extern "C" fn rk_buffer_map(
 /// Copies `size` bytes of the host program to a buffer, from `offset` on, and returns when that is done. Handlers of
 /// messages that are sent then see them; one that runs meanwhile may see some of them.
 ///
-/// data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer.
+/// data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer,
+/// or `data` does.
 /// Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_buffer_upload(
@@ -213,7 +214,8 @@ pub unsafe extern "C" fn rk_buffer_upload(
 /// Copies `size` bytes of a buffer, from `offset` on, to the host program, and returns when that is done: what handlers wrote
 /// whose replies have been received is among them.
 ///
-/// data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer.
+/// data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer,
+/// or `data` does.
 /// Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_buffer_download(
@@ -274,11 +276,10 @@ pub unsafe extern "C" fn rk_buffer_download_async(
 
 fn transfer(buffer: rk_buffer, offset: u64, copy: Copy, queue: rk_queue, correlation: u64) -> Result<()> {
     let buffer = Arc::clone(&*handle::buffer(buffer)?);
-    let size = match &copy {
-        Copy::Upload(data) => data.len(),
-        Copy::Download(data) => data.len(),
-    };
-    buffer.check(offset, size)?;
+    match &copy {
+        Copy::Upload(data) => buffer.check_copy(offset, data)?,
+        Copy::Download(data) => buffer.check_copy(offset, data)?,
+    }
     let runtime = handle::runtime_of(&buffer.home)?;
     let queue = match queue.id {
         0 => runtime.queue().clone(),

@@ -33,7 +33,7 @@ CASE(buffers_bad_options) {
     REFUSES(INVALID, .size = 4096, .host = (void *)(UINTPTR_MAX - 255));
     REFUSES(RK_ERROR_UNSUPPORTED, .size = 16, .device_address = 4096);
     REFUSES(RK_ERROR_NOT_FOUND, .size = 16, .device = 1);
-    REFUSES(RK_ERROR_NO_MEMORY, .size = UINT64_C(1) << 48);
+    if (!TEST_SANITIZED) REFUSES(RK_ERROR_NO_MEMORY, .size = UINT64_C(1) << 48); /* whose malloc would abort */
 #undef REFUSES
     CHECK_ERROR(rk_buffer_create(all.runtime, NULL, &buffer, &test_error), INVALID);
     const rk_buffer_options good = {.struct_size = sizeof good, .size = 16};
@@ -63,9 +63,10 @@ CASE(buffers_info_and_map) {
     CHECK_DONE(rk_buffer_download(all.buffer, FIXTURE_BUFFER - 4, got, 4, &test_error));
     CHECK_EQ(memcmp(got, address, 4), 0);
     /* A buffer onto itself. */
-    for (int i = 0; i < 16; i++) ((unsigned char *)address)[i] = (unsigned char)i;
-    CHECK_DONE(rk_buffer_upload(all.buffer, 4, address, 16, &test_error));
-    for (int i = 0; i < 16; i++) CHECK_EQ(((unsigned char *)address)[4 + i], i);
+    unsigned char *last = (unsigned char *)address + FIXTURE_BUFFER - 1;
+    CHECK_ERROR(rk_buffer_upload(all.buffer, 4, address, 16, &test_error), INVALID);
+    CHECK_ERROR(rk_buffer_download(all.buffer, 0, last, 1, &test_error), INVALID);
+    CHECK_ERROR(rk_buffer_upload_async(all.buffer, 0, last, 1, own_queue, 0, &test_error), INVALID);
     CHECK_ERROR(rk_buffer_map(all.buffer, NULL, &test_error), INVALID);
 
     static _Alignas(16) unsigned char memory[100];

@@ -118,6 +118,17 @@ CASE(metrics_by_callback) {
     CHECK_ERROR(rk_metrics_write(all.runtime, 0, gather, &got, &test_error), RK_ERROR_STALE_HANDLE);
 }
 
+/* A message that waits for 5 ms, and one whose handler takes more than 1. */
+static void spend(rk_kernel kernel, rk_actor actor) {
+    labour work = {.rounds = 5000000};
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    CHECK_OK(rk_send(actor, RK_TYPE(labour), &work, sizeof work, NULL));
+    usleep(5000);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    fixture_verify(actor);
+    settle(kernel);
+}
+
 CASE(latency_measured) {
     fixture all = fixture_open();
     rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
@@ -127,6 +138,7 @@ CASE(latency_measured) {
     rk_kernel kernel = fixture_launch(all.runtime, all.module, &options);
     CHECK_DONE(rk_kernel_activate(kernel, &test_error));
     enum { MESSAGES = 200 };
+    const int64_t start = test_now();
     for (uint32_t i = 0; i < MESSAGES; i++) {
         rk_actor actor;
         CHECK_OK(rk_kernel_actor(kernel, i % 2, &actor));
@@ -147,20 +159,16 @@ CASE(latency_measured) {
         }
         CHECK_EQ(sum, MESSAGES);
     }
-    /* Time spent is time seen: two calls of labour, which a clock of the caller's own brackets. */
+    /* Time spent is time seen. */
     rk_actor actor;
     CHECK_OK(rk_kernel_actor(kernel, 0, &actor));
-    labour work = {.rounds = 3000000};
-    const int64_t start = test_now();
-    CHECK_OK(rk_send(actor, RK_TYPE(labour), &work, sizeof work, NULL));
-    fixture_verify(actor);
-    const double spent = (double)(test_now() - start);
-    settle(kernel);
+    spend(kernel, actor);
     rk_latency handler = RK_LATENCY_INIT, queue = RK_LATENCY_INIT;
     CHECK_DONE(rk_kernel_latency(kernel, RK_LATENCY_HANDLER, 0, &handler, &test_error));
     CHECK_DONE(rk_kernel_latency(kernel, RK_LATENCY_QUEUE, 0, &queue, &test_error));
-    CHECK(handler.max_ns > spent / 2 && handler.max_ns < spent * 1.05);
-    CHECK(queue.max_ns > spent / 2 && queue.max_ns < spent * 1.05); /* what waited behind it */
+    const double since = (double)(test_now() - start);
+    CHECK(handler.max_ns > 1e6 && handler.max_ns < since * 1.05);
+    CHECK(queue.max_ns > 4.9e6 && queue.max_ns < since * 1.05);
 
     rk_latency latency = RK_LATENCY_INIT;
     CHECK_ERROR(rk_kernel_latency(kernel, 0, RK_NONE, &latency, &test_error), INVALID);
@@ -227,12 +235,13 @@ static uint32_t check_alerts(const fixture *all) {
 }
 
 CASE(alerts_raise_and_clear) {
+    enum { LARGE = 1 << 28 };
     fixture all = fixture_open();
     static heard drops, failures, depth, memory;
     rk_alert drop_alert = watch(&all, RK_ALERT_DROPS, 0.001, &drops);
     watch(&all, RK_ALERT_FAILURES, 0.001, &failures);
     watch(&all, RK_ALERT_DEPTH, 3, &depth);
-    watch(&all, RK_ALERT_MEMORY, 1e15, &memory);
+    watch(&all, RK_ALERT_MEMORY, LARGE, &memory);
     CHECK_EQ(check_alerts(&all), 0);
     break_actor(&all, 0, 2);
     CHECK_EQ(check_alerts(&all), 2);
@@ -262,6 +271,15 @@ CASE(alerts_raise_and_clear) {
     CHECK_EQ(check_alerts(&all), 0);
     CHECK_EQ(depth.cleared, 1);
     CHECK_EQ(memory.raised, 0);
+    /* Buffers count, as long as they live. */
+    rk_buffer_options large = RK_BUFFER_OPTIONS_INIT;
+    large.size = LARGE;
+    rk_buffer buffer;
+    CHECK_DONE(rk_buffer_create(all.runtime, &large, &buffer, &test_error));
+    CHECK_EQ(check_alerts(&all), 1);
+    CHECK(memory.raised == 1 && memory.last.value >= LARGE);
+    CHECK_OK(rk_buffer_destroy(buffer));
+    CHECK_EQ(check_alerts(&all), 0);
     fixture_close(&all);
 }
 
@@ -276,17 +294,11 @@ CASE(alerts_of_times) {
     static heard slow, waiting;
     watch(&all, RK_ALERT_HANDLER_TIME, 1e6, &slow);
     watch(&all, RK_ALERT_QUEUE_TIME, 1e6, &waiting);
-    labour work = {.rounds = 3000000};
-    CHECK_OK(rk_send(actor, RK_TYPE(labour), &work, sizeof work, NULL));
-    fixture_verify(actor);
-    settle(kernel);
+    spend(kernel, actor);
     CHECK_EQ(check_alerts(&all), 2);
     CHECK(slow.last.value >= 1e6 && slow.last.value < 1e10);
     CHECK_EQ(waiting.raised, 1);
-    for (int i = 0; i < 200; i++) fixture_verify(actor);
-    settle(kernel);
-    check_alerts(&all);
-    check_alerts(&all); /* and without any message */
+    CHECK_EQ(check_alerts(&all), 0); /* no message since */
     CHECK_EQ(slow.cleared, 1);
     CHECK_EQ(waiting.cleared, 1);
     CHECK_OK(rk_kernel_destroy(kernel));

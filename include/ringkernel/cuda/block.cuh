@@ -91,22 +91,36 @@ static __shared__ rk_block rk_s;
 /* What the hot loop has in registers: the same in all threads of warp 0, but for the ring of each. While it runs, what is
  * in `rk_s.w` is older; while it does not, that is all there is. */
 struct rk_pump {
+    /* Where `rk_s` is, for shared and for generic accesses, and the scratch memory. Kept, for the compiler would ask the
+     * hardware for it, which takes as long as the access, again and again. */
+    rk_u32 here, thread;
+    rk_u64 base, scratch;
     /* The ring of which this thread looks at a word: thread 4 r + w at word w of ring r. */
     rk_u64 slots, position, head;
     rk_u32 mask, shift;
     rk_u32 published, due; /* low half of the position that was last given back; after how many messages the next is */
     rk_u32 turn;           /* counts messages, for fairness */
+    bool blocked, irregular;
     rk_u32 out_mask, out_shift;
     rk_u64 out_slots, out_tail, out_head;
     rk_u64 clock;
     rk_u32 handled, sent_host, sent_actors; /* since it was filled */
 };
 
-RK_PUMP_FN rk_pump rk_fill() {
+/* The hot loop's `rk_s`. */
+RK_PUMP_FN rk_block &rk_here(const rk_pump &p) {
+    return *(rk_block *)__cvta_shared_to_generic(p.here);
+}
+
+RK_PUMP_FN rk_pump rk_fill(void *scratch) {
     const rk_dev_worker &w = rk_s.w;
     const rk_u32 number = rk_thread() >> 2;
     const rk_dev_ring &ring = w.rings[number];
     rk_pump p;
+    p.here = (rk_u32)__cvta_generic_to_shared(&rk_s), p.base = (rk_u64)&rk_s, p.scratch = (rk_u64)scratch;
+    p.thread = rk_thread();
+    asm volatile("" : "+r"(p.here), "+r"(p.thread), "+l"(p.base), "+l"(p.scratch));
+    p.blocked = rk_s.blocked, p.irregular = w.irregular;
     p.slots = ring.slots + (rk_thread() & 3) * 16, p.position = w.position[number], p.head = ring.head;
     p.mask = (1u << ring.shift) - 1, p.shift = ring.shift;
     p.published = (rk_u32)rk_s.published[number];

@@ -12,7 +12,11 @@
 
 #define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
 
+#if defined(RK_LANES) && RK_LANES == 1
+#define rk_lane() 0u
+#else
 #define rk_lane() threadIdx.x
+#endif
 #if defined(RK_LANES) /* by the library: a block has at least a warp, of which these run handlers */
 #define rk_lanes() ((rk_u32)RK_LANES)
 #if RK_LANES > 32
@@ -54,7 +58,7 @@ struct rk_lane_context : rk_context {
         return outbox_used < front_size && outbox_used + entry(size) > front_size ? front_size : outbox_used;
     }
     __device__ __forceinline__ rk_u8 *at(rk_u32 offset) const {
-        return offset < front_size ? front + offset : outbox + offset;
+        return (offset < front_size ? front : outbox) + offset;
     }
 };
 
@@ -100,37 +104,37 @@ RK_DEVICE rk_address rk_peer_(rk_context *rk_cx, rk_u32 index) {
     return (rk_cx->self & ~(rk_address)0xffffffffu) | (index & 0xfffffu);
 }
 
-#define RK_ON(A_, M_) RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in)
+#define RK_ON(A_, M_) RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in)
 
-/* One switch for two questions, of which each caller asks one, known when it is compiled: the declared size of a type,
- * into `size`, or to run its handler. */
+/* What becomes of a list of handlers is for `rk_each` to say: it is one of these two. */
+struct rk_dispatcher {
+    rk_u32 type;
+    template <class F> __device__ __forceinline__ void operator()(rk_u32 handled, rk_u32, const F &run) const {
+        if (handled == type) run();
+    }
+};
+struct rk_sizer {
+    rk_u32 type, size;
+    template <class F> __device__ __forceinline__ void operator()(rk_u32 handled, rk_u32 declared, const F &) {
+        size = handled == type ? declared : size;
+    }
+};
+
 #define RK_HANDLES(A_, M_)                                                                                             \
-    case M_##_rk_type:                                                                                                 \
-        if (rk_asks) {                                                                                                 \
-            rk_cx->size = M_##_rk_size;                                                                                \
-        } else {                                                                                                       \
-            A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message);                                \
-        }                                                                                                              \
-        break;
+    rk_each(M_##_rk_type, M_##_rk_size,                                                                                \
+            [&]() { A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message); });
 
 /* What a pump calls with a context set up; and the size of a type's payload, ~0 for one that is not handled. */
 #define RK_ACTOR(A_, handlers)                                                                                         \
-    RK_DEVICE void A_##_rk_switch(rk_context *rk_cx, const bool rk_asks) {                                             \
-        switch (rk_cx->type) {                                                                                         \
-            handlers                                                                                                   \
-        default:                                                                                                       \
-            break;                                                                                                     \
-        }                                                                                                              \
-    }                                                                                                                  \
     RK_DEVICE void A_##_rk_dispatch(rk_context *rk_cx) {                                                               \
-        A_##_rk_switch(rk_cx, false);                                                                                  \
+        const rk_dispatcher rk_each = {rk_cx->type};                                                                   \
+        handlers                                                                                                       \
     }                                                                                                                  \
     RK_DEVICE rk_u32 A_##_rk_declared(rk_u32 type) {                                                                   \
-        rk_context question;                                                                                           \
-        question.type = type;                                                                                          \
-        question.size = ~0u;                                                                                           \
-        A_##_rk_switch(&question, true);                                                                               \
-        return question.size;                                                                                          \
+        rk_context *const rk_cx = 0; /* nothing is run */                                                              \
+        rk_sizer rk_each = {type, ~0u};                                                                                \
+        handlers                                                                                                       \
+        return rk_each.size;                                                                                           \
     }
 
 #endif

@@ -38,8 +38,9 @@ RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &
 /* The one post of the one message that `ring`'s four threads still have the words of, if it is a small reply to the host
  * and there is room: written by these threads, which have its correlation. */
 RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, const rk_word &asked) {
+    rk_block &rk_s = rk_here(p);
     const rk_outgoing *entry = (const rk_outgoing *)rk_s.front;
-    const rk_u32 i = rk_thread() & 3;
+    const rk_u32 i = p.thread & 3;
     const rk_u32 *area = (const rk_u32 *)(entry + 1) + (i < 2 ? 0 : 3 * i - 4);
     const rk_u32 x = area[0], y = area[1], z = area[2], d1 = rk_s.items[ring].d1;
     const rk_u32 kind = entry->kind, type = entry->type, size = entry->size, priority = entry->priority;
@@ -54,7 +55,7 @@ RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, const rk_word &asked) {
     const rk_u32 b = i == 0 ? type | size << 16 | level << 22 | flags << 24 : i == 1 ? x : y;
     const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
     const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((p.out_tail >> p.out_shift) + 1) << 16;
-    if (rk_thread() >> 2 == ring)
+    if (p.thread >> 2 == ring)
         rk_store_word(p.out_slots + (p.out_tail & p.out_mask) * 64 + i * 16, a | (rk_u64)b << 32,
                       c | (rk_u64)stamp << 32);
     p.out_tail++;
@@ -64,11 +65,12 @@ RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, const rk_word &asked) {
 
 /* Delivers the posts of a batch, all of them or none of what is left to rk_flush: false. */
 RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
-    const rk_u32 group = rk_thread() >> 2, word = rk_thread() & 3, below = (1u << (rk_thread() & ~3u)) - 1;
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 group = p.thread >> 2, word = p.thread & 3, below = (1u << (p.thread & ~3u)) - 1;
     for (rk_u32 first = 0; first < posts; first += RK_BATCH) {
         const bool mine = first + group < posts;
         const rk_u32 offset = rk_s.index[mine ? first + group : first];
-        const rk_outgoing *entry = (const rk_outgoing *)rk_outbox_at(offset);
+        const rk_outgoing *entry = (const rk_outgoing *)(offset < RK_FRONT ? rk_s.front + offset : (rk_u8 *)rk_s.w.outbox + offset);
         const rk_item &m = rk_s.items[entry->reserved & (RK_BATCH - 1)];
         const rk_u32 kind = entry->kind, size = entry->size, type = entry->type;
         const bool reply = kind == RK_POST_REPLY, forward = kind == RK_POST_FORWARD;
@@ -79,7 +81,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
         const bool local = to == 0 || ((rk_u32)(to >> 32) == k.key && index < k.actors && entry->deadline == 0 &&
                                        declared != ~0u && size <= declared);
         if (!__all_sync(RK_WARP, !mine || (local && size <= RK_MEDIUM && type <= 0xffff))) {
-            if (rk_thread() == 0) rk_s.w.outbox_sent = rk_s.index[first];
+            if (p.thread == 0) rk_s.w.outbox_sent = rk_s.index[first];
             return false;
         }
         const rk_u32 level = entry->priority == 0 && (reply || forward) ? m.level() : rk_level_of(entry->priority);
@@ -109,18 +111,18 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
             }
             rk_u32 got = 0;
             rk_u64 at = 0;
-            if (actors >> rk_thread() & 1) {
+            if (actors >> p.thread & 1) {
                 /* Those that go to the same ring get places together, in their order. */
                 const rk_u32 same = __match_any_sync(actors, (unsigned long long)ring);
                 const int leader = __ffs((int)same) - 1;
-                if ((int)rk_thread() == leader) got = rk_reserve_some(*ring, __popc(same), at);
-                const rk_u32 rank = __popc(same & ((1u << rk_thread()) - 1));
+                if ((int)p.thread == leader) got = rk_reserve_some(*ring, __popc(same), at);
+                const rk_u32 rank = __popc(same & ((1u << p.thread) - 1));
                 got = __shfl_sync(same, got, leader) > rank ? 1 : 0;
                 at = __shfl_sync(same, (unsigned long long)at, leader) + rank;
             }
             __syncwarp();
-            got = __shfl_sync(RK_WARP, got, rk_thread() & ~3u);
-            at = rk_shfl(at, rk_thread() & ~3u);
+            got = __shfl_sync(RK_WARP, got, p.thread & ~3u);
+            at = rk_shfl(at, p.thread & ~3u);
             if (mine && to != 0) granted = got, position = at, slots = ring->slots, shift = ring->shift, body = ring->body;
             p.sent_actors += __popc(__ballot_sync(RK_WARP, mine && to != 0 && word == 0 && got));
         }
@@ -155,7 +157,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
         p.clock += RK_BATCH;
         if (!__all_sync(RK_WARP, !mine || granted)) {
             if (mine && granted && word == 0) ((rk_outgoing *)entry)->kind = RK_POST_SENT;
-            if (rk_thread() == 0) rk_s.w.outbox_sent = rk_s.index[first];
+            if (p.thread == 0) rk_s.w.outbox_sent = rk_s.index[first];
             return false;
         }
     }

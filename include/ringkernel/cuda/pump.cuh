@@ -36,19 +36,19 @@
 #define RK_NEAR_AT ((RK_SCRATCH_BYTES + 63u) & ~63u)
 
 /* Where the state of an actor is while its worker is on the device. */
-RK_PUMP_FN void *rk_state_of(const rk_dev_kernel &k, rk_u32 index, void *scratch) {
-    if (k.near) return (rk_u8 *)scratch + RK_NEAR_AT + (index - blockIdx.x * k.block) * k.stride;
+RK_PUMP_FN void *rk_state_of(const rk_dev_kernel &k, rk_u32 index, rk_u64 scratch) {
+    if (k.near) return (void *)(scratch + RK_NEAR_AT + (index - blockIdx.x * k.block) * k.stride);
     return (void *)(k.states + (rk_u64)index * k.stride);
 }
 
 /* Runs the handler of an item: by every lane. What comes of it is the same in all of them. */
-RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *scratch) {
+RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, rk_u64 base, const rk_dev_kernel &k, rk_call call, rk_u64 scratch) {
     const rk_item &m = rk_s.items[call.number];
     const rk_u32 actor = m.actor, d1 = m.d1;
     rk_lane_context cx;
     cx.state = rk_state_of(k, actor & 0xfffff, scratch);
     cx.message = (const void *)call.message;
-    cx.scratch = scratch;
+    cx.scratch = (void *)scratch;
     cx.outbox = (rk_u8 *)rk_s.w.outbox;
     cx.outbox_used = call.used;
     cx.outbox_limit = k.outbox_limit;
@@ -66,13 +66,13 @@ RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *sc
     cx.fail_code = 0;
     cx.refused = 0;
     cx.buffers = 0; /* none yet */
-    cx.front = rk_s.front;
+    cx.front = (rk_u8 *)(base + ((rk_u8 *)&rk_s.front - (rk_u8 *)&rk_s));
     cx.front_size = RK_FRONT;
     cx.front_end = call.front_end;
     cx.filled = 0;
     cx.posts = call.posts;
     cx.origin = call.number;
-    cx.offsets = rk_s.index;
+    cx.offsets = (rk_u32 *)(base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
     if (RK_LANES < 32 || threadIdx.x < RK_LANES) RK_DISPATCH(&cx);
     call.used = cx.outbox_used;
     call.front_end = cx.front_end;
@@ -88,13 +88,14 @@ RK_PUMP_FN rk_call rk_run_handler(const rk_dev_kernel &k, rk_call call, void *sc
  * something special about. */
 RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
                           const rk_word &word) {
-    const rk_u32 group = (rk_thread() >> 2) - first, part = rk_thread() & 3, lane = rk_thread() & ~3u;
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 group = (p.thread >> 2) - first, part = p.thread & 3, lane = p.thread & ~3u;
     const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
     const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane), declared = RK_DECLARED(d1 & 0xffff);
     const bool mine = group < count;
-    bool plain = rk_is_plain(k, actor, d1, declared);
-    rk_item &m = rk_s.items[rk_thread() >> 2];
-    rk_take_apart(word, d1);
+    bool plain = rk_is_plain(p, k, actor, d1, declared);
+    rk_item &m = rk_s.items[p.thread >> 2];
+    rk_take_apart(m, word, d1, part);
     if (part == 0) m.size = d1 >> 16 & 0x3f;
     if (!k.near && mine && plain && part * 128 < k.stride)
         rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
@@ -126,7 +127,8 @@ RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring,
 /* Handles a batch from our position of a ring, in items from `first` on, and delivers what it led to as far as that is small.
  * `fetched`: the one message was fetched. Gives RK_TO_... */
 RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
-                            const rk_word &word, bool fetched, void *scratch) {
+                            const rk_word &word, bool fetched) {
+    rk_block &rk_s = rk_here(p);
     rk_call call;
     call.used = call.posts = call.result = call.refused = 0;
     call.front_end = RK_FRONT;
@@ -134,19 +136,19 @@ RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
     rk_u64 clock = p.clock;
     __syncwarp();
     /* Lanes fewer than a warp go through the whole batch by themselves. */
-    if (RK_LANES >= 32 || rk_thread() < RK_LANES) {
+    if (RK_LANES >= 32 || p.thread < RK_LANES) {
         do {
             call.number = first + taken;
             const rk_item &m = rk_s.items[call.number];
-            call.message = fetched ? rk_s.call.message : (rk_u64)m.payload;
-            call.size = fetched ? rk_s.call.size : m.size;
+            call.message = p.base + ((rk_u8 *)m.payload - (rk_u8 *)&rk_s), call.size = m.size;
+            if (fetched) call.message = rk_s.call.message, call.size = rk_s.call.size;
             clock = (clock > m.time ? clock : m.time) + 1;
             call.time = clock;
             if (RK_LANES > 32) {
-                if (rk_thread() == 0) rk_s.call = call;
+                if (p.thread == 0) rk_s.call = call;
                 __syncthreads();
             }
-            call = rk_run_handler(k, call, scratch);
+            call = rk_run_handler(rk_s, p.base, k, call, p.scratch);
             if (RK_LANES > 32) __syncthreads();
             taken++;
             outcome = call.posts | (call.result ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
@@ -162,26 +164,26 @@ RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
     p.clock = clock;
 
     rk_u32 todo = 0;
-    if (outcome == 1 && count == 1 && !rk_s.blocked && rk_reply_one(p, first, word)) {
+    if (outcome == 1 && count == 1 && !p.blocked && rk_reply_one(p, first, word)) {
     } else if (outcome) {
         const rk_u32 posts = outcome & RK_B_POSTS;
         todo = outcome & RK_B_RESULT ? RK_TO_END : 0;
-        if (rk_thread() == 0) {
+        if (p.thread == 0) {
             rk_s.w.outbox_used = call.used, rk_s.w.outbox_sent = 0, rk_s.w.front_end = call.front_end;
             rk_s.todo.number = call.number, rk_s.todo.result = call.result, rk_s.todo.code = call.code;
             if (outcome & RK_B_REFUSED) rk_s.w.counts[RK_C_REFUSED] += call.refused;
         }
         __syncwarp();
-        if (posts && (rk_s.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts))) todo |= RK_TO_POST;
-        else if (rk_thread() == 0) rk_s.w.outbox_used = 0;
+        if (posts && (p.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts))) todo |= RK_TO_POST;
+        else if (p.thread == 0) rk_s.w.outbox_used = 0;
     }
     p.handled += taken;
     p.turn += taken;
-    if (rk_thread() >> 2 == ring) {
+    if (p.thread >> 2 == ring) {
         p.position += taken;
         if ((rk_u32)p.position - p.published >= p.due) {
             p.published = (rk_u32)p.position;
-            if ((rk_thread() & 3) == 0) rk_publish(p.head, p.position);
+            if ((p.thread & 3) == 0) rk_publish(p.head, p.position);
         }
     }
     return todo;
@@ -196,9 +198,10 @@ RK_PUMP_FN bool rk_is_over(rk_pump &p, const rk_dev_kernel &k) {
 
 /* The hot loop. Gives RK_TO_...; 0 after one round in a circle of waiting workers. */
 RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
-    rk_pump p = rk_fill();
-    const rk_u32 allowed = rk_s.blocked ? RK_PEER_RINGS : RK_ALL_RINGS;
-    const bool leaves_idle = rk_s.mode == RK_MODE_LEAVE_IDLE || rk_s.blocked;
+    rk_pump p = rk_fill(scratch);
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 allowed = p.blocked ? RK_PEER_RINGS : RK_ALL_RINGS;
+    const bool leaves_idle = rk_s.mode == RK_MODE_LEAVE_IDLE || p.blocked;
     rk_word next = {0, 0}, ahead = {0, 0}, word;
     rk_u32 todo = 0, ring = rk_s.todo.ring, ahead_in = RK_LEVELS + 1; /* the ring that was looked ahead in */
     bool stream = false, have = false;                                /* messages come in a row; the look was made */
@@ -214,7 +217,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             first = rk_s.call.number;
             const rk_item &m = rk_s.items[first];
             /* Its words are gone: the item has what a reply takes of them. */
-            word.a = (rk_thread() & 3) == 0 ? m.actor : m.correlation >> 32;
+            word.a = (p.thread & 3) == 0 ? m.actor : m.correlation >> 32;
             word.b = (rk_u32)m.correlation;
         } else {
             if (!have) {
@@ -226,12 +229,12 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             if (ready == 0) {
                 stream = false;
                 if (!leaves_idle || ++idle < RK_IDLE) continue;
-                todo = rk_s.blocked ? 0 : RK_TO_LEAVE;
+                todo = p.blocked ? 0 : RK_TO_LEAVE;
                 break;
             }
             idle = 0;
             ring = rk_choose(ready, p.turn);
-            if (stream && ring == ahead_in && !rk_s.blocked) {
+            if (stream && ring == ahead_in && !p.blocked) {
                 /* No further than to the next that fairness chooses. */
                 const rk_u32 whole = rk_count_ahead(p, ahead, ring), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
                 count = whole < fair ? whole : fair;
@@ -242,7 +245,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             count = rk_take(p, k, ring, first, count > 1 ? count : 1, word);
             if (count == 0) {
                 todo = RK_TO_FETCH;
-                if (rk_thread() == 0) rk_s.todo.number = first;
+                if (p.thread == 0) rk_s.todo.number = first;
                 break;
             }
             if (stream) {
@@ -251,17 +254,17 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             }
         }
         const rk_u32 before = p.turn;
-        todo = rk_handle(p, k, ring, first, count, word, fetched, scratch);
+        todo = rk_handle(p, k, ring, first, count, word, fetched);
         have = stream && p.turn - before == count;
         stream = !fetched;
         if (fetched) {
             fetched = false;
             __syncwarp();
-            if (rk_thread() == 0) rk_s.fetched = 0;
+            if (p.thread == 0) rk_s.fetched = 0;
         }
-        if (rk_s.blocked) break;
+        if (p.blocked) break;
     }
-    if (rk_thread() == 0) rk_s.todo.ring = ring;
+    if (p.thread == 0) rk_s.todo.ring = ring;
     rk_spill(p);
     return todo;
 }
@@ -325,7 +328,7 @@ RK_COLD_FN bool rk_fetch_or_bury() {
 
 /* Whether to leave, asked where work is out of line. */
 RK_PUMP_FN bool rk_must_leave() {
-    rk_pump p = rk_fill();
+    rk_pump p = rk_fill(0);
     const bool over = rk_is_over(p, rk_s.k);
     rk_spill(p);
     return over;
@@ -379,13 +382,13 @@ RK_COLD_FN void rk_end() {
         accepted = rk_shfl(accepted, 0);
         for (rk_u32 beat = 1; rk_s.w.position[ring] < accepted; beat++) {
             if (beat % RK_BEATS == 0 && rk_must_leave()) return;
-            const rk_pump p = rk_fill();
+            const rk_pump p = rk_fill(0);
             const rk_word word = rk_look(p, 0, 0, true);
             if (!(rk_ready(p, word) >> (4 * ring) & 1)) continue; /* its producer is about to write it */
             const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * ring);
-            if (rk_thread() >> 2 == ring) rk_take_apart(word, d1);
-            __syncwarp();
             rk_item &m = rk_s.items[ring];
+            if (rk_thread() >> 2 == ring) rk_take_apart(m, word, d1, rk_thread() & 3);
+            __syncwarp();
             rk_u32 size = d1 >> 16 & 0x3f;
             rk_u64 payload = (rk_u64)m.payload;
             if (m.flags() & RK_F_BODY) payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
@@ -463,7 +466,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
         for (;;) {
             __syncthreads();
             if (rk_s.leave) return;
-            rk_run_handler(k, rk_s.call, scratch);
+            rk_run_handler(rk_s, (rk_u64)&rk_s, k, rk_s.call, (rk_u64)scratch);
             __syncthreads();
         }
     }

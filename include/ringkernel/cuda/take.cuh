@@ -8,9 +8,9 @@
 /* This thread's word of the next slot of its ring; `taken` messages of `ring` are going to be taken before it is acted on.
  * Rings that were never used are looked at only if all are. */
 RK_PUMP_FN rk_word rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool all) {
-    const rk_u64 position = p.position + (rk_thread() >> 2 == ring ? taken : 0);
+    const rk_u64 position = p.position + (p.thread >> 2 == ring ? taken : 0);
     rk_word word = {0, (position >> p.shift) << 48}; /* the stamp of the lap before: nothing is there */
-    if (all || position != 0 || rk_thread() >> 2 == RK_LEVELS + 1)
+    if (all || position != 0 || p.thread >> 2 == RK_LEVELS + 1)
         word = rk_load_word(p.slots + (position & p.mask) * 64);
     return word;
 }
@@ -18,8 +18,8 @@ RK_PUMP_FN rk_word rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool all
 /* The same of the slots ahead in one ring: thread 4 i + w has word w of the i-th from our position. In a stream of messages
  * they are read together: one by one would cost the way to memory for each. */
 RK_PUMP_FN rk_word rk_look_ahead(const rk_pump &p, rk_u32 ring, rk_u32 taken) {
-    const rk_u32 from = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + taken + (rk_thread() >> 2);
-    const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (rk_thread() & 3));
+    const rk_u32 from = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + taken + (p.thread >> 2);
+    const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (p.thread & 3));
     return rk_load_word(slots + (rk_u64)(from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64);
 }
 
@@ -31,7 +31,7 @@ RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_word &next) {
 
 /* How many whole messages are ahead in `ring`. */
 RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_word &ahead, rk_u32 ring) {
-    const rk_u64 position = rk_shfl(p.position, 4 * ring) + (rk_thread() >> 2);
+    const rk_u64 position = rk_shfl(p.position, 4 * ring) + (p.thread >> 2);
     const rk_u16 lap = (rk_u16)((position >> __shfl_sync(RK_WARP, p.shift, 4 * ring)) + 1);
     const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(ahead.b >> 48) == lap);
     /* The lowest thread without its stamp ends them. */
@@ -54,9 +54,7 @@ RK_PUMP_FN rk_u32 rk_choose(rk_u32 ready, rk_u32 turn) {
 
 /* Takes slots apart, each by the four threads that have its words: the twelve bytes of data of each go one behind the
  * other, sender and deadline before the payload. Without a branch, for four ways through one warp are as long as their sum. */
-RK_PUMP_FN void rk_take_apart(const rk_word &word, rk_u32 d1) {
-    rk_item &item = rk_s.items[rk_thread() >> 2];
-    const rk_u32 i = rk_thread() & 3;
+RK_PUMP_FN void rk_take_apart(rk_item &item, const rk_word &word, rk_u32 d1, rk_u32 i) {
     const rk_u32 extra = (d1 >> 24 & RK_F_SENDER) + (d1 >> 25 & 1);
     /* Of data words 0 to 11 the first four are the item's beginning, the others end where a whole payload does. */
     const rk_u32 shift = RK_ITEM_PAYLOAD - 16 - 8 * extra;
@@ -88,11 +86,11 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
 }
 
 /* Whether a message can be handled, by the shortest way: true only if there is nothing special about it. */
-RK_PUMP_FN bool rk_is_plain(const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1, rk_u32 declared) {
+RK_PUMP_FN bool rk_is_plain(const rk_pump &p, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1, rk_u32 declared) {
     /* An actor of a generation other than 0 has an index that is too large. A type that is not handled has a declared size
      * that is, and so has one whose handler may read more than an item holds. */
     return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && declared <= RK_MEDIUM && (d1 >> 16 & 0x3f) <= declared &&
-           !rk_s.w.irregular;
+           !p.irregular;
 }
 
 /* Why a message cannot be handled, or 0. */
