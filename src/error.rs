@@ -128,10 +128,12 @@ pub enum Native {
 }
 
 impl Error {
+    #[cold]
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::InvalidArgument(text.into())
     }
 
+    #[cold]
     pub(crate) fn not_found(what: &str, which: impl fmt::Display) -> Self {
         Self::NotFound(format!("{what} {which}"))
     }
