@@ -139,6 +139,7 @@ pub enum Native {
 }
 
 impl Error {
+    #[cold]
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::InvalidArgument(text.into())
     }
@@ -151,6 +152,7 @@ impl Error {
         }
     }
 
+    #[cold]
     pub(crate) fn not_found(what: &str, which: impl fmt::Display) -> Self {
         Self::NotFound(format!("{what} {which}"))
     }
