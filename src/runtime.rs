@@ -17,6 +17,7 @@ use crate::message::Timeout;
 use crate::module::Module;
 use crate::queue::{self, Queue};
 use crate::registry::Registry;
+use crate::selftest::Report;
 use crate::settings::Settings;
 use crate::transfers::Transfers;
 
@@ -159,6 +160,13 @@ impl Runtime {
 
     pub(crate) fn devices(&self) -> Vec<Device> {
         self.backends.devices()
+    }
+
+    /// Tests the memory that rings of a device, by its number among all, lie in.
+    pub(crate) fn selftest(&self, index: u32) -> Result<Arc<Report>> {
+        let devices = self.devices();
+        let device = devices.get(index as usize).ok_or_else(|| Error::not_found("device", index))?;
+        self.backends.get(Some(device.kind))?.selftest(device.ordinal)
     }
 
     /// The backend for kernels that ask for `kind`, or for none in particular.
