@@ -28,7 +28,8 @@
 #define rk_count(k, n) ((void)(rk_cx->counters[(k) % RK_COUNTERS] += (n)))
 
 /* The pump leaves room for one largest message past outbox_limit, so staging never checks. */
-RK_DEVICE void *rk_stage_(rk_context *rk_cx) {
+RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
+    (void)size;
     return rk_cx->outbox + rk_cx->outbox_used + sizeof(rk_outgoing);
 }
 
@@ -58,11 +59,11 @@ RK_DEVICE rk_address rk_peer_(rk_context *rk_cx, rk_u32 index) {
 }
 
 #define RK_ON(A_, M_)                                                                                          \
-    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in);                                       \
+    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in);                                       \
     RK_DEVICE void A_##_run_##M_(rk_context *rk_cx) {                                                          \
         A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message);                           \
     }                                                                                                                  \
-    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in)
+    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in)
 
 #define RK_HANDLES(actor, message) {RK_TYPE(message), RK_SIZE(message), actor##_run_##message},
 

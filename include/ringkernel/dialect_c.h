@@ -94,12 +94,20 @@ typedef uint64_t rk_address;
     } name;
 
 #define RK_FUNC RK_DEVICE
-#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *rk_self_state
+/* State and payload are reached in no other way, least of all through the message being written: what was read of them need
+ * not be read again. */
+#if defined(__GNUC__) || defined(__CUDACC__)
+#define RK_RESTRICT __restrict__
+#else
+#define RK_RESTRICT
+#endif
+
+#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *RK_RESTRICT rk_self_state
 #define RK_ARGS rk_cx, rk_self_state
 
 #define rk_state (*rk_self_state)
 #define rk_msg (*rk_in)
-#define RK_OUT(message) (*(message *)rk_stage_(rk_cx))
+#define RK_OUT(message) (*(message *)rk_stage_(rk_cx, RK_SIZE(message)))
 #define rk_scratch(actor) (*(actor##_rk_scratch *)rk_cx->scratch)
 
 #define rk_reply(message) rk_post_(rk_cx, RK_POST_REPLY, 0, RK_TYPE(message), RK_SIZE(message), 0, 0, 0)

@@ -243,6 +243,7 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
     let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
     port.mark_used(first_bit + u32::from(envelope.level));
     channel.ring.write(ticket, &slot, body);
+    channel.ring.flush();
     port.bell.ring();
     Outcome::Sent
 }
