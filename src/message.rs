@@ -74,6 +74,7 @@ pub(crate) enum Event {
     ActorFailed = 1,
     KernelTerminated = 2,
     KernelFailed = 3,
+    Transfer = 4,
 }
 
 /// A message for the host.

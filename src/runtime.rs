@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Backends, Device, Kind};
 use crate::bell::heavy;
+use crate::buffer;
 use crate::calls::{Calls, CALLS};
 use crate::error::{Error, Result};
 use crate::fork;
-use crate::hlc::Clock;
+use crate::hlc::{Clock, Drift};
 use crate::kernel::{directory, Kernel, Plan};
 use crate::log::{Level, Log};
 use crate::message::Timeout;
 use crate::module::Module;
 use crate::queue::{self, Queue};
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::transfers::Transfers;
 
 /// What a runtime is created with; every number is checked and final.
 pub(crate) struct Config {
@@ -25,7 +29,10 @@ pub(crate) struct Config {
     pub(crate) cpus: Vec<u32>,
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
+    pub(crate) drift: Drift,
     pub(crate) log: Log,
+    /// For what is launched and sent later.
+    pub(crate) settings: Settings,
 }
 
 /// What everything in a runtime has at hand.
@@ -33,11 +40,15 @@ pub(crate) struct Home {
     pub(crate) clock: Clock,
     pub(crate) calls: &'static Calls,
     pub(crate) log: Log,
+    pub(crate) registry: Registry,
+    pub(crate) buffers: buffer::Directory,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
     /// Parks that have not been undone.
     parked: AtomicU32,
+    /// Key of the runtime in the table of those.
+    pub(crate) handle: AtomicU32,
     poisoned: AtomicBool,
     closing: AtomicBool,
 }
@@ -74,7 +85,9 @@ impl Home {
 pub(crate) struct Runtime {
     home: Arc<Home>,
     queue: Arc<Queue>,
-    backends: Backends,
+    backends: Arc<Backends>,
+    transfers: Transfers,
+    settings: Settings,
 }
 
 impl crate::table::Noun for Arc<Runtime> {
@@ -92,19 +105,27 @@ impl Runtime {
             return Err(Error::Unsupported("the processor has no AVX".into()));
         }
         let home = Arc::new(Home {
-            clock: Clock::default(),
+            clock: Clock::new(config.drift),
             calls: &CALLS,
             log: config.log,
+            registry: Registry::default(),
+            buffers: buffer::Directory::default(),
             spin: config.spin,
             quantum: config.quantum,
             parked: AtomicU32::new(0),
+            handle: AtomicU32::new(0),
             poisoned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         });
         let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus)?;
         let queue = Queue::create(&home);
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
-        Ok(Arc::new(Self { home, queue, backends }))
+        for source in config.settings.sources() {
+            home.log.write(Level::Info, format_args!("options are also from {source}"));
+        }
+        let backends = Arc::new(backends);
+        let transfers = Transfers::new(backends.clone());
+        Ok(Arc::new(Self { home, queue, backends, transfers, settings: config.settings }))
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {
@@ -113,6 +134,14 @@ impl Runtime {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.home.clock
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.transfers
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -193,7 +222,7 @@ impl Runtime {
     }
 
     /// Keys of its kernels.
-    fn kernels(&self) -> Vec<u32> {
+    pub(crate) fn kernels(&self) -> Vec<u32> {
         directory::keys(|kernel| Arc::ptr_eq(&kernel.home, &self.home))
     }
 
@@ -222,6 +251,7 @@ impl Runtime {
         for backend in self.backends.open() {
             backend.stop();
         }
+        self.transfers.stop();
         self.home.log.write(Level::Info, format_args!("runtime destroyed"));
     }
 }
@@ -230,6 +260,7 @@ impl Runtime {
 pub(crate) fn destroy(key: u32) -> bool {
     let Some(removed) = directory::remove(key) else { return false };
     removed.value().close();
+    removed.value().home.registry.forget(key);
     let kernel: Arc<Kernel> = removed.take();
     kernel.finish();
     true

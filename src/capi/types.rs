@@ -45,7 +45,7 @@ pub struct rk_actor {
     pub id: u64,
 }
 
-/// Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+/// Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
 pub const RK_BACKEND_AUTO: u32 = 0;
 /// Worker threads of this process. Always there.
 pub const RK_BACKEND_CPU: u32 = 1;
@@ -100,6 +100,17 @@ pub struct rk_runtime_options {
     pub cpu_count: u32,
     /// Zero.
     pub reserved: u32,
+    /// How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
+    /// 0: 1000. RK_NONE: no bound.
+    pub clock_drift_ms: u32,
+    /// Zero.
+    pub reserved2: u32,
+    /// Path of a TOML file with options for what is zero here and in other structs of options, see
+    /// rk_runtime_create(); UTF-8. NULL: what RINGKERNEL_CONFIG from the environment names, if set. Read during the call
+    /// only.
+    pub config: *const c_char,
+    /// Bytes of `config`.
+    pub config_length: usize,
 }
 
 /// A device and what it can do. Filled by rk_device_info().
@@ -169,6 +180,11 @@ pub struct rk_kernel_options {
     pub name_length: u32,
     /// Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
     pub name: *const c_char,
+    /// Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
+    /// rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
+    pub latency_every: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Kernel states.
@@ -316,6 +332,8 @@ pub const RK_EVENT_ACTOR_FAILED: u32 = 1;
 pub const RK_EVENT_KERNEL_TERMINATED: u32 = 2;
 /// A kernel failed; reason is an rk_status.
 pub const RK_EVENT_KERNEL_FAILED: u32 = 3;
+/// A transfer of a buffer is done, or failed; reason is an rk_status.
+pub const RK_EVENT_TRANSFER: u32 = 4;
 
 /// One message for the host, filled by rk_poll(). 64 bytes.
 #[repr(C)]

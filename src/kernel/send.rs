@@ -115,6 +115,7 @@ impl Kernel {
         if let Some(ticket) = tickets.next() {
             channel.ring.write(ticket, &slot, body);
         }
+        channel.ring.flush();
         port.bell.ring();
         Ok(())
     }
@@ -271,6 +272,7 @@ impl Kernel {
             let (slot, body) = unsafe { place.assume_init_ref() };
             channel.ring.write(ticket, slot, body);
         }
+        channel.ring.flush();
         port.bell.ring();
         Ok(sent)
     }

@@ -131,6 +131,11 @@ impl Queue {
         self.notify();
     }
 
+    /// Whether somebody sleeps until there is news, or may be about to.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.bell.is_marked() || self.armed.load(Ordering::Relaxed) != 0
+    }
+
     /// There is news: wakes pollers, and makes the descriptor readable if it is armed.
     #[inline]
     pub(crate) fn notify(&self) {

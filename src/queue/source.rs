@@ -53,6 +53,11 @@ impl Outbound {
         self.kernel
     }
 
+    /// Whether a message lies in the ring that the consumer has not taken, as far as it has published.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.channel.has_unread()
+    }
+
     /// Whether the host has so many letters unread that no more should be made.
     pub(crate) fn is_full_of_letters(&self) -> bool {
         self.waiting_letters() >= LETTERS_LIMIT

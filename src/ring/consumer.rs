@@ -11,6 +11,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// One that stands at a position which it has published.
+    pub fn at(position: u64) -> Self {
+        Self { position, published: position }
+    }
+
     /// Messages consumed so far.
     pub fn position(&self) -> u64 {
         self.position
@@ -64,8 +69,7 @@ impl Cursor {
             return false;
         }
         self.published = self.position;
-        // Release: pairs with the Acquire in `Ring::room`; our reads of the slots come before.
-        ring.storage.head().store(self.position, Ordering::Release);
+        ring.storage.publish(self.position);
         true
     }
 }

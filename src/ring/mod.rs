@@ -178,7 +178,8 @@ impl<S: Storage> Ring<S> {
         }
     }
 
-    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.
+    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it. [`flush`](Self::flush)
+    /// when it was the last for now.
     #[inline(always)]
     pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
         let index = (ticket.0 & (self.capacity - 1)) as usize;
@@ -187,10 +188,12 @@ impl<S: Storage> Ring<S> {
             self.storage.write_body(index, body);
         }
         // Each store releases what was written before it (see Storage): whoever sees the stamps sees the body.
-        let stamp = self.lap(ticket.0);
-        for word in (0..4).rev() {
-            self.storage.store(index * 4 + word, slot.word(word), stamp);
-        }
+        self.storage.store_slot(index, slot, self.lap(ticket.0));
+    }
+
+    /// Brings what was written out of the processor, if it keeps stores to this memory back.
+    #[inline(always)]
+    pub fn flush(&self) {
         self.storage.flush();
     }
 

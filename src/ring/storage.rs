@@ -1,7 +1,7 @@
 //! Where a ring's slots lie, and how their words are read and written.
 
-use super::Word;
-use crate::sync::AtomicU64;
+use super::{Slot, Word};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Slots, bodies and head of a ring. `store` moves a whole word at once: nobody sees a part of it. It releases everything
 /// its thread wrote before to whoever sees it by `upper` and then makes an acquire fence; on x86 both are free.
@@ -14,9 +14,16 @@ pub trait Storage {
     fn lower(&self, index: usize) -> u64;
     /// Writes word `index`, with the stamp in its highest 16 bits, which are zero.
     fn store(&self, index: usize, word: Word, stamp: u16);
+    /// Writes all words of a slot that the caller holds a ticket for.
+    #[inline(always)]
+    fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
+        for word in (0..4).rev() {
+            self.store(slot * 4 + word, content.word(word), stamp);
+        }
+    }
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
-    /// After a message was written: brings it out of the processor, where stores may gather.
+    /// After messages were written: brings them out of the processor, where stores may gather.
     #[inline(always)]
     fn flush(&self) {}
     /// Has a slot's lines fetched for reading. Only a hint.
@@ -27,6 +34,12 @@ pub trait Storage {
     fn claim(&self, _slot: usize) {}
     /// Where the consumer publishes its position.
     fn head(&self) -> &AtomicU64;
+    /// Publishes the consumer's position.
+    #[inline(always)]
+    fn publish(&self, position: u64) {
+        // Release: pairs with the Acquire in `Ring::room`; the consumer's reads of the slots come before.
+        self.head().store(position, Ordering::Release);
+    }
 }
 
 #[cfg(not(loom))]
@@ -37,12 +50,12 @@ mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::any::Any;
     use std::arch::asm;
-    use std::arch::x86_64::{_mm_or_si128, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
+    use std::arch::x86_64::{__cpuid, __cpuid_count, __m128i, _mm_or_si128, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
     use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
 
-    use super::{Storage, Word};
+    use super::{Slot, Storage, Word};
     use crate::error::{Error, Result};
 
     #[cfg(tsan)]
@@ -60,9 +73,34 @@ mod memory {
         /// Bytes of one body; bodies start after the slots.
         body: usize,
         size: usize,
-        /// A device's memory, to which the processor combines writes, in any order, until told to let go of them.
-        combines: bool,
+        /// Where a device that produces reads the consumer's position, and what it can read there.
+        far_head: Option<NonNull<AtomicU64>>,
+        far: AtomicU64,
+        way: Way,
         owner: Owner,
+    }
+
+    /// How what we write gets to where it lies.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Way {
+        /// Through our caches.
+        Cached,
+        /// To a device's memory, to which the processor combines stores, in any order, until told to let go of them.
+        Combined,
+        /// The same, and the processor has a store of 64 bytes that it does not keep back.
+        Direct,
+    }
+
+    impl Way {
+        fn of(combines: bool) -> Self {
+            // CPUID leaf 7, ECX bit 28: MOVDIR64B.
+            let direct = || __cpuid(0).eax >= 7 && __cpuid_count(7, 0).ecx & 1 << 28 != 0;
+            match combines {
+                false => Self::Cached,
+                true if direct() => Self::Direct,
+                true => Self::Combined,
+            }
+        }
     }
 
     /// Whose the memory is.
@@ -94,7 +132,17 @@ mod memory {
                 .ok_or_else(|| Error::NoMemory(format!("{} bytes for a ring", layout.size())))?;
             // SAFETY: the last 128 bytes of the allocation, which is aligned to 128.
             let head = unsafe { base.add(layout.size() - 128) }.cast();
-            Ok(Self { base, head, capacity, body, size: layout.size(), combines: false, owner: Owner::Us(layout) })
+            Ok(Self {
+                base,
+                head,
+                capacity,
+                body,
+                size: layout.size(),
+                far_head: None,
+                far: AtomicU64::new(0),
+                way: Way::Cached,
+                owner: Owner::Us(layout),
+            })
         }
 
         /// Bytes of slots and bodies.
@@ -102,20 +150,24 @@ mod memory {
             capacity * (64 + body.next_multiple_of(64))
         }
 
-        /// Storage in memory that `owner` keeps. `combines`: the slots are a device's memory, which is never read here.
+        /// Storage in memory that `owner` keeps. `far_head`: in a ring whose producer is a device, where that reads our
+        /// position. `combines`: what we write, slots or that word, is a device's memory, which is never read here.
         ///
         /// # Safety
-        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 64-byte aligned, and `head` to a word, all
-        /// there as long as `owner` is and used by nothing but this ring's protocol.
+        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 64-byte aligned, and `head` and `far_head`
+        /// to words, all there as long as `owner` is and used by nothing but this ring's protocol.
         pub unsafe fn foreign(
             base: NonNull<u8>,
             head: NonNull<AtomicU64>,
+            far_head: Option<NonNull<AtomicU64>>,
             (capacity, body): (usize, usize),
             combines: bool,
             owner: Arc<dyn Any + Send + Sync>,
         ) -> Self {
             let size = Self::foreign_size(capacity, body);
-            Self { base, head, capacity, body: body.next_multiple_of(64), size, combines, owner: Owner::Other(owner) }
+            let body = body.next_multiple_of(64);
+            let (far, way, owner) = (AtomicU64::new(0), Way::of(combines), Owner::Other(owner));
+            Self { base, head, capacity, body, size, far_head, far, way, owner }
         }
 
         /// Bytes that it takes.
@@ -166,6 +218,32 @@ mod memory {
             to.cast::<Half>().write_unaligned(first);
             to.add(size - 32).cast::<Half>().write_unaligned(last);
         }
+    }
+
+    /// Brings stores that the processor combines on their way.
+    fn store_fence() {
+        // SAFETY: every x86-64 has it; it orders stores.
+        unsafe { std::arch::x86_64::_mm_sfence() };
+    }
+
+    /// Writes a slot by one store of 64 bytes, which is on its way at once: the fence that stores otherwise need before they
+    /// leave the processor costs 400 ns. It passes stores before it, so bodies are fenced.
+    ///
+    /// # Safety
+    /// `to` is a slot, and the processor has MOVDIR64B.
+    #[inline(always)]
+    unsafe fn store_directly(to: *mut u8, content: &Slot, stamp: u16) {
+        #[repr(align(64))]
+        struct Line(#[allow(dead_code, reason = "the instruction reads it")] [__m128i; 4]);
+        let line = Line([0, 1, 2, 3].map(|word| {
+            let word = content.word(word);
+            // SAFETY: every x86-64 has SSE2.
+            unsafe { _mm_set_epi64x((word[1] | u64::from(stamp) << 48) as i64, word[0] as i64) }
+        }));
+        // SAFETY: as the caller promises. For the compiler it reads and writes any memory.
+        unsafe {
+            asm!("movdir64b {to}, [{from}]", to = in(reg) to, from = in(reg) &line, options(nostack, preserves_flags))
+        };
     }
 
     // A 16-byte aligned SSE access is one access on every processor with AVX, by Intel's and AMD's manuals (SDM vol. 3A
@@ -219,14 +297,26 @@ mod memory {
             // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
             unsafe { copy(bytes, self.body(slot)) };
             // Before the stamps.
-            self.flush();
+            if self.way != Way::Cached {
+                store_fence();
+            }
+        }
+
+        #[inline(always)]
+        fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
+            if self.way == Way::Direct {
+                // SAFETY: the slot is inside the allocation and 64-byte aligned, and the processor has the instruction.
+                return unsafe { store_directly(self.base.as_ptr().add(slot * 64), content, stamp) };
+            }
+            for word in (0..4).rev() {
+                self.store(slot * 4 + word, content.word(word), stamp);
+            }
         }
 
         #[inline(always)]
         fn flush(&self) {
-            if self.combines {
-                // SAFETY: every x86-64 has it; it orders stores.
-                unsafe { std::arch::x86_64::_mm_sfence() };
+            if self.way == Way::Combined {
+                store_fence();
             }
         }
 
@@ -249,7 +339,7 @@ mod memory {
                 // SAFETY: a hint changes nothing and faults nowhere.
                 unsafe { asm!("prefetchw [{at}]", at = in(reg) at, options(readonly, nostack, preserves_flags)) };
             };
-            if !self.combines {
+            if self.way == Way::Cached {
                 // SAFETY: within the allocation.
                 claim(unsafe { self.base.as_ptr().add(slot * 64) });
                 if self.body != 0 {
@@ -262,6 +352,24 @@ mod memory {
         fn head(&self) -> &AtomicU64 {
             // SAFETY: an aligned word of memory that lives as long as we do.
             unsafe { self.head.as_ref() }
+        }
+
+        #[inline(always)]
+        fn publish(&self, position: u64) {
+            self.head().store(position, Ordering::Release);
+            if let Some(far) = self.far_head {
+                // Not every time: it goes over a bus, and waits for that. A device that waits for room because it does not
+                // know of the rest has left more than that to be taken, and then it is told.
+                if position - self.far.load(Ordering::Relaxed) >= (self.capacity as u64 / 4).max(1) {
+                    self.far.store(position, Ordering::Relaxed);
+                    // Release: the device looks before it writes a slot again; our reads of that slot come before.
+                    // SAFETY: as in `head`.
+                    unsafe { far.as_ref() }.store(position, Ordering::Release);
+                    if self.way != Way::Cached {
+                        store_fence();
+                    }
+                }
+            }
         }
     }
 }

@@ -23,7 +23,8 @@ pub(super) struct Courier {
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
-        Self { kernel, number, clock: WorkerClock::default(), counts: Counts::default() }
+        let clock = WorkerClock::new(kernel.home.clock.drift());
+        Self { kernel, number, clock, counts: Counts::default() }
     }
 
     #[inline]
@@ -242,6 +243,7 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
     let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
     port.mark_used(first_bit + u32::from(envelope.level));
     channel.ring.write(ticket, &slot, body);
+    channel.ring.flush();
     port.bell.ring();
     Outcome::Sent
 }

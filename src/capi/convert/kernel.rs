@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{backend, bytes, in_range, optional_string, quantum};
+use super::{backend, bytes, in_range, optional_string, quantum, QUANTUM_MAX, QUANTUM_MIN};
 use crate::address::MAX_ACTORS;
 use crate::backend::{Backend, Kind};
 use crate::capi::types::{rk_kernel_options, rk_kernel_statistics, rk_queue};
@@ -12,6 +12,7 @@ use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::Home;
 
+const CAPACITY_MIN: u32 = 4;
 const CAPACITY_MAX: u32 = 1 << 20;
 const OUTBOX_DEFAULT: u32 = 1 << 16;
 const OUTBOX_MAX: u32 = 1 << 28;
@@ -29,14 +30,40 @@ pub(in crate::capi) struct KernelSpec {
     name: Option<String>,
 }
 
+/// Whether every number is one that some kernel could have; zeros are defaults.
+pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
+    backend(options.backend)?;
+    let bounds = [
+        ("actors", options.actors, 1, MAX_ACTORS),
+        ("lanes", options.lanes, 1, 1024),
+        ("quantum_us", options.quantum_us, QUANTUM_MIN, QUANTUM_MAX),
+        ("inbound_capacity", options.inbound_capacity, CAPACITY_MIN, CAPACITY_MAX),
+        ("actor_capacity", options.actor_capacity, CAPACITY_MIN, CAPACITY_MAX),
+        ("outbound_capacity", options.outbound_capacity, CAPACITY_MIN, CAPACITY_MAX),
+        ("outbox_bytes", options.outbox_bytes, 1, OUTBOX_MAX),
+        ("latency_every", options.latency_every, 1, 1_000_000),
+    ];
+    for (what, value, low, high) in bounds.into_iter().filter(|(_, value, ..)| *value != 0) {
+        in_range(what, value, low, high)?;
+        if low == CAPACITY_MIN && !value.is_power_of_two() {
+            return Err(Error::invalid(format!("{what} is {value}, which is not a power of two")));
+        }
+    }
+    if options.reserved != 0 {
+        return Err(Error::invalid("reserved is not zero"));
+    }
+    if options.name_length as usize > NAME_MAX {
+        return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
+    }
+    Ok(())
+}
+
 /// # Safety
 /// The pointers in `options` are NULL or point to as much as the sizes beside them say.
 pub(in crate::capi) unsafe fn kernel_spec(options: &rk_kernel_options, state_size: u32) -> Result<KernelSpec> {
+    check_kernel(options)?;
     // SAFETY: the caller's promise, for all three.
     let name = unsafe { optional_string(options.name, options.name_length as usize, "name") }?;
-    if name.is_some_and(|name| name.len() > NAME_MAX) {
-        return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
-    }
     let initial_state = match (options.initial_state.is_null(), options.initial_state_size) {
         (true, 0) => None,
         (_, size) if size != state_size => {
@@ -76,10 +103,7 @@ impl KernelSpec {
     ) -> Result<Plan> {
         let options = &self.options;
         let kind = &module.actors()[actor];
-        let actors = match options.actors {
-            0 => 1,
-            count => in_range("actors", count, 1, MAX_ACTORS)?,
-        };
+        let actors = options.actors.max(1);
         let workers = match options.workers {
             0 => backend.default_workers(options.device)?.min(actors),
             count => {
@@ -87,15 +111,11 @@ impl KernelSpec {
                 in_range("workers", count, 1, actors)?
             }
         };
-        if options.lanes != 0 {
-            in_range("lanes", options.lanes, 1, 1024)?;
-        }
-        let capacity = |what: &str, asked: u32, largest: u32| match asked {
-            0 => Ok((BODIES_DEFAULT / largest.next_multiple_of(64).max(64))
-                .clamp(4, CAPACITY_DEFAULT)
-                .next_power_of_two()),
-            count if count.is_power_of_two() => in_range(what, count, 4, CAPACITY_MAX),
-            count => Err(Error::invalid(format!("{what} is {count}, which is not a power of two"))),
+        let capacity = |asked: u32, largest: u32| match asked {
+            0 => (BODIES_DEFAULT / largest.next_multiple_of(64).max(64))
+                .clamp(CAPACITY_MIN, CAPACITY_DEFAULT)
+                .next_power_of_two(),
+            count => count,
         };
         let handled = kind.handlers.iter().map(|handler| handler.size).max().unwrap_or(0);
         let message = module.largest_message();
@@ -111,10 +131,11 @@ impl KernelSpec {
             lanes: options.lanes.max(1),
             device: options.device,
             quantum: if options.quantum_us == 0 { home.quantum } else { quantum(options.quantum_us)? },
-            inbound_capacity: capacity("inbound_capacity", options.inbound_capacity, handled)?,
-            actor_capacity: capacity("actor_capacity", options.actor_capacity, handled)?,
-            outbound_capacity: capacity("outbound_capacity", options.outbound_capacity, message)?,
+            inbound_capacity: capacity(options.inbound_capacity, handled),
+            actor_capacity: capacity(options.actor_capacity, handled),
+            outbound_capacity: capacity(options.outbound_capacity, message),
             outbox_bytes: outbox,
+            latency_every: options.latency_every,
             initial_state: self.initial_state,
             queues,
             module,
@@ -130,7 +151,7 @@ pub(in crate::capi) fn state(state: State) -> u32 {
 }
 
 pub(in crate::capi) fn stats(stats: &Statistics) -> rk_kernel_statistics {
-    let sum = &stats.sum;
+    let sum = &stats.sum.counts;
     rk_kernel_statistics {
         struct_size: 0,
         state: state(stats.state),
@@ -138,11 +159,11 @@ pub(in crate::capi) fn stats(stats: &Statistics) -> rk_kernel_statistics {
         actors: stats.actors,
         workers: stats.workers,
         lanes: stats.lanes,
-        accepted: stats.accepted,
+        accepted: stats.sum.accepted,
         handled: sum.handled,
         dead_letters: sum.dead,
-        pending: stats.pending,
-        high_water: stats.high_water,
+        pending: stats.sum.pending,
+        high_water: stats.sum.high_water,
         sent_host: sum.sent_host,
         sent_actors: sum.sent_actors,
         deferred: sum.deferred,

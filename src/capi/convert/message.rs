@@ -42,7 +42,7 @@ pub(in crate::capi) fn letter<'a>(
 }
 
 #[inline(always)]
-fn level(priority: u32) -> Result<u8> {
+pub(in crate::capi) fn level(priority: u32) -> Result<u8> {
     if priority > PRIORITY_MAX {
         return Err(Error::invalid(format!("priority is {priority}, it can be 0 to {PRIORITY_MAX}")));
     }

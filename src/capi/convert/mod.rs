@@ -15,9 +15,12 @@ use crate::error::{Error, Result};
 use crate::message::Timeout;
 
 pub(super) use inbox::Inbox;
-pub(super) use kernel::{kernel_spec, state, stats, KernelSpec};
-pub(super) use message::{answer, check_reply, letter, payload, Batch};
+pub(super) use kernel::{check_kernel, kernel_spec, state, stats, KernelSpec};
+pub(super) use message::{answer, check_reply, letter, level, payload, Batch};
 pub(super) use runtime::runtime_config;
+
+const QUANTUM_MIN: u32 = 100;
+const QUANTUM_MAX: u32 = 1_000_000;
 
 fn in_range(what: &str, value: u32, low: u32, high: u32) -> Result<u32> {
     if (low..=high).contains(&value) {
@@ -96,7 +99,7 @@ pub(super) fn timeout(ns: i64) -> Result<Timeout> {
     }
 }
 
-fn backend(number: u32) -> Result<Option<Kind>> {
+pub(super) fn backend(number: u32) -> Result<Option<Kind>> {
     match number {
         0 => Ok(None),
         number => {
@@ -106,8 +109,9 @@ fn backend(number: u32) -> Result<Option<Kind>> {
 }
 
 fn quantum(us: u32) -> Result<Duration> {
-    Ok(Duration::from_micros(u64::from(in_range("quantum_us", us, 100, 1_000_000)?)))
+    Ok(Duration::from_micros(u64::from(in_range("quantum_us", us, QUANTUM_MIN, QUANTUM_MAX)?)))
 }
+
 pub(super) fn device_info(device: &Device) -> rk_device_properties {
     rk_device_properties {
         struct_size: 0,

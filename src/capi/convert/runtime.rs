@@ -6,16 +6,18 @@ use std::time::Duration;
 use super::{backend, in_range, quantum};
 use crate::capi::types::{rk_runtime_options, RK_LOG_DEBUG, RK_LOG_WARN, RK_NONE};
 use crate::error::{Error, Result};
+use crate::hlc::Drift;
 use crate::log::{Level, Log};
 use crate::runtime::Config;
+use crate::settings::Settings;
 
 /// Most threads of the CPU backend.
 const THREADS_MAX: u32 = 1024;
 
 /// # Safety
 /// `cpus` points to `cpu_count` numbers, `log` may be called with `log_user` from any thread while the runtime lives.
-pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options) -> Result<Config> {
-    if options.reserved != 0 {
+pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options, settings: Settings) -> Result<Config> {
+    if options.reserved != 0 || options.reserved2 != 0 {
         return Err(Error::invalid("reserved is not zero"));
     }
     let threads = match options.cpu_threads {
@@ -42,7 +44,13 @@ pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options) -> Re
         cpus,
         spin,
         quantum: if options.quantum_us == 0 { Duration::from_millis(2) } else { quantum(options.quantum_us)? },
+        drift: match options.clock_drift_ms {
+            0 => Drift::of(Duration::from_secs(1)),
+            RK_NONE => Drift::NONE,
+            ms => Drift::of(Duration::from_millis(u64::from(in_range("clock_drift_ms", ms, 1, 3_600_000)?))),
+        },
         log: log(options)?,
+        settings,
     })
 }
 
