@@ -267,12 +267,12 @@ impl Kernel {
         let tickets = channel.ring.reserve(me, length).map_err(|refused| self.full(refused))?;
         let sent = tickets.remaining();
         port.mark_used(INBOUND_BIT + u32::from(level));
-        for (place, ticket) in run.iter().zip(tickets) {
+        let written = run[..sent].iter().map(|place| {
             // SAFETY: no more tickets than places were written.
             let (slot, body) = unsafe { place.assume_init_ref() };
-            channel.ring.write(ticket, slot, body);
-        }
-        channel.ring.flush();
+            (slot, *body)
+        });
+        channel.ring.write_all(tickets, written);
         port.bell.ring();
         Ok(sent)
     }

@@ -186,9 +186,41 @@ impl<S: Storage> Ring<S> {
         self.storage.claim(((ticket.0 + AHEAD) & (self.capacity - 1)) as usize);
         if !body.is_empty() {
             self.storage.write_body(index, body);
+            self.storage.settle_bodies();
         }
         // Each store releases what was written before it (see Storage): whoever sees the stamps sees the body.
         self.storage.store_slot(index, slot, self.lap(ticket.0));
+    }
+
+    /// Writes messages to consecutive positions, and [flushes](Self::flush).
+    #[inline(always)]
+    pub fn write_all<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
+        if self.storage.is_far() {
+            self.write_far(tickets, messages);
+        } else {
+            for (ticket, (slot, body)) in tickets.zip(messages) {
+                self.write(ticket, slot, body);
+            }
+        }
+        self.flush();
+    }
+
+    /// All bodies before the first slot: settling them takes as long as writing dozens.
+    fn write_far<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
+        let index = |position: u64| (position & (self.capacity - 1)) as usize;
+        let mut bodies = false;
+        for (position, (_, body)) in (tickets.next..tickets.end).zip(messages.clone()) {
+            if !body.is_empty() {
+                self.storage.write_body(index(position), body);
+                bodies = true;
+            }
+        }
+        if bodies {
+            self.storage.settle_bodies();
+        }
+        for (position, (slot, _)) in (tickets.next..tickets.end).zip(messages) {
+            self.storage.store_slot(index(position), slot, self.lap(position));
+        }
     }
 
     /// Brings what was written out of the processor, if it keeps stores to this memory back.

@@ -23,6 +23,14 @@ pub trait Storage {
     }
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
+    /// After bodies and before their slots, where memory is far: it may take stores in any order.
+    #[inline(always)]
+    fn settle_bodies(&self) {}
+    /// Whether that takes long.
+    #[inline(always)]
+    fn is_far(&self) -> bool {
+        false
+    }
     /// After messages were written: brings them out of the processor, where stores may gather.
     #[inline(always)]
     fn flush(&self) {}
@@ -296,10 +304,18 @@ mod memory {
             assert!(bytes.len() <= self.body, "a payload larger than the ring's bodies");
             // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
             unsafe { copy(bytes, self.body(slot)) };
-            // Before the stamps.
-            if self.way != Way::Cached {
+        }
+
+        #[inline(always)]
+        fn settle_bodies(&self) {
+            if self.is_far() {
                 store_fence();
             }
+        }
+
+        #[inline(always)]
+        fn is_far(&self) -> bool {
+            self.way != Way::Cached
         }
 
         #[inline(always)]
@@ -365,7 +381,7 @@ mod memory {
                     // Release: the device looks before it writes a slot again; our reads of that slot come before.
                     // SAFETY: as in `head`.
                     unsafe { far.as_ref() }.store(position, Ordering::Release);
-                    if self.way != Way::Cached {
+                    if self.is_far() {
                         store_fence();
                     }
                 }
