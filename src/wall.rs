@@ -29,7 +29,9 @@ pub(crate) struct Wall {
     version: AtomicU64,
     anchor_tsc: AtomicU64,
     anchor_ns: AtomicU64,
-    /// Nanoseconds in a tick, times 2^32. Zero: not known yet.
+    /// The same in units since 1970.
+    anchor_units: AtomicU64,
+    /// Units in a tick, times 2^40. Zero: not known yet.
     rate: AtomicU64,
     /// Ticks after the anchor that it is good for.
     valid: AtomicU64,
@@ -64,6 +66,7 @@ impl Wall {
             version: AtomicU64::new(0),
             anchor_tsc: AtomicU64::new(tsc),
             anchor_ns: AtomicU64::new(now),
+            anchor_units: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             valid: AtomicU64::new(0),
             refreshing: AtomicBool::new(false),
@@ -93,7 +96,7 @@ impl Wall {
     /// Now, in units since 1970. May step back by less than a microsecond; the hybrid clock does not.
     #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
-        self.to_units(self.interpolated().unwrap_or_else(|| self.refresh()))
+        self.interpolated().unwrap_or_else(|| self.to_units(self.refresh()))
     }
 
     fn to_units(&self, ns: u64) -> u64 {
@@ -113,14 +116,14 @@ impl Wall {
         // Acquire: pairs with the Release that ends a change, below in `refresh`.
         let version = self.version.load(Ordering::Acquire);
         let anchor_tsc = self.anchor_tsc.load(Ordering::Relaxed);
-        let anchor_ns = self.anchor_ns.load(Ordering::Relaxed);
+        let anchor = self.anchor_units.load(Ordering::Relaxed);
         let rate = self.rate.load(Ordering::Relaxed);
         let valid = self.valid.load(Ordering::Relaxed);
         // Acquire fence: the four loads above come before the one below; pairs with the Release fence in `refresh`.
         fence(Ordering::Acquire);
         let ticks = tsc.wrapping_sub(anchor_tsc);
         (ticks < valid && version % 2 == 0 && self.version.load(Ordering::Relaxed) == version)
-            .then(|| anchor_ns + ((ticks * rate) >> 32))
+            .then(|| anchor + ((ticks * rate) >> 40))
     }
 
     /// Asks the system, and moves the anchor if it is old.
@@ -134,18 +137,20 @@ impl Wall {
             let ns = now.saturating_sub(self.anchor_ns.load(Ordering::Relaxed));
             let ticks = tsc.wrapping_sub(self.anchor_tsc.load(Ordering::Relaxed));
             if ns >= ANCHOR_NS && ticks > 0 {
-                let rate = ((u128::from(ns) << 32) / u128::from(ticks)) as u64;
+                // ns / ticks * 2^24 / 10^9 units in a tick.
+                let rate = ((u128::from(ns) << 64) / (u128::from(ticks) * 1_000_000_000)) as u64;
                 let version = self.version.load(Ordering::Relaxed);
                 self.version.store(version + 1, Ordering::Relaxed);
                 // Release fence: whoever sees a value stored below sees the odd version.
                 fence(Ordering::Release);
                 self.anchor_tsc.store(tsc, Ordering::Relaxed);
                 self.anchor_ns.store(now, Ordering::Relaxed);
+                self.anchor_units.store(self.to_units(now), Ordering::Relaxed);
                 self.rate.store(rate, Ordering::Relaxed);
                 // At most as long as a counter of 10 GHz: a rate that is off, because the machine was asleep or moved and
                 // only one of the clocks went on, mends itself.
-                let valid = ((u128::from(ANCHOR_NS) << 32) / u128::from(rate.max(1))) as u64;
-                self.valid.store(valid.min(10 * ANCHOR_NS), Ordering::Relaxed);
+                let valid = u128::from(ANCHOR_NS) * u128::from(ticks) / u128::from(ns);
+                self.valid.store((valid as u64).min(10 * ANCHOR_NS), Ordering::Relaxed);
                 self.version.store(version + 2, Ordering::Release);
             }
             self.refreshing.store(false, Ordering::Release);
@@ -183,7 +188,8 @@ mod tests {
                 // A microsecond of slack for the error of the rate, 100 microseconds when we were preempted between.
                 Some(now) => {
                     interpolated += 1;
-                    assert!(now + 1_000 >= before && now <= after + 1_000, "{before} {now} {after}");
+                    let (before, after) = (wall.to_units(before), wall.to_units(after));
+                    assert!(now + units(1_000) >= before && now <= after + units(1_000), "{before} {now} {after}");
                 }
                 None => {
                     wall.refresh();
