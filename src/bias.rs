@@ -22,15 +22,16 @@ pub struct Section {
     count: AtomicU32,
 }
 
-/// Leaves the section when dropped.
-struct Inside<'a> {
+/// Leaves the section when dropped. To be short: others may be waiting for it.
+pub struct Inside<'a> {
     section: &'a Section,
     before: u32,
 }
 
 impl Section {
+    /// Begins a section, in which any number of words may be changed that this thread owns.
     #[inline(always)]
-    fn enter(&self) -> Inside<'_> {
+    pub fn enter(&self) -> Inside<'_> {
         // Relaxed: only this thread writes it.
         let before = self.count.load(Ordering::Relaxed);
         // In a signal handler that interrupted a section it is odd, and stays as it is.
@@ -124,6 +125,30 @@ impl Biased {
             };
             match exchanged {
                 Ok(_) => return Ok(before),
+                Err(now) => before = now,
+            }
+        }
+    }
+
+    /// [`update`](Self::update) if the thread whose section this is owns the word.
+    #[inline(always)]
+    pub fn update_owned<E>(
+        &self,
+        inside: &Inside<'_>,
+        mut next: impl FnMut(u64) -> Result<u64, E>,
+    ) -> Option<Result<u64, E>> {
+        // Acquire: as in `update`.
+        if !std::ptr::eq(self.owner.load(Ordering::Acquire), inside.section) {
+            return None;
+        }
+        let mut before = self.word.load(Ordering::Relaxed);
+        loop {
+            let after = match next(before) {
+                Ok(after) => after,
+                Err(error) => return Some(Err(error)),
+            };
+            match exchange_unlocked(&self.word, before, after) {
+                Ok(_) => return Some(Ok(before)),
                 Err(now) => before = now,
             }
         }

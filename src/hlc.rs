@@ -9,7 +9,7 @@
 //! that are further ahead of physical time are refused, and of those that messages bring only the bound is believed.
 
 use crate::align::Aligned;
-use crate::bias::{Biased, Section};
+use crate::bias::{Biased, Inside, Section};
 use crate::error::{Error, Result};
 use crate::wall::wall;
 use std::convert::Infallible;
@@ -140,12 +140,26 @@ impl Clock {
         self.reserve(me, 1)
     }
 
+    /// One stamp, if the thread whose section this is owns the clock.
+    #[inline(always)]
+    pub(crate) fn tick_owned(&self, inside: &Inside<'_>) -> Option<u64> {
+        let least = self.least();
+        let ticked = self.last.update_owned(inside, |last| Ok::<_, Infallible>(least.max(last + 1)));
+        ticked.map(|Ok(last)| least.max(last + 1))
+    }
+
+    /// What a stamp that is given now is not below.
+    #[inline(always)]
+    fn least(&self) -> u64 {
+        // Relaxed: that stamps grow along cause and effect needs no ordering of other memory: whoever learns of a stamp
+        // learned it through something that synchronises, or merges it.
+        physical().max(self.merged.load(Ordering::Relaxed) + 1)
+    }
+
     /// `count` consecutive stamps, of which the first is given.
     #[inline(always)]
     pub(crate) fn reserve(&self, me: &'static Section, count: u64) -> u64 {
-        // Relaxed: that stamps grow along cause and effect needs no ordering of other memory: whoever learns of a stamp
-        // learned it through something that synchronises, or merges it.
-        let least = physical().max(self.merged.load(Ordering::Relaxed) + 1);
+        let least = self.least();
         let mut first = 0;
         let Ok(_) = self.last.update(me, |last| {
             first = least.max(last + 1);

@@ -108,13 +108,17 @@ impl Kernel {
         self.accepts()?;
         let (port, channel) = self.route(letter)?;
         let me = pins::section();
-        let mut tickets = channel.ring.reserve(me, 1).map_err(|refused| self.full(refused))?;
-        // The stamp is taken after the place: messages in a ring have growing stamps per sender in any case.
-        let (slot, body) = Self::encode(letter, self.home.clock.tick(me), extra);
+        // The stamp is taken after the place: messages in a ring have growing stamps per sender in any case. Both in one
+        // section, for the common case.
+        let (ticket, time) = {
+            let inside = me.enter();
+            (channel.ring.reserve_owned(&inside), self.home.clock.tick_owned(&inside))
+        };
+        let ticket = ticket.unwrap_or_else(|| channel.ring.reserve_one(me)).map_err(|refused| self.full(refused))?;
+        let time = time.unwrap_or_else(|| self.home.clock.tick(me));
+        let (slot, body) = Self::encode(letter, time, extra);
         port.mark_used(INBOUND_BIT + u32::from(letter.level));
-        if let Some(ticket) = tickets.next() {
-            channel.ring.write(ticket, &slot, body);
-        }
+        channel.ring.write(ticket, &slot, body);
         channel.ring.flush();
         port.bell.ring();
         Ok(())

@@ -30,7 +30,7 @@ mod storage;
 use std::convert::Infallible;
 
 use crate::align::Aligned;
-use crate::bias::{Biased, Section};
+use crate::bias::{Biased, Inside, Section};
 use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(loom))]
@@ -138,6 +138,19 @@ impl<S: Storage> Ring<S> {
             Ok(tail + count)
         })?;
         Ok(Reservation { next: first, end: first + count })
+    }
+
+    /// [`reserve`](Self::reserve) of one position.
+    #[cold]
+    pub fn reserve_one(&self, me: &'static Section) -> Result<Ticket, Refused> {
+        self.reserve(me, 1).map(|tickets| Ticket(tickets.next))
+    }
+
+    /// The same, if the thread whose section this is owns the ring's tail.
+    #[inline(always)]
+    pub fn reserve_owned(&self, inside: &Inside<'_>) -> Option<Result<Ticket, Refused>> {
+        let reserved = self.tail.update_owned(inside, |tail| self.room(tail, 1).map(|_| tail + 1));
+        reserved.map(|position| position.map(Ticket))
     }
 
     /// [`reserve`](Self::reserve) of one position for a ring that has one producer only, without a read-modify-write.
