@@ -100,6 +100,13 @@ impl Bell {
         Mark(word)
     }
 
+    /// Whether somebody may be asleep. For who finds news for others, and does not store any: no fence is needed, for a
+    /// sleeper that is missed now is met at the next look.
+    #[cfg(not(loom))]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.word.load(Ordering::Relaxed) % 2 == 1
+    }
+
     /// Whether the bell has been rung since the mark.
     pub fn rung_since(&self, mark: Mark) -> bool {
         // Acquire: pairs with the Release in `ring`.

@@ -53,6 +53,11 @@ impl Outbound {
         self.letter_count.load(Ordering::Acquire)
     }
 
+    /// Whether a message lies in the ring that the consumer has not taken, as far as it has published.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.channel.has_unread()
+    }
+
     /// Whether the host has so many letters unread that no more should be made.
     pub(crate) fn is_full_of_letters(&self) -> bool {
         self.waiting_letters() >= LETTERS_LIMIT
@@ -159,6 +164,11 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.notify();
+    }
+
+    /// Whether somebody sleeps until there is news, or may be about to.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.bell.is_marked() || self.armed.load(Ordering::Relaxed) != 0
     }
 
     /// There is news: wakes pollers, and makes the descriptor readable if it is armed.

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod cuda;
+mod gpu;
 mod signals;
 
 use std::sync::{Arc, OnceLock};

@@ -34,6 +34,11 @@ impl Channel {
         self.ring.storage().head().load(Ordering::Acquire)
     }
 
+    /// Whether a message lies at the position that the consumer has published.
+    pub(crate) fn has_unread(&self) -> bool {
+        Cursor::at(self.consumed()).peek(&self.ring).is_some()
+    }
+
     /// Publishes what the consumer has consumed, and wakes who waits for room.
     #[inline]
     pub(crate) fn publish(&self, cursor: &mut Cursor) {

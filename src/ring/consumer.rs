@@ -1,7 +1,6 @@
 //! The consumer's side of a ring.
 
 use super::{Ring, Slot, Storage};
-use crate::sync::Ordering;
 
 /// Where a ring's one consumer stands.
 #[derive(Debug, Default)]
@@ -11,6 +10,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// One that stands at a position which it has published.
+    pub fn at(position: u64) -> Self {
+        Self { position, published: position }
+    }
+
     /// Messages consumed so far.
     pub fn position(&self) -> u64 {
         self.position
@@ -59,8 +63,7 @@ impl Cursor {
             return false;
         }
         self.published = self.position;
-        // Release: pairs with the Acquire in `Ring::room`; our reads of the slots come before.
-        ring.storage.head().store(self.position, Ordering::Release);
+        ring.storage.publish(self.position);
         true
     }
 }

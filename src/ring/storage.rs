@@ -1,7 +1,7 @@
 //! Where a ring's slots lie, and how their words are read and written.
 
 use super::Word;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Slots, bodies and head of a ring. `load` and `store` move a whole word at once: a load gives what one store wrote, never
 /// parts of two. A store releases everything its thread wrote before, a load acquires it; on x86 both are free.
@@ -19,6 +19,12 @@ pub trait Storage {
     fn flush(&self) {}
     /// Where the consumer publishes its position.
     fn head(&self) -> &AtomicU64;
+    /// Publishes the consumer's position.
+    #[inline(always)]
+    fn publish(&self, position: u64) {
+        // Release: pairs with the Acquire in `Ring::room`; the consumer's reads of the slots come before.
+        self.head().store(position, Ordering::Release);
+    }
 }
 
 #[cfg(not(loom))]
@@ -31,7 +37,7 @@ mod memory {
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_unpackhi_epi64};
     use std::ptr::NonNull;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
 
     use super::{Storage, Word};
@@ -52,7 +58,10 @@ mod memory {
         /// Bytes of one body; bodies start after the slots.
         body: usize,
         size: usize,
-        /// A device's memory, to which the processor combines writes, in any order, until told to let go of them.
+        /// Where a device that produces reads the consumer's position.
+        far_head: Option<NonNull<AtomicU64>>,
+        /// What we write is a device's memory, to which the processor combines writes, in any order, until told to let go
+        /// of them.
         combines: bool,
         owner: Owner,
     }
@@ -86,7 +95,16 @@ mod memory {
                 .ok_or_else(|| Error::NoMemory(format!("{} bytes for a ring", layout.size())))?;
             // SAFETY: the last 128 bytes of the allocation, which is aligned to 128.
             let head = unsafe { base.add(layout.size() - 128) }.cast();
-            Ok(Self { base, head, capacity, body, size: layout.size(), combines: false, owner: Owner::Us(layout) })
+            Ok(Self {
+                base,
+                head,
+                capacity,
+                body,
+                size: layout.size(),
+                far_head: None,
+                combines: false,
+                owner: Owner::Us(layout),
+            })
         }
 
         /// Bytes of slots and bodies.
@@ -94,20 +112,23 @@ mod memory {
             capacity * (64 + body.next_multiple_of(64))
         }
 
-        /// Storage in memory that `owner` keeps. `combines`: the slots are a device's memory, which is never read here.
+        /// Storage in memory that `owner` keeps. `far_head`: in a ring whose producer is a device, where that reads our
+        /// position. `combines`: what we write, slots or that word, is a device's memory, which is never read here.
         ///
         /// # Safety
-        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 64-byte aligned, and `head` to a word, all
-        /// there as long as `owner` is and used by nothing but this ring's protocol.
+        /// `base` points to [`foreign_size`](Self::foreign_size) zeroed bytes, 64-byte aligned, and `head` and `far_head`
+        /// to words, all there as long as `owner` is and used by nothing but this ring's protocol.
         pub unsafe fn foreign(
             base: NonNull<u8>,
             head: NonNull<AtomicU64>,
+            far_head: Option<NonNull<AtomicU64>>,
             (capacity, body): (usize, usize),
             combines: bool,
             owner: Arc<dyn Any + Send + Sync>,
         ) -> Self {
             let size = Self::foreign_size(capacity, body);
-            Self { base, head, capacity, body: body.next_multiple_of(64), size, combines, owner: Owner::Other(owner) }
+            let body = body.next_multiple_of(64);
+            Self { base, head, capacity, body, size, far_head, combines, owner: Owner::Other(owner) }
         }
 
         /// Bytes that it takes.
@@ -198,6 +219,17 @@ mod memory {
         fn head(&self) -> &AtomicU64 {
             // SAFETY: an aligned word of memory that lives as long as we do.
             unsafe { self.head.as_ref() }
+        }
+
+        #[inline(always)]
+        fn publish(&self, position: u64) {
+            self.head().store(position, Ordering::Release);
+            if let Some(far) = self.far_head {
+                // Release: the device acquires it before it writes a slot again; our reads of that slot come before.
+                // SAFETY: as in `head`.
+                unsafe { far.as_ref() }.store(position, Ordering::Release);
+                self.flush();
+            }
         }
     }
 }

@@ -9,103 +9,13 @@
 #ifndef RINGKERNEL_CUDA_PUMP_CUH
 #define RINGKERNEL_CUDA_PUMP_CUH
 
-#define RK_LEVELS 4u
-#define RK_RINGS 8u
-#define RK_CLOSED (1ull << 63)
-#define RK_WAIT_HOST (~0ull)
+#include <ringkernel/device/layout.h>
+
 #define RK_WARP 0xffffffffu
-/* A worker takes a lower level first every so many messages, the last of them, so that no level waits for ever. */
-#define RK_FAIRNESS 32u
-/* Rounds between looks at the command word, which lies in host memory, and at the time. */
+/* Rounds between looks at the command word and at the time. */
 #define RK_BEATS 16u
 /* Rounds with nothing to do after which a worker that is asked to leave when idle does. */
 #define RK_IDLE 16u
-
-enum { RK_MODE_RUN = 0, RK_MODE_LEAVE_IDLE = 1, RK_MODE_END = 2 };
-enum { RK_F_SENDER = 1, RK_F_DEADLINE = 2, RK_F_BODY = 4, RK_F_CALL = 8, RK_F_REPLY = 16 };
-enum { RK_CLASS_REPLY = 1, RK_CLASS_EMIT = 2, RK_CLASS_DEAD = 3, RK_CLASS_EVENT = 4 };
-enum { RK_D_EXPIRED = 1, RK_D_NO_ACTOR, RK_D_STOPPED, RK_D_FAILED, RK_D_TYPE, RK_D_TERMINATED, RK_D_OVERFLOW, RK_D_SIZE };
-enum { RK_C_HANDLED, RK_C_DEAD, RK_C_SENT_HOST, RK_C_SENT_ACTORS, RK_C_DEFERRED, RK_C_UNDELIVERABLE, RK_C_REFUSED,
-       RK_C_FAILURES, RK_C_QUANTA, RK_C_COMPLETED, RK_C_COUNT };
-
-/* A ring as both sides see it. `tail` is 0 where the host is the producer and keeps it to itself. */
-struct rk_cuda_ring {
-    rk_u64 slots, bodies, head, tail;
-    rk_u32 shift, body;
-};
-
-/* A post with everything about it known but its time. 64 bytes. */
-struct rk_cuda_post {
-    rk_u64 to, by, correlation, sender, deadline_ns;
-    rk_u32 actor, type, size, level, flags, reserved;
-};
-
-/* A worker between two quanta. */
-struct rk_cuda_worker {
-    rk_cuda_ring rings[RK_RINGS]; /* from actors by level, then from the host by level */
-    rk_cuda_ring outbound;
-    rk_u64 outbox, message, aside;
-    rk_u64 position[RK_RINGS];
-    rk_u64 out_tail, out_head;
-    rk_u64 clock;
-    rk_i64 clock_offset; /* unix time minus %globaltimer, in ns */
-    rk_u64 aside_head, aside_tail;
-    rk_u64 origin_actor, origin_sender, origin_correlation;
-    rk_u32 origin_level, origin_call;
-    rk_u32 outbox_used, outbox_sent;
-    rk_u32 turn, ended;
-    rk_u64 consumed, found_waiting, news;
-    rk_u64 counts[RK_C_COUNT];
-    rk_u64 counters[RK_COUNTERS];
-};
-
-/* What the host reads about a worker after a quantum; in host memory. */
-struct rk_cuda_report {
-    rk_u64 counts[RK_C_COUNT];
-    rk_u64 counters[RK_COUNTERS];
-    rk_u64 accepted[RK_LEVELS], consumed[RK_LEVELS];
-    rk_u64 waits_for, ended, found_waiting;
-};
-
-/* Words between host and device, in host memory; each on a line of its own. */
-struct rk_cuda_control {
-    rk_u64 leave, pad0[7];       /* host: the launch that is to leave now */
-    rk_u64 letter_head, pad1[7]; /* host: letters read */
-    rk_u64 left, pad2[7];        /* device: the launch that has left */
-    rk_u64 news, pad3[7];        /* device: changes when there is something for the host */
-    rk_u64 foreign, pad4[7];     /* device: changes when something was sent to another kernel */
-};
-
-/* Host's words for one worker. */
-struct rk_cuda_orders {
-    rk_u64 end_at[RK_LEVELS]; /* messages accepted by the closed rings from the host */
-    rk_u64 letters_full;
-};
-
-/* A letter in host memory, followed by its payload. `stamp` is its ticket plus 1, written last. 128 bytes. */
-struct rk_cuda_letter {
-    rk_u64 stamp, from, to, correlation, time;
-    rk_u32 worker, klass, type, level, call, size;
-    rk_i32 reason;
-    rk_u32 pad[15];
-};
-
-struct rk_cuda_entry {
-    rk_u32 status, generation, restarts, reserved;
-};
-
-struct rk_cuda_kernel {
-    rk_u64 workers, waits, states, entries, types, reports, orders, control, letters, directory;
-    rk_u64 reciprocal;
-    rk_u64 aside_size;
-    rk_u32 key, actors, worker_count, stride;
-    rk_u32 type_shift, type_mask, outbox_limit, letter_mask, letter_stride, left_count;
-    rk_u64 letter_tail;
-};
-
-static_assert(sizeof(rk_cuda_ring) == 40 && sizeof(rk_cuda_post) == 64 && sizeof(rk_cuda_letter) == 128, "layout");
-static_assert(sizeof(rk_cuda_worker) == 712 && sizeof(rk_cuda_report) == 232, "layout");
-static_assert(sizeof(rk_cuda_kernel) == 144 && sizeof(rk_cuda_control) == 320, "layout");
 
 #define RK_PUMP_FN static __device__ __forceinline__
 
@@ -165,9 +75,9 @@ RK_PUMP_FN rk_u64 rk_shfl(rk_u64 value, rk_u32 lane) {
 }
 
 /* What all threads of a block share. */
-struct rk_cuda_shared {
-    rk_cuda_worker w;
-    rk_cuda_kernel k;
+struct rk_block {
+    rk_dev_worker w;
+    rk_dev_kernel k;
     rk_u64 published[RK_RINGS];
     rk_u64 waits;
     /* The call that other lanes are to make. */
@@ -181,8 +91,8 @@ struct rk_cuda_shared {
 
 /* The pump's view of everything, the same in all threads of warp 0. */
 struct rk_pump {
-    rk_cuda_shared &s;
-    rk_cuda_kernel *kernel; /* for what changes; the rest is in s.k */
+    rk_block &s;
+    rk_dev_kernel *kernel; /* for what changes; the rest is in s.k */
     rk_u32 me, lane, mode;
     rk_u64 launch, until;
 };
@@ -209,14 +119,9 @@ RK_PUMP_FN void rk_copy(rk_u64 to, const rk_u8 *from, rk_u32 size, rk_u32 lane) 
     for (rk_u32 at = lane * 16; at < size; at += 512) *(uint4 *)(to + at) = *(const uint4 *)(from + at);
 }
 
-/* There is something for the host, whose threads may be asleep. */
-RK_PUMP_FN void rk_tell_host(const rk_pump &p) {
-    if (p.lane == 0) rk_poke(p.s.k.control + 192, (rk_u64)(p.me + 1) << 40 | (++p.s.w.news & 0xffffffffffull));
-}
-
 /* Writes a message to a position of a ring that the caller owns. */
 RK_PUMP_FN void rk_write(const rk_pump &p, rk_u64 slots, rk_u64 bodies, rk_u32 body, rk_u32 shift, rk_u64 position,
-                         const rk_cuda_post &post, rk_u64 time, rk_u64 deadline, const rk_u8 *payload) {
+                         const rk_dev_post &post, rk_u64 time, rk_u64 deadline, const rk_u8 *payload) {
     rk_u64 index = position & ((1ull << shift) - 1);
     rk_u32 room = 32 - (post.sender ? 8 : 0) - (deadline ? 8 : 0);
     bool fits = post.size <= room;
@@ -264,7 +169,7 @@ RK_PUMP_FN void rk_letter(const rk_pump &p, rk_u32 klass, rk_u64 from, rk_u64 to
         unsigned long long *tail = (unsigned long long *)&p.kernel->letter_tail;
         ticket = rk_peek((rk_u64)tail);
         for (;;) {
-            if (ticket - rk_acquire(p.s.k.control + 64) > p.s.k.letter_mask) {
+            if (ticket - rk_acquire(p.s.k.command + 64) > p.s.k.letter_mask) {
                 ticket = rk_peek((rk_u64)tail);
                 continue;
             }
@@ -274,8 +179,8 @@ RK_PUMP_FN void rk_letter(const rk_pump &p, rk_u32 klass, rk_u64 from, rk_u64 to
         }
     }
     ticket = rk_shfl(ticket, 0);
-    rk_cuda_letter *letter =
-        (rk_cuda_letter *)(p.s.k.letters + (ticket & p.s.k.letter_mask) * (rk_u64)p.s.k.letter_stride);
+    rk_dev_letter *letter =
+        (rk_dev_letter *)(p.s.k.letters + (ticket & p.s.k.letter_mask) * (rk_u64)p.s.k.letter_stride);
     if (p.lane == 0) {
         letter->from = from, letter->to = to, letter->correlation = correlation, letter->time = time;
         letter->worker = p.me, letter->klass = klass, letter->type = type, letter->level = level;
@@ -286,24 +191,23 @@ RK_PUMP_FN void rk_letter(const rk_pump &p, rk_u32 klass, rk_u64 from, rk_u64 to
     __threadfence_system();
     __syncwarp();
     if (p.lane == 0) rk_poke((rk_u64)&letter->stamp, ticket + 1);
-    rk_tell_host(p);
     __syncwarp();
 }
 
-RK_PUMP_FN void rk_undeliverable(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload, rk_i32 reason) {
+RK_PUMP_FN void rk_undeliverable(const rk_pump &p, const rk_dev_post &post, const rk_u8 *payload, rk_i32 reason) {
     rk_add(p, RK_C_UNDELIVERABLE, 1);
     rk_letter(p, RK_CLASS_DEAD, post.sender, post.to, post.correlation, rk_tick(p), post.type, reason, post.level,
               post.flags & RK_F_CALL, payload, post.size);
 }
 
-RK_PUMP_FN const rk_cuda_kernel *rk_find_kernel(const rk_pump &p, rk_u32 key) {
+RK_PUMP_FN const rk_dev_kernel *rk_find_kernel(const rk_pump &p, rk_u32 key) {
     if (key == p.s.k.key) return p.kernel;
     rk_word found = rk_load_word(p.s.k.directory + 16ull * (key & 0xfff));
-    return found.a == key ? (const rk_cuda_kernel *)found.b : (const rk_cuda_kernel *)0;
+    return found.a == key ? (const rk_dev_kernel *)found.b : (const rk_dev_kernel *)0;
 }
 
 /* Declared size of a type that the kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
-RK_PUMP_FN rk_u32 rk_declared(const rk_cuda_kernel &k, rk_u32 type) {
+RK_PUMP_FN rk_u32 rk_declared(const rk_dev_kernel &k, rk_u32 type) {
     const uint2 *types = (const uint2 *)k.types;
     for (rk_u32 i = 0, at = (type * 0x9e3779b9u) >> k.type_shift; i <= k.type_mask; i++, at = (at + 1) & k.type_mask) {
         uint2 entry = types[at];
@@ -314,8 +218,8 @@ RK_PUMP_FN rk_u32 rk_declared(const rk_cuda_kernel &k, rk_u32 type) {
 }
 
 /* Into our ring to the host. 0, or what we wait for. */
-RK_PUMP_FN rk_u64 rk_hand_over(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
-    const rk_cuda_ring &ring = p.s.w.outbound;
+RK_PUMP_FN rk_u64 rk_hand_over(const rk_pump &p, const rk_dev_post &post, const rk_u8 *payload) {
+    const rk_dev_ring &ring = p.s.w.outbound;
     rk_u64 tail = p.s.w.out_tail;
     if (tail - p.s.w.out_head >> ring.shift) {
         /* Over the bus, so only when the ring seems full. Every lane acquires: all of them may write a body. */
@@ -327,15 +231,14 @@ RK_PUMP_FN rk_u64 rk_hand_over(const rk_pump &p, const rk_cuda_post &post, const
     rk_write(p, ring.slots, ring.bodies, ring.body, ring.shift, tail, post, rk_tick(p), 0, payload);
     if (p.lane == 0) p.s.w.out_tail = tail + 1;
     rk_add(p, RK_C_SENT_HOST, 1);
-    rk_tell_host(p);
     __syncwarp();
     return 0;
 }
 
 /* Into the ring of the receiver's worker. 0, or what we wait for. */
-RK_PUMP_FN rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
+RK_PUMP_FN rk_u64 rk_offer(const rk_pump &p, const rk_dev_post &post, const rk_u8 *payload) {
     rk_u32 key = (rk_u32)(post.to >> 32), index = post.actor & 0xfffff;
-    const rk_cuda_kernel *found = rk_find_kernel(p, key);
+    const rk_dev_kernel *found = rk_find_kernel(p, key);
     rk_i32 reason = 0;
     rk_u64 wait = 0;
     if (!found || index >= found->actors) {
@@ -346,7 +249,7 @@ RK_PUMP_FN rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const rk_
     }
     if (reason == 0) {
         rk_u32 worker = (rk_u32)((rk_u64)index * found->reciprocal >> 42);
-        const rk_cuda_ring &ring = ((const rk_cuda_worker *)found->workers)[worker].rings[post.level];
+        const rk_dev_ring &ring = ((const rk_dev_worker *)found->workers)[worker].rings[post.level];
         /* Relaxed: the position is only a number; that its slot is free is learned by acquiring head. */
         rk_u64 tail = 0;
         if (p.lane == 0) {
@@ -377,7 +280,7 @@ RK_PUMP_FN rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const rk_
             rk_write(p, ring.slots, ring.bodies, ring.body, ring.shift, tail, post, rk_tick(p), deadline, payload);
             rk_add(p, RK_C_SENT_ACTORS, 1);
             if (key != p.s.k.key && p.lane == 0)
-                rk_poke(p.s.k.control + 256, (rk_u64)(p.me + 1) << 40 | p.s.w.counts[RK_C_SENT_ACTORS]);
+                rk_poke(p.s.k.control + 64, (rk_u64)(p.me + 1) << 40 | p.s.w.counts[RK_C_SENT_ACTORS]);
         }
     }
     if (reason) rk_undeliverable(p, post, payload, reason);
@@ -385,7 +288,7 @@ RK_PUMP_FN rk_u64 rk_offer(const rk_pump &p, const rk_cuda_post &post, const rk_
     return wait;
 }
 
-RK_PUMP_FN rk_u64 rk_deliver(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
+RK_PUMP_FN rk_u64 rk_deliver(const rk_pump &p, const rk_dev_post &post, const rk_u8 *payload) {
     return post.to ? rk_offer(p, post, payload) : rk_hand_over(p, post, payload);
 }
 
@@ -394,21 +297,21 @@ RK_PUMP_FN rk_u32 rk_level_of(rk_u32 priority) {
 }
 
 /* The post that an entry of the outbox asks for. See src/backend/cpu/outbox.rs. */
-RK_PUMP_FN rk_cuda_post rk_post_of(const rk_pump &p, const rk_outgoing &entry) {
-    const rk_cuda_worker &w = p.s.w;
+RK_PUMP_FN rk_dev_post rk_post_of(const rk_pump &p, const rk_outgoing &entry) {
+    const rk_dev_worker &w = p.s.w;
     bool reply = entry.kind == RK_POST_REPLY, forward = entry.kind == RK_POST_FORWARD;
-    rk_cuda_post post;
-    post.to = reply ? w.origin_sender : entry.kind == RK_POST_EMIT ? 0 : entry.to;
-    post.by = w.origin_actor;
-    post.correlation = reply || forward ? w.origin_correlation : entry.correlation;
-    post.sender = post.to == 0 ? 0 : forward ? w.origin_sender : w.origin_actor;
+    rk_dev_post post;
+    post.to = reply ? w.origins[0].sender : entry.kind == RK_POST_EMIT ? 0 : entry.to;
+    post.by = w.origins[0].actor;
+    post.correlation = reply || forward ? w.origins[0].correlation : entry.correlation;
+    post.sender = post.to == 0 ? 0 : forward ? w.origins[0].sender : w.origins[0].actor;
     post.deadline_ns = entry.deadline;
-    post.actor = post.to == 0 ? (rk_u32)w.origin_actor : (rk_u32)post.to;
+    post.actor = post.to == 0 ? (rk_u32)w.origins[0].actor : (rk_u32)post.to;
     post.type = entry.type & 0xffff;
     post.size = entry.size;
-    post.level = entry.priority == 0 && (reply || forward) ? w.origin_level : rk_level_of(entry.priority);
-    post.flags = post.to == 0 ? (reply ? w.origin_call | RK_F_REPLY : forward ? w.origin_call : 0)
-                              : (forward ? w.origin_call : 0);
+    post.level = entry.priority == 0 && (reply || forward) ? w.origins[0].level : rk_level_of(entry.priority);
+    post.flags = post.to == 0 ? (reply ? w.origins[0].call | RK_F_REPLY : forward ? w.origins[0].call : 0)
+                              : (forward ? w.origins[0].call : 0);
     post.reserved = 0;
     return post;
 }
@@ -422,12 +325,12 @@ RK_PUMP_FN bool rk_next_entry(const rk_pump &p, rk_outgoing &entry, rk_u32 &next
 }
 
 RK_PUMP_FN rk_u32 rk_record(rk_u32 size) {
-    return (rk_u32)sizeof(rk_cuda_post) + ((size + 15u) & ~15u);
+    return (rk_u32)sizeof(rk_dev_post) + ((size + 15u) & ~15u);
 }
 
 /* The oldest of what was set aside; records are whole, so a tail too short for one is skipped (marked by `to`). */
-RK_PUMP_FN const rk_cuda_post *rk_aside_front(const rk_pump &p) {
-    if (p.s.w.aside_head == p.s.w.aside_tail) return (const rk_cuda_post *)0;
+RK_PUMP_FN const rk_dev_post *rk_aside_front(const rk_pump &p) {
+    if (p.s.w.aside_head == p.s.w.aside_tail) return (const rk_dev_post *)0;
     rk_u64 at = p.s.w.aside_head & (p.s.k.aside_size - 1);
     if (*(const rk_u64 *)(p.s.w.aside + at) == ~0ull) {
         __syncwarp();
@@ -435,7 +338,7 @@ RK_PUMP_FN const rk_cuda_post *rk_aside_front(const rk_pump &p) {
         __syncwarp();
         at = 0;
     }
-    return (const rk_cuda_post *)(p.s.w.aside + at);
+    return (const rk_dev_post *)(p.s.w.aside + at);
 }
 
 RK_PUMP_FN bool rk_is_flushed(const rk_pump &p) {
@@ -443,7 +346,7 @@ RK_PUMP_FN bool rk_is_flushed(const rk_pump &p) {
 }
 
 /* A post that still waits when the kernel ends: to an actor it dies, to the host it joins the letters. */
-RK_PUMP_FN void rk_leave_behind(const rk_pump &p, const rk_cuda_post &post, const rk_u8 *payload) {
+RK_PUMP_FN void rk_leave_behind(const rk_pump &p, const rk_dev_post &post, const rk_u8 *payload) {
     if (post.to) {
         rk_undeliverable(p, post, payload, RK_D_TERMINATED);
         return;
@@ -458,9 +361,9 @@ RK_PUMP_FN rk_u64 rk_flush(const rk_pump &p) {
     rk_outgoing entry;
     rk_u32 next = 0;
     for (;;) {
-        rk_cuda_post post;
+        rk_dev_post post;
         const rk_u8 *payload;
-        const rk_cuda_post *front = rk_aside_front(p);
+        const rk_dev_post *front = rk_aside_front(p);
         if (front) {
             post = *front;
             payload = (const rk_u8 *)(front + 1);
@@ -490,7 +393,7 @@ RK_PUMP_FN void rk_set_aside(const rk_pump &p) {
     rk_outgoing entry;
     rk_u32 next = 0;
     while (rk_next_entry(p, entry, next)) {
-        rk_cuda_post post = rk_post_of(p, entry);
+        rk_dev_post post = rk_post_of(p, entry);
         const rk_u8 *payload = (const rk_u8 *)(p.s.w.outbox + p.s.w.outbox_sent + sizeof(rk_outgoing));
         rk_u64 need = rk_record(post.size), tail = p.s.w.aside_tail;
         rk_u64 at = tail & (p.s.k.aside_size - 1), skip = p.s.k.aside_size - at >= need ? 0 : p.s.k.aside_size - at;
@@ -499,8 +402,8 @@ RK_PUMP_FN void rk_set_aside(const rk_pump &p) {
         } else {
             if (skip && p.lane == 0) *(rk_u64 *)(p.s.w.aside + at) = ~0ull;
             at = skip ? 0 : at;
-            if (p.lane == 0) *(rk_cuda_post *)(p.s.w.aside + at) = post;
-            rk_copy(p.s.w.aside + at + sizeof(rk_cuda_post), payload, post.size, p.lane);
+            if (p.lane == 0) *(rk_dev_post *)(p.s.w.aside + at) = post;
+            rk_copy(p.s.w.aside + at + sizeof(rk_dev_post), payload, post.size, p.lane);
             __syncwarp();
             if (p.lane == 0) p.s.w.aside_tail = tail + skip + need;
         }
@@ -521,7 +424,6 @@ RK_PUMP_FN void rk_waits_for(const rk_pump &p, rk_u64 wait) {
         rk_poke(p.s.k.waits + 8ull * p.me, wait);
     }
     __syncwarp();
-    if (wait == RK_WAIT_HOST) rk_tell_host(p);
 }
 
 /* Whether the worker that we wait for waits, through any number of others, for us. See courier.rs. */
@@ -534,7 +436,7 @@ RK_PUMP_FN bool rk_is_in_cycle(const rk_pump &p) {
                 found = 1;
                 break;
             }
-            const rk_cuda_kernel *kernel = rk_find_kernel(p, (rk_u32)(at >> 32));
+            const rk_dev_kernel *kernel = rk_find_kernel(p, (rk_u32)(at >> 32));
             at = kernel ? rk_peek(kernel->waits + 8ull * (rk_u32)at) : 0;
             if (at == mark) break;
             if (++steps == power) mark = at, steps = 0, power *= 2;
@@ -546,7 +448,7 @@ RK_PUMP_FN bool rk_is_in_cycle(const rk_pump &p) {
 /* The slots at our positions of all rings at once: thread 4 r + w has word w of ring r. A bit at 4 r for every ring that
  * has a whole message there. */
 RK_PUMP_FN rk_u32 rk_poll_rings(const rk_pump &p, rk_word &word) {
-    const rk_cuda_ring &ring = p.s.w.rings[p.lane >> 2];
+    const rk_dev_ring &ring = p.s.w.rings[p.lane >> 2];
     rk_u64 position = p.s.w.position[p.lane >> 2];
     word = rk_load_word(ring.slots + (position & ((1ull << ring.shift) - 1)) * 64 + (p.lane & 3) * 16);
     rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(word.b >> 48) == (rk_u16)((position >> ring.shift) + 1));
@@ -590,7 +492,7 @@ RK_PUMP_FN void rk_consume(const rk_pump &p, rk_u32 ring) {
 }
 
 /* Runs the handler of the call in `s`: by every lane. */
-RK_PUMP_FN void rk_run_handler(rk_cuda_shared &s, rk_u64 counters, void *scratch) {
+RK_PUMP_FN void rk_run_handler(rk_block &s, rk_u64 counters, void *scratch) {
     rk_context cx;
     cx.state = (void *)s.state;
     cx.message = (const void *)s.message;
@@ -652,7 +554,7 @@ RK_PUMP_FN rk_taken rk_take_apart(const rk_pump &p, rk_u32 ring, const rk_word &
     if (bits & RK_F_SENDER) m.sender = area0, area0 = area1, area1 = area2, area2 = area3, area3 = 0;
     if (bits & RK_F_DEADLINE) m.deadline = area0, area0 = area1, area1 = area2, area2 = area3, area3 = 0;
     m.time = (b0 >> 32 & 0xffff) | (b1 >> 32 & 0xffff) << 16 | (b2 >> 32 & 0xffff) << 32 | (b3 >> 32 & 0xffff) << 48;
-    const rk_cuda_ring &from = p.s.w.rings[ring];
+    const rk_dev_ring &from = p.s.w.rings[ring];
     rk_u32 declared = rk_declared(p.s.k, m.type);
     if (bits & RK_F_BODY) {
         m.size = (rk_u32)area0 < from.body ? (rk_u32)area0 : from.body;
@@ -691,7 +593,7 @@ RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, vo
     rk_taken m = rk_take_apart(p, ring, word);
     rk_u32 index = m.actor & 0xfffff;
     rk_i32 reason = 0;
-    rk_cuda_entry *entry = (rk_cuda_entry *)p.s.k.entries + index;
+    rk_dev_entry *entry = (rk_dev_entry *)p.s.k.entries + index;
     if (index >= p.s.k.actors) {
         reason = RK_D_NO_ACTOR;
     } else {
@@ -705,7 +607,7 @@ RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, vo
                : m.size > declared ? RK_D_SIZE : 0;
     }
     if (reason) {
-        if (rk_shfl(rk_peek(p.s.k.orders + p.me * sizeof(rk_cuda_orders) + 32), 0)) {
+        if (rk_shfl(rk_peek(p.s.k.orders + p.me * sizeof(rk_dev_orders) + 40), 0)) {
             rk_waits_for(p, RK_WAIT_HOST);
             return false;
         }
@@ -714,7 +616,7 @@ RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, vo
         rk_consume(p, ring);
         return true;
     }
-    rk_cuda_shared &s = p.s;
+    rk_block &s = p.s;
     if (p.lane == 0) {
         rk_u64 clock = (s.w.clock > m.time ? s.w.clock : m.time) + 1;
         s.w.clock = s.time = clock;
@@ -729,18 +631,18 @@ RK_PUMP_FN bool rk_handle(const rk_pump &p, rk_u32 ring, const rk_word &word, vo
         s.priority = 64 * m.level;
     }
     rk_all_lanes();
-    rk_run_handler(s, (rk_u64)((rk_cuda_worker *)s.k.workers)[p.me].counters, scratch);
+    rk_run_handler(s, (rk_u64)((rk_dev_worker *)s.k.workers)[p.me].counters, scratch);
     rk_all_lanes();
     if (p.lane == 0) {
         s.w.counts[RK_C_HANDLED]++;
         s.w.counts[RK_C_REFUSED] += s.refused;
         s.w.outbox_used = s.used < s.k.outbox_limit ? s.used : s.k.outbox_limit;
         s.w.outbox_sent = 0;
-        s.w.origin_actor = s.self;
-        s.w.origin_sender = m.sender;
-        s.w.origin_correlation = m.correlation;
-        s.w.origin_level = m.level;
-        s.w.origin_call = m.call;
+        s.w.origins[0].actor = s.self;
+        s.w.origins[0].sender = m.sender;
+        s.w.origins[0].correlation = m.correlation;
+        s.w.origins[0].level = m.level;
+        s.w.origins[0].call = m.call;
     }
     __syncwarp();
     if (s.result & RK_RESULT_FAIL) {
@@ -771,7 +673,7 @@ RK_PUMP_FN bool rk_is_over(const rk_pump &p) {
     if (p.lane == 0) {
         rk_u64 physical = rk_physical(p);
         if (physical > p.s.w.clock) p.s.w.clock = physical;
-        over = rk_peek(p.s.k.control) == p.launch || rk_timer() >= p.until;
+        over = rk_peek(p.s.k.command) == p.launch || rk_timer() >= p.until;
     }
     __syncwarp();
     return __shfl_sync(RK_WARP, over, 0) != 0;
@@ -787,7 +689,7 @@ struct rk_batch {
 
 /* Where the word of this thread is of messages read ahead. */
 RK_PUMP_FN rk_u64 rk_ahead_of(const rk_pump &p, rk_u32 number, rk_u64 position) {
-    const rk_cuda_ring &ring = p.s.w.rings[number];
+    const rk_dev_ring &ring = p.s.w.rings[number];
     return ring.slots + ((position + (p.lane >> 2)) & ((1ull << ring.shift) - 1)) * 64 + (p.lane & 3) * 16;
 }
 
@@ -861,7 +763,7 @@ RK_PUMP_FN void rk_end(const rk_pump &p) {
         if (p.lane == 0) {
             accepted = ring < RK_LEVELS
                            ? atomicOr((unsigned long long *)p.s.w.rings[ring].tail, RK_CLOSED) & ~RK_CLOSED
-                           : rk_peek(p.s.k.orders + p.me * sizeof(rk_cuda_orders) + 8 * (ring - RK_LEVELS));
+                           : rk_peek(p.s.k.orders + p.me * sizeof(rk_dev_orders) + 8 + 8 * (ring - RK_LEVELS));
         }
         accepted = rk_shfl(accepted, 0);
         for (rk_u32 beat = 1; p.s.w.position[ring] < accepted; beat++) {
@@ -887,7 +789,7 @@ RK_PUMP_FN rk_u64 rk_count_waiting(const rk_pump &p) {
         waiting++;
     }
     for (rk_u64 from = p.s.w.aside_head; from != p.s.w.aside_tail;) {
-        const rk_cuda_post *post = (const rk_cuda_post *)(p.s.w.aside + (from & (p.s.k.aside_size - 1)));
+        const rk_dev_post *post = (const rk_dev_post *)(p.s.w.aside + (from & (p.s.k.aside_size - 1)));
         if (post->to == ~0ull) {
             from += p.s.k.aside_size - (from & (p.s.k.aside_size - 1));
             continue;
@@ -900,12 +802,12 @@ RK_PUMP_FN rk_u64 rk_count_waiting(const rk_pump &p) {
 
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
 RK_PUMP_FN void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
-    rk_cuda_shared &s = p.s;
+    rk_block &s = p.s;
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++)
         if (s.published[ring] != s.w.position[ring]) rk_publish(p, ring);
     __syncwarp();
-    rk_cuda_worker *worker = (rk_cuda_worker *)s.k.workers + p.me;
-    rk_cuda_report *report = (rk_cuda_report *)s.k.reports + p.me;
+    rk_dev_worker *worker = (rk_dev_worker *)s.k.workers + p.me;
+    rk_dev_report *report = (rk_dev_report *)s.k.reports + p.me;
     if (p.lane == 0) {
         s.w.counts[RK_C_DEFERRED] = rk_count_waiting(p);
         if (s.w.consumed != consumed_before) s.w.counts[RK_C_QUANTA]++;
@@ -919,7 +821,7 @@ RK_PUMP_FN void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
     if (p.lane < RK_COUNTERS) report->counters[p.lane] = rk_peek((rk_u64)&worker->counters[p.lane]);
     if (p.lane < RK_LEVELS) report->consumed[p.lane] = s.w.position[p.lane];
     if (p.lane == 0) {
-        report->waits_for = s.waits;
+        report->waits = s.waits;
         report->ended = s.w.ended;
         report->found_waiting = s.w.found_waiting;
     }
@@ -932,26 +834,26 @@ RK_PUMP_FN void rk_leave(const rk_pump &p, rk_u64 consumed_before) {
     if (before + 1 != s.k.worker_count) return;
     __threadfence();
     for (rk_u32 i = p.lane; i < s.k.worker_count * RK_LEVELS; i += 32) {
-        const rk_cuda_ring &ring = ((const rk_cuda_worker *)s.k.workers)[i / RK_LEVELS].rings[i % RK_LEVELS];
-        ((rk_cuda_report *)s.k.reports)[i / RK_LEVELS].accepted[i % RK_LEVELS] = rk_peek(ring.tail) & ~RK_CLOSED;
+        const rk_dev_ring &ring = ((const rk_dev_worker *)s.k.workers)[i / RK_LEVELS].rings[i % RK_LEVELS];
+        ((rk_dev_report *)s.k.reports)[i / RK_LEVELS].accepted[i % RK_LEVELS] = rk_peek(ring.tail) & ~RK_CLOSED;
     }
     __threadfence_system();
     __syncwarp();
     if (p.lane == 0) {
         p.kernel->left_count = 0;
         __threadfence();
-        rk_poke(s.k.control + 128, p.launch);
+        rk_poke(s.k.control, p.launch);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
-    rk_pump_kernel(rk_cuda_kernel *kernel, rk_u64 launch, rk_u64 unix_ns, rk_u64 quantum_ns, rk_u32 mode) {
+    rk_pump_kernel(rk_dev_kernel *kernel, rk_u64 launch, rk_u64 unix_ns, rk_u64 quantum_ns, rk_u32 mode) {
     extern __shared__ __align__(64) rk_u8 scratch[];
-    __shared__ rk_cuda_shared s;
+    __shared__ rk_block s;
     const rk_u32 thread = threadIdx.x;
     rk_u64 now = rk_timer();
     if (thread < 32) {
-        const rk_u64 *worker = (const rk_u64 *)((rk_cuda_worker *)kernel->workers + blockIdx.x);
+        const rk_u64 *worker = (const rk_u64 *)((rk_dev_worker *)kernel->workers + blockIdx.x);
         for (rk_u32 i = thread; i < sizeof s.w / 8; i += 32) ((rk_u64 *)&s.w)[i] = worker[i];
         for (rk_u32 i = thread; i < sizeof s.k / 8; i += 32) ((rk_u64 *)&s.k)[i] = ((const rk_u64 *)kernel)[i];
         __syncwarp();
@@ -980,7 +882,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
         for (;;) {
             __syncthreads();
             if (s.leave) return;
-            rk_run_handler(s, (rk_u64)((rk_cuda_worker *)s.k.workers)[blockIdx.x].counters, scratch);
+            rk_run_handler(s, (rk_u64)((rk_dev_worker *)s.k.workers)[blockIdx.x].counters, scratch);
             __syncthreads();
         }
     }

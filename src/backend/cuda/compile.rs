@@ -9,10 +9,11 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 6] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
+    ("ringkernel/device/layout.h", include_str!("../../../include/ringkernel/device/layout.h")),
     ("ringkernel/cuda/context.cuh", include_str!("../../../include/ringkernel/cuda/context.cuh")),
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];

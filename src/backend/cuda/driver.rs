@@ -2,6 +2,7 @@
 
 use std::ffi::{c_void, CStr};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attribute, CUresult, CUstream};
@@ -115,6 +116,8 @@ pub(super) struct Context {
     directory: OnceLock<Mapped>,
     /// The device's memory as the host can write it; or why it cannot. Opened for the first kernel.
     window: OnceLock<std::result::Result<Arc<Window>, String>>,
+    /// A fault of the device ended it.
+    is_lost: AtomicBool,
 }
 
 // SAFETY: a context may be used by any thread, which makes it current first.
@@ -145,7 +148,13 @@ impl Context {
             unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) },
             "retaining the primary context",
         )?;
-        let context = Arc::new(Self { context, properties, directory: OnceLock::new(), window: OnceLock::new() });
+        let context = Arc::new(Self {
+            context,
+            properties,
+            directory: OnceLock::new(),
+            window: OnceLock::new(),
+            is_lost: AtomicBool::new(false),
+        });
         let directory = Mapped::new(context.clone(), DIRECTORY * 16, false)?;
         // Just made: nobody can have set it.
         let _set = context.directory.set(directory);
@@ -156,8 +165,15 @@ impl Context {
     /// A fault of the device ended the context. When everything in it is gone, so is it, unless the host program keeps it,
     /// and the next runtime gets a new one.
     pub(super) fn lost(&self) {
+        // Relaxed: who makes the next kernel learns of the fault through its runtime, if it is to know.
+        self.is_lost.store(true, Ordering::Relaxed);
         let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
         contexts.retain(|(_, other)| !std::ptr::eq(&**other, self));
+    }
+
+    /// See [`lost`](Self::lost).
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
     }
 
     /// Makes the context current for the calling thread, which gets its own back when the guard is dropped.

@@ -1,14 +1,14 @@
-//! The memory of one kernel: one piece of the device's, one of the host's that the device reaches.
+//! The memory of one kernel: a block of each kind, divided among its parts, and set up.
 
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use super::bar::BarMemory;
-use super::driver::{Context, DeviceMemory, Mapped, Stream};
-use super::layout::{control, orders, Kernel, Letter, Report, Ring, Worker, ENTRY};
-use crate::error::{Error, Result};
+use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
+use super::{Block, Memories, Place};
+use crate::error::Result;
 use crate::kernel::{Placement, Plan, TypeTable};
+use crate::layout::Outgoing;
 use crate::message::LEVELS;
 use crate::ring::{Channel, Memory, INLINE_BYTES};
 
@@ -17,9 +17,6 @@ const ASIDE_BUDGET: usize = 128 << 20;
 const ASIDE: std::ops::RangeInclusive<usize> = 1 << 16..=4 << 20;
 /// Memory for letters on their way.
 const LETTERS_BUDGET: usize = 1 << 20;
-
-const POST: usize = 64;
-const OUTGOING: usize = std::mem::size_of::<crate::layout::Outgoing>();
 
 /// Hands out consecutive places.
 struct Places(usize);
@@ -37,20 +34,22 @@ pub(super) type HostRings = ([Channel; LEVELS], Channel);
 
 /// Memory of a kernel. While it lives, the kernel's address is in the device's directory.
 pub(super) struct Arena {
-    /// The slots of rings from the host, where the host can write to device memory.
-    bar: Option<BarMemory>,
-    host: Mapped,
-    device: DeviceMemory,
-    context: Arc<Context>,
+    /// Slots of rings from the host, commands and orders.
+    inbound: Block,
+    /// Slots of rings to the host, heads of those from it, reports, letters.
+    host: Block,
+    device: Block,
+    memories: Arc<dyn Memories>,
     key: u32,
     workers: usize,
-    control: usize,
+    command: usize,
     orders: usize,
+    control: usize,
     reports: usize,
     letters: usize,
     letter_stride: usize,
     pub(super) letter_count: u64,
-    /// Bytes of both.
+    /// Bytes of all three.
     pub(super) size: usize,
 }
 
@@ -68,11 +67,18 @@ fn capacities(capacity: u32) -> [usize; LEVELS] {
     [side, capacity as usize, side, side]
 }
 
+/// Places of a ring with the host.
+struct HostRing {
+    slots: usize,
+    head: usize,
+    capacity: usize,
+    body: usize,
+}
+
 impl Arena {
     /// Takes the memory and fills it. Gives the rings with the host, one of each worker.
     pub(super) fn new(
-        context: &Arc<Context>,
-        stream: &Stream,
+        memories: Arc<dyn Memories>,
         key: u32,
         plan: &Plan,
         types: &TypeTable,
@@ -92,7 +98,7 @@ impl Arena {
         let workers_at = device.take(workers * size_of::<Worker>());
         let waits_at = device.take(workers * 8);
         let types_at = device.take(table.len() * 8);
-        let entries_at = device.take(plan.actors as usize * ENTRY);
+        let entries_at = device.take(plan.actors as usize * size_of::<Entry>());
         let states_at = device.take(plan.actors as usize * stride);
         let peer_rings: Vec<[(usize, usize); LEVELS]> = (0..workers)
             .map(|_| {
@@ -101,25 +107,26 @@ impl Arena {
             .collect();
         let zeroed = device.0;
         let message = types.largest() as usize + INLINE_BYTES;
-        let outbox = plan.outbox_bytes as usize + OUTGOING + largest.next_multiple_of(16) + INLINE_BYTES;
-        let aside = (ASIDE_BUDGET / workers).clamp(*ASIDE.start(), *ASIDE.end()).max(4 * (POST + largest));
-        let aside = aside.next_power_of_two();
+        let entry = size_of::<Outgoing>() + largest.next_multiple_of(16);
+        let outbox = FRONT + plan.outbox_bytes as usize + entry + INLINE_BYTES;
+        let aside = (ASIDE_BUDGET / workers).clamp(*ASIDE.start(), *ASIDE.end());
+        let aside = aside.max(4 * (size_of::<Post>() + largest)).next_power_of_two();
         let each: Vec<[usize; 3]> =
             (0..workers).map(|_| [device.take(outbox), device.take(message), device.take(aside)]).collect();
 
+        let mut inbound = Places(0);
+        let command_at = inbound.take(size_of::<Command>());
+        let orders_at = inbound.take(workers * size_of::<Orders>());
         let mut host = Places(0);
         let letter_stride = size_of::<Letter>() + largest.max(message).next_multiple_of(64);
         let letter_count = (LETTERS_BUDGET / letter_stride).clamp(16, 1024).next_power_of_two();
-        let control_at = host.take(control::BYTES);
-        let orders_at = host.take(workers * orders::WORDS * 8);
+        let control_at = host.take(size_of::<Control>());
         let reports_at = host.take(workers * size_of::<Report>());
         let letters_at = host.take(letter_count * letter_stride);
-        // Rings from the host: heads, which it reads, in its own memory, slots in the device's if it can write there.
-        let mut inbound_slots = Places(0);
         let inbound_rings: Vec<[HostRing; LEVELS]> = (0..workers)
             .map(|_| {
                 capacities(plan.inbound_capacity).map(|capacity| {
-                    let slots = inbound_slots.take(Memory::foreign_size(capacity, body));
+                    let slots = inbound.take(Memory::foreign_size(capacity, body));
                     HostRing { head: host.take(128), slots, capacity, body }
                 })
             })
@@ -131,56 +138,48 @@ impl Arena {
                 HostRing { head: host.take(128), slots, capacity, body: out_body }
             })
             .collect();
-        let bar = inbound_bar(context, inbound_slots.0)?;
-        let pinned_slots = if bar.is_none() { host.take(inbound_slots.0) } else { 0 };
 
         let arena = Arc::new(Self {
-            bar,
-            device: DeviceMemory::new(context.clone(), device.0)?,
-            host: Mapped::new(context.clone(), host.0, true)?,
-            context: context.clone(),
+            inbound: memories.allocate(Place::Inbound, inbound.0)?,
+            host: memories.allocate(Place::Host, host.0)?,
+            device: memories.allocate(Place::Device, device.0)?,
+            memories,
             key,
             workers,
-            control: control_at,
+            command: command_at,
             orders: orders_at,
+            control: control_at,
             reports: reports_at,
             letters: letters_at,
             letter_stride,
             letter_count: letter_count as u64,
-            size: device.0 + host.0,
+            size: device.0 + host.0 + inbound.0,
         });
-        let (base, shared) = (arena.device.address(), arena.host.device());
-
-        // Where rings from the host begin, as the host and as the device sees it.
-        let (inbound_host, inbound_device, combines) = match &arena.bar {
-            Some(bar) => (bar.host(), bar.device(), true),
-            // SAFETY: within the memory.
-            None => (unsafe { arena.host.host().add(pinned_slots) }, shared + pinned_slots as u64, false),
-        };
-        if combines {
-            stream.zero(inbound_device, inbound_slots.0)?;
-        }
-        stream.zero(base, zeroed)?;
+        let memories = &arena.memories;
+        let (base, shared, from_host) = (arena.device.device, arena.host.device, arena.inbound.device);
+        memories.zero(&arena.inbound, 0, inbound.0)?;
+        memories.zero(&arena.host, 0, host.0)?;
+        memories.zero(&arena.device, 0, zeroed)?;
         let descriptions: Vec<Worker> = (0..workers)
             .map(|number| {
                 let [outbox, message, aside] = each[number].map(|at| base + at as u64);
-                let peers = peer_rings[number].map(|(at, capacity)| {
-                    let at = base + at as u64;
-                    ring(at + 256, capacity, body, at + 128, at)
-                });
-                let with_host = |place: &HostRing, slots: u64| {
-                    ring(slots + place.slots as u64, place.capacity, place.body, shared + place.head as u64, 0)
-                };
-                let from_host = inbound_rings[number].each_ref().map(|place| with_host(place, inbound_device));
                 let mut rings = [Ring::default(); 2 * LEVELS];
-                rings[..LEVELS].copy_from_slice(&peers);
-                rings[LEVELS..].copy_from_slice(&from_host);
-                let to_host = with_host(&outbound_rings[number], shared);
-                Worker { rings, outbound: to_host, outbox, message, aside, own: [0; 41] }
+                for (level, (at, capacity)) in peer_rings[number].iter().enumerate() {
+                    let at = base + *at as u64;
+                    rings[level] = ring(at + 256, *capacity, body, at + 128, at);
+                }
+                for (level, place) in inbound_rings[number].iter().enumerate() {
+                    let (slots, head) = (from_host + place.slots as u64, shared + place.head as u64);
+                    rings[LEVELS + level] = ring(slots, place.capacity, place.body, head, 0);
+                }
+                let to_host = &outbound_rings[number];
+                let head = from_host + arena.order_at(number, 0) as u64;
+                let outbound = ring(shared + to_host.slots as u64, to_host.capacity, to_host.body, head, 0);
+                Worker::new(rings, outbound, outbox, message, aside)
             })
             .collect();
-        stream.upload(base + workers_at as u64, bytemuck::cast_slice(&descriptions))?;
-        stream.upload(base + types_at as u64, bytemuck::cast_slice(&table))?;
+        memories.upload(&arena.device, workers_at, bytemuck::cast_slice(&descriptions))?;
+        memories.upload(&arena.device, types_at, bytemuck::cast_slice(&table))?;
         let kernel = Kernel {
             workers: base + workers_at as u64,
             waits: base + waits_at as u64,
@@ -188,10 +187,11 @@ impl Arena {
             entries: base + entries_at as u64,
             types: base + types_at as u64,
             reports: shared + reports_at as u64,
-            orders: shared + orders_at as u64,
+            orders: from_host + orders_at as u64,
             control: shared + control_at as u64,
+            command: from_host + command_at as u64,
             letters: shared + letters_at as u64,
-            directory: context.directory_address(),
+            directory: memories.directory(),
             reciprocal: placement.reciprocal(),
             aside_size: aside as u64,
             key,
@@ -203,10 +203,9 @@ impl Arena {
             outbox_limit: plan.outbox_bytes,
             letter_mask: letter_count as u32 - 1,
             letter_stride: letter_stride as u32,
-            left_count: 0,
-            letter_tail: 0,
+            ..Kernel::default()
         };
-        stream.upload(base + kernel_at as u64, bytemuck::bytes_of(&kernel))?;
+        memories.upload(&arena.device, kernel_at, bytemuck::bytes_of(&kernel))?;
         if let Some(initial) = &plan.initial_state {
             let mut one = initial.clone();
             one.resize(stride, 0);
@@ -215,69 +214,100 @@ impl Arena {
             let block = one.repeat(most);
             for first in (0..plan.actors as usize).step_by(most) {
                 let count = most.min(plan.actors as usize - first);
-                stream.upload(base + (states_at + first * stride) as u64, &block[..count * stride])?;
+                memories.upload(&arena.device, states_at + first * stride, &block[..count * stride])?;
             }
         }
-        stream.synchronize()?;
-        context.register(key, base + kernel_at as u64);
-
-        let channel = |place: &HostRing, slots: NonNull<u8>, combines: bool| {
-            let size = (place.capacity, place.body);
-            // SAFETY: the places were taken for this ring alone, are zeroed and aligned to 256, and the arena keeps them.
-            Channel::over(unsafe {
-                let head = arena.host.host().add(place.head).cast();
-                Memory::foreign(slots.add(place.slots), head, size, combines, arena.clone())
-            })
-        };
-        let channels = (inbound_rings.iter().zip(&outbound_rings))
-            .map(|(inbound, outbound)| {
-                let inbound = inbound.each_ref().map(|place| channel(place, inbound_host, combines));
-                (inbound, channel(outbound, arena.host.host(), false))
+        memories.finish()?;
+        memories.register(key, base + kernel_at as u64);
+        let channels = (inbound_rings.iter().zip(&outbound_rings).enumerate())
+            .map(|(worker, (from_host, to_host))| {
+                let inbound = from_host.each_ref().map(|place| arena.channel(place, &arena.inbound, None));
+                (inbound, arena.channel(to_host, &arena.host, Some(worker)))
             })
             .collect();
         Ok((arena, channels))
     }
 
+    /// A ring with the host. `worker`: whose, if it is the one to the host.
+    fn channel(self: &Arc<Self>, place: &HostRing, block: &Block, worker: Option<usize>) -> Channel {
+        let far_head = worker.map(|worker| host_of(&self.inbound, self.order_at(worker, 0)).cast::<AtomicU64>());
+        let (slots, head) = (host_of(block, place.slots), host_of(&self.host, place.head).cast());
+        let size = (place.capacity, place.body);
+        // SAFETY: the places were taken for this ring alone, are zeroed and aligned to 256, and the arena keeps them.
+        Channel::over(unsafe { Memory::foreign(slots, head, far_head, size, self.memories.combines(), self.clone()) })
+    }
+
     /// Address of the kernel's descriptor.
     pub(super) fn kernel(&self) -> u64 {
-        self.device.address()
+        self.device.device
     }
 
-    /// One of the control words.
-    pub(super) fn control(&self, index: usize) -> &AtomicU64 {
-        self.word(self.control + 8 * index)
+    /// Words that the device writes.
+    pub(super) fn left(&self) -> &AtomicU64 {
+        self.word(&self.host, self.control + std::mem::offset_of!(Control, left))
     }
 
-    /// One of a worker's orders.
-    pub(super) fn order(&self, worker: usize, index: usize) -> &AtomicU64 {
-        assert!(worker < self.workers && index < orders::WORDS);
-        self.word(self.orders + 8 * (worker * orders::WORDS + index))
+    /// See [`left`](Self::left).
+    pub(super) fn foreign(&self) -> &AtomicU64 {
+        self.word(&self.host, self.control + std::mem::offset_of!(Control, foreign))
     }
 
-    fn word(&self, at: usize) -> &AtomicU64 {
+    /// Words that the host writes, and does not read.
+    pub(super) fn leave(&self) -> &AtomicU64 {
+        self.word(&self.inbound, self.command + std::mem::offset_of!(Command, leave))
+    }
+
+    /// See [`leave`](Self::leave).
+    pub(super) fn letter_head(&self) -> &AtomicU64 {
+        self.word(&self.inbound, self.command + std::mem::offset_of!(Command, letter_head))
+    }
+
+    /// See [`leave`](Self::leave).
+    pub(super) fn end_at(&self, worker: usize, level: usize) -> &AtomicU64 {
+        self.word(&self.inbound, self.order_at(worker, std::mem::offset_of!(Orders, end_at) + 8 * level))
+    }
+
+    /// See [`leave`](Self::leave).
+    pub(super) fn letters_full(&self, worker: usize) -> &AtomicU64 {
+        self.word(&self.inbound, self.order_at(worker, std::mem::offset_of!(Orders, letters_full)))
+    }
+
+    /// After words that the host writes were written: brings them out of the processor.
+    pub(super) fn flush(&self) {
+        if self.memories.combines() {
+            // SAFETY: every x86-64 has it; it orders stores.
+            unsafe { std::arch::x86_64::_mm_sfence() };
+        }
+    }
+
+    fn order_at(&self, worker: usize, offset: usize) -> usize {
+        assert!(worker < self.workers);
+        self.orders + worker * size_of::<Orders>() + offset
+    }
+
+    fn word<'a>(&'a self, block: &'a Block, at: usize) -> &'a AtomicU64 {
         // SAFETY: within the memory, aligned, and used by both sides as an atomic word.
-        unsafe { self.host.host().add(at).cast::<AtomicU64>().as_ref() }
+        unsafe { host_of(block, at).cast::<AtomicU64>().as_ref() }
     }
 
     /// A worker's report. Between launches, when the device does not write it.
     pub(super) fn report(&self, worker: usize) -> Report {
         assert!(worker < self.workers);
         // SAFETY: within the memory and plain data.
-        unsafe { self.host.host().add(self.reports).cast::<Report>().add(worker).read_volatile() }
+        unsafe { host_of(&self.host, self.reports).cast::<Report>().add(worker).read_volatile() }
     }
 
     /// The stamp of the letter with that ticket.
     pub(super) fn letter_stamp(&self, ticket: u64) -> &AtomicU64 {
-        self.word(self.letter_at(ticket))
+        self.word(&self.host, self.letter_at(ticket))
     }
 
     /// A letter and its payload, once its stamp is there.
     pub(super) fn letter(&self, ticket: u64) -> (Letter, Box<[u8]>) {
-        let at = self.letter_at(ticket);
         // SAFETY: the letter is within the memory and the device is done with it; so is its payload, which is no longer
         // than the place for it.
         unsafe {
-            let letter: NonNull<Letter> = self.host.host().add(at).cast();
+            let letter: NonNull<Letter> = host_of(&self.host, self.letter_at(ticket)).cast();
             let size = (letter.as_ref().size as usize).min(self.letter_stride - size_of::<Letter>());
             let payload = std::slice::from_raw_parts(letter.add(1).cast::<u8>().as_ptr(), size);
             (letter.read(), payload.into())
@@ -292,7 +322,7 @@ impl Arena {
 impl Drop for Arena {
     fn drop(&mut self) {
         // Before the memory goes, which waits for kernels that have found the address.
-        self.context.register(self.key, 0);
+        self.memories.register(self.key, 0);
     }
 }
 
@@ -301,22 +331,9 @@ fn ring(slots: u64, capacity: usize, body: usize, head: u64, tail: u64) -> Ring 
     Ring { slots, bodies, head, tail, shift: capacity.trailing_zeros(), body: body as u32 }
 }
 
-/// Places of a ring with the host: in its memory, slots of inbound ones wherever those are.
-struct HostRing {
-    head: usize,
-    slots: usize,
-    capacity: usize,
-    body: usize,
-}
-
-/// Device memory for rings from the host, if `RINGKERNEL_INBOUND` is `bar`. Not otherwise: that a processor's stores into
-/// device memory arrive as the rings need it lies outside what CUDA promises, and no test proves it yet before use.
-fn inbound_bar(context: &Arc<Context>, size: usize) -> Result<Option<BarMemory>> {
-    if std::env::var_os("RINGKERNEL_INBOUND").is_none_or(|wish| wish != "bar") {
-        return Ok(None);
-    }
-    match context.window() {
-        Ok(window) => BarMemory::new(window, context, size).map(Some),
-        Err(reason) => Err(Error::Unsupported(format!("device memory that the host can write: {reason}"))),
-    }
+/// Where the host reaches a place of a block that it does reach.
+fn host_of(block: &Block, at: usize) -> NonNull<u8> {
+    let base = block.host.expect("inbound and host memory is the host's too");
+    // SAFETY: places were taken within the block.
+    unsafe { base.add(at) }
 }

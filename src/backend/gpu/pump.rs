@@ -1,91 +1,87 @@
 //! The host's side of a kernel on a device: a thread that launches the pump for one quantum after the other while there is
 //! work, passes on what it has for the host, and sleeps when there is nothing to do. It never waits inside the driver.
 
-use std::ffi::c_void;
-use std::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{fence, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cudarc::driver::sys;
-
 use super::arena::Arena;
-use super::driver::{check, Context, Stream};
-use super::layout::{control, orders, Mode};
-use crate::bell::Bell;
+use super::layout::Mode;
+use super::{Program, Pumps, Quantum, Shared};
 use crate::error::{Error, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Incoming, LEVELS};
+use crate::queue::Queue;
 use crate::time::Deadline;
 
 /// How often the thread asks the driver whether the device is still well, while a quantum runs.
 const CHECK: Duration = Duration::from_micros(50);
 
-/// What other threads know of a pump.
-pub(super) struct Shared {
-    pub(super) key: u32,
-    pub(super) bell: Arc<Bell>,
-    /// 1 while handlers may run.
-    pub(super) running: AtomicU32,
-    /// Rung when `running` becomes 0.
-    pub(super) rested: Bell,
-    /// An actor of another kernel sent something.
-    pub(super) poked: AtomicBool,
-}
-
-/// The loaded code.
-pub(super) struct Code {
-    pub(super) function: sys::CUfunction,
-    pub(super) module: sys::CUmodule,
-    pub(super) context: Arc<Context>,
-    pub(super) threads: u32,
-    pub(super) scratch: u32,
-    /// More workers than fit the device at once.
-    pub(super) crowded: bool,
-}
-
-// SAFETY: handles of the driver, which any thread may use with the context current.
-unsafe impl Send for Code {}
-
-impl Drop for Code {
-    fn drop(&mut self) {
-        if let Ok(_entered) = self.context.enter() {
-            // SAFETY: loaded by us; no kernel of it runs any more.
-            unsafe { sys::cuModuleUnload(self.module) };
-        }
-    }
-}
-
 pub(super) struct Pump {
     pub(super) kernel: Arc<Kernel>,
     pub(super) shared: Arc<Shared>,
-    pub(super) others: Arc<super::Pumps>,
-    pub(super) code: Code,
-    pub(super) stream: Stream,
-    pub(super) arena: Arc<Arena>,
-    pub(super) quantum: Duration,
-    pub(super) launches: u64,
-    pub(super) letters: u64,
-    pub(super) news: u64,
-    pub(super) foreign: u64,
+    others: Arc<Pumps>,
+    program: Box<dyn Program>,
+    arena: Arc<Arena>,
+    /// The queues that the kernel's workers use, each once.
+    queues: Vec<Arc<Queue>>,
+    length: Duration,
+    launches: u64,
+    /// Letters taken.
+    letters: u64,
+    foreign: u64,
     /// Messages from the host accepted when the last quantum began.
-    pub(super) accepted: u64,
+    accepted: u64,
     /// What the host had taken from each worker then.
-    pub(super) taken: Vec<u64>,
+    taken: Vec<u64>,
     /// Sum of all counts, to tell progress.
-    pub(super) progress: u64,
-    pub(super) high_water: Vec<u64>,
+    progress: u64,
+    high_water: Vec<u64>,
+    /// Workers that were told to make no more letters.
+    letters_full: Vec<bool>,
 }
 
 impl Pump {
+    pub(super) fn new(
+        kernel: Arc<Kernel>,
+        shared: Arc<Shared>,
+        others: Arc<Pumps>,
+        program: Box<dyn Program>,
+        arena: Arc<Arena>,
+        length: Duration,
+    ) -> Self {
+        let mut queues: Vec<Arc<Queue>> = kernel.ports.iter().map(|port| port.outbound.queue.clone()).collect();
+        queues.sort_by_key(Arc::as_ptr);
+        queues.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let workers = kernel.ports.len();
+        Self {
+            kernel,
+            shared,
+            others,
+            program,
+            arena,
+            queues,
+            length,
+            launches: 0,
+            letters: 0,
+            foreign: 0,
+            accepted: 0,
+            taken: vec![0; workers],
+            progress: 0,
+            high_water: vec![0; workers],
+            letters_full: vec![false; workers],
+        }
+    }
+
     /// The thread. A panic is a bug of ours: the runtime is poisoned and the kernel fails, so that nobody waits for us.
     pub(super) fn run(mut self) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve()));
         let status = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
-                self.code.context.lost();
+                self.program.lost();
                 let name = &self.kernel.name;
                 self.kernel.home.log.write(Level::Error, format_args!("kernel {name} failed: {error}"));
                 Some(crate::capi::RK_ERROR_DRIVER)
@@ -99,7 +95,7 @@ impl Pump {
             self.kernel.fail(status);
         }
         self.rest();
-        self.others.remove(self.shared.key);
+        self.others.lock().remove(&self.shared.key);
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -135,7 +131,7 @@ impl Pump {
     /// Draining kernels leave when idle, so that it is seen soon that nothing is left; and where there are more workers
     /// than places, each leaves its own to the next.
     fn mode(&self) -> Mode {
-        if self.code.crowded || self.kernel.state() == State::Draining {
+        if self.program.is_crowded() || self.kernel.state() == State::Draining {
             Mode::LeaveIdle
         } else {
             Mode::Run
@@ -151,8 +147,7 @@ impl Pump {
         self.kernel.ports.iter().enumerate().any(|(worker, port)| {
             Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Host
                 && (port.outbound.channel.consumed() != self.taken[worker]
-                    || self.arena.order(worker, orders::LETTERS_FULL).load(Ordering::Relaxed) != 0
-                        && !port.outbound.is_full_of_letters())
+                    || self.letters_full[worker] && !port.outbound.is_full_of_letters())
         })
     }
 
@@ -186,8 +181,15 @@ impl Pump {
         }
         self.made_room();
         self.sample();
-        let launched = self.launch(mode).and_then(|()| self.attend(mode, expected));
-        launched?;
+        self.launches += 1;
+        self.program.launch(&Quantum {
+            kernel: self.arena.kernel(),
+            number: self.launches,
+            unix_ns: ((u128::from(hlc::physical() >> 8) * 1_000_000_000) >> 24) as u64,
+            length_ns: self.length.as_nanos() as u64,
+            mode,
+        })?;
+        self.attend(mode, expected)?;
         let progress = self.mirror();
         let progressed = progress != std::mem::replace(&mut self.progress, progress);
         self.rest();
@@ -199,107 +201,87 @@ impl Pump {
         self.shared.rested.ring();
     }
 
-    fn launch(&mut self, mode: Mode) -> Result<()> {
-        self.launches += 1;
-        let kernel = self.arena.kernel();
-        // The host's clock, in ns.
-        let unix = ((u128::from(hlc::physical() >> 8) * 1_000_000_000) >> 24) as u64;
-        let quantum = self.quantum.as_nanos() as u64;
-        let mode = mode as u32;
-        let mut arguments: [*mut c_void; 5] = [
-            (&raw const kernel).cast_mut().cast(),
-            (&raw const self.launches).cast_mut().cast(),
-            (&raw const unix).cast_mut().cast(),
-            (&raw const quantum).cast_mut().cast(),
-            (&raw const mode).cast_mut().cast(),
-        ];
-        let _entered = self.code.context.enter()?;
-        let workers = self.kernel.ports.len() as u32;
-        // SAFETY: the arguments are those of rk_pump_kernel, whose memory is the arena's; the driver copies them.
-        check(
-            unsafe {
-                sys::cuLaunchKernel(
-                    self.code.function,
-                    workers,
-                    1,
-                    1,
-                    self.code.threads,
-                    1,
-                    1,
-                    self.code.scratch,
-                    self.stream.raw(),
-                    arguments.as_mut_ptr(),
-                    std::ptr::null_mut(),
-                )
-            },
-            "launching the kernel",
-        )
+    fn has_left(&self) -> bool {
+        // Acquire: the reports were written before.
+        self.arena.left().load(Ordering::Acquire) == self.launches
     }
 
     /// Until all workers have left: passes on what they have for others.
     fn attend(&mut self, mode: Mode, expected: Command) -> Result<()> {
         let mut checked = Instant::now();
-        // Acquire: the reports were written before.
-        while self.arena.control(control::LEFT).load(Ordering::Acquire) != self.launches {
+        let mut told = false;
+        while !self.has_left() {
             std::hint::spin_loop();
             self.pass_on();
             let drains = mode == Mode::Run && self.kernel.state() == State::Draining;
-            if drains || self.kernel.command() != expected {
-                let leave = self.arena.control(control::LEAVE);
-                if leave.load(Ordering::Relaxed) != self.launches {
-                    leave.store(self.launches, Ordering::Relaxed);
-                }
+            if !told && (drains || self.kernel.command() != expected) {
+                told = true;
+                self.arena.leave().store(self.launches, Ordering::Relaxed);
+                self.arena.flush();
             }
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 self.made_room();
-                let over = self.stream.query()?;
-                if over && self.arena.control(control::LEFT).load(Ordering::Acquire) != self.launches {
+                if self.program.is_over()? && !self.has_left() {
                     return Err(Error::Cuda { what: "running the kernel", code: 999, text: "it ended early".into() });
                 }
             }
         }
-        self.pass_on();
+        self.program.settle()?;
         // Once more: now everything that was written is there to be seen.
+        self.pass_on();
         self.tell_host();
         self.made_room();
         Ok(())
     }
 
     fn pass_on(&mut self) {
-        let news = self.arena.control(control::NEWS).load(Ordering::Acquire);
         // Letters are always looked for: workers wait for room for them.
-        if self.take_letters() || news != self.news {
-            self.news = news;
+        if self.take_letters() {
             self.tell_host();
         }
-        let foreign = self.arena.control(control::FOREIGN).load(Ordering::Acquire);
+        self.wake_pollers();
+        let foreign = self.arena.foreign().load(Ordering::Acquire);
         if foreign != self.foreign {
             self.foreign = foreign;
             self.others.poke(self.shared.key);
         }
     }
 
-    fn tell_host(&self) {
-        self.kernel.home.calls.bell.ring();
-        let ports = &self.kernel.ports;
-        for (number, port) in ports.iter().enumerate() {
-            // Neighbours mostly share a queue.
-            if number == 0 || !Arc::ptr_eq(&port.outbound.queue, &ports[number - 1].outbound.queue) {
+    /// Devices do not ring bells. Who is asleep is woken here when something lies in a ring, which costs them nothing.
+    fn wake_pollers(&self) {
+        let calls = &self.kernel.home.calls.bell;
+        let calling = calls.is_marked();
+        if !calling && !self.queues.iter().any(|queue| queue.is_awaited()) {
+            return;
+        }
+        for port in &self.kernel.ports {
+            if (calling || port.outbound.queue.is_awaited()) && port.outbound.has_unread() {
+                calls.ring();
                 port.outbound.queue.notify();
             }
         }
     }
 
+    fn tell_host(&self) {
+        self.kernel.home.calls.bell.ring();
+        self.queues.iter().for_each(|queue| queue.notify());
+    }
+
     /// Senders wait for room in rings that the device empties.
-    fn made_room(&self) {
+    fn made_room(&mut self) {
         self.kernel.ports.iter().flat_map(|port| &port.inbound).for_each(|channel| channel.made_room());
-        for (worker, port) in self.kernel.ports.iter().enumerate() {
-            let full = u64::from(port.outbound.is_full_of_letters());
-            let order = self.arena.order(worker, orders::LETTERS_FULL);
-            if order.load(Ordering::Relaxed) != full {
-                order.store(full, Ordering::Relaxed);
-            }
+        for worker in 0..self.letters_full.len() {
+            self.order_letters(worker);
+        }
+    }
+
+    /// Tells a worker whether the host has too many letters unread.
+    fn order_letters(&mut self, worker: usize) {
+        let full = self.kernel.ports[worker].outbound.is_full_of_letters();
+        if full != std::mem::replace(&mut self.letters_full[worker], full) {
+            self.arena.letters_full(worker).store(u64::from(full), Ordering::Relaxed);
+            self.arena.flush();
         }
     }
 
@@ -310,28 +292,27 @@ impl Pump {
             let (letter, payload) = self.arena.letter(self.letters);
             self.letters += 1;
             // Release: the device may write the place again.
-            self.arena.control(control::LETTER_HEAD).store(self.letters, Ordering::Release);
-            let class = match letter.class {
+            self.arena.letter_head().store(self.letters, Ordering::Release);
+            self.arena.flush();
+            let class = match letter.klass {
                 1 => Class::Reply,
                 2 => Class::Emit,
                 3 => Class::DeadLetter,
                 _ => Class::Event,
             };
-            let outbound = &self.kernel.ports[letter.worker as usize].outbound;
-            outbound.post(Incoming {
+            self.kernel.ports[letter.worker as usize].outbound.post(Incoming {
                 class,
                 from: letter.from,
                 to: letter.to,
                 correlation: letter.correlation,
                 time: letter.time,
-                kind: letter.kind,
+                kind: letter.r#type,
                 reason: letter.reason,
                 level: letter.level as u8,
                 call: letter.call != 0,
                 payload,
             });
-            let full = u64::from(outbound.is_full_of_letters());
-            self.arena.order(letter.worker as usize, orders::LETTERS_FULL).store(full, Ordering::Relaxed);
+            self.order_letters(letter.worker as usize);
         }
         self.letters != before
     }
@@ -356,7 +337,7 @@ impl Pump {
             let counts = report.counts(self.high_water[worker]);
             sum += counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
-            port.waits_for.store(report.waits_for, Ordering::Relaxed);
+            port.waits_for.store(report.waits, Ordering::Relaxed);
         }
         sum
     }
@@ -366,9 +347,10 @@ impl Pump {
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             for level in 0..LEVELS {
                 let accepted = port.inbound[level].close();
-                self.arena.order(worker, orders::END_AT + level).store(accepted, Ordering::Relaxed);
+                self.arena.end_at(worker, level).store(accepted, Ordering::Relaxed);
             }
         }
+        self.arena.flush();
         loop {
             self.quantum(Mode::End)?;
             if (0..self.kernel.ports.len()).all(|worker| self.arena.report(worker).ended != 0) {

@@ -1,0 +1,280 @@
+//! What host and device share: the host's half of `include/ringkernel/device/layout.h`, whose comments say what each field
+//! means.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernel::Counts;
+use crate::layout::COUNTERS;
+use crate::message::LEVELS;
+
+/// Bytes of the outbox before what the posts of one handler may fill.
+pub(super) const FRONT: usize = 2048;
+/// Messages handled between two deliveries.
+const BATCH: usize = 8;
+/// Counters of a worker.
+const COUNTS: usize = 10;
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Ring {
+    pub(super) slots: u64,
+    pub(super) bodies: u64,
+    pub(super) head: u64,
+    pub(super) tail: u64,
+    pub(super) shift: u32,
+    pub(super) body: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Origin {
+    actor: u64,
+    sender: u64,
+    correlation: u64,
+    level: u32,
+    call: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Post {
+    to: u64,
+    by: u64,
+    correlation: u64,
+    sender: u64,
+    deadline_ns: u64,
+    actor: u32,
+    r#type: u32,
+    size: u32,
+    level: u32,
+    flags: u32,
+    reserved: u32,
+}
+
+/// Zeros but for what the host sets.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Worker {
+    pub(super) rings: [Ring; 2 * LEVELS],
+    pub(super) outbound: Ring,
+    pub(super) outbox: u64,
+    pub(super) message: u64,
+    pub(super) aside: u64,
+    position: [u64; 2 * LEVELS],
+    out_tail: u64,
+    out_head: u64,
+    clock: u64,
+    clock_offset: i64,
+    aside_head: u64,
+    aside_tail: u64,
+    origins: [Origin; BATCH],
+    outbox_used: u32,
+    outbox_sent: u32,
+    front_end: u32,
+    turn: u32,
+    ended: u32,
+    reserved: u32,
+    consumed: u64,
+    found_waiting: u64,
+    counts: [u64; COUNTS],
+    counters: [u64; COUNTERS],
+}
+
+impl Worker {
+    pub(super) fn new(rings: [Ring; 2 * LEVELS], outbound: Ring, outbox: u64, message: u64, aside: u64) -> Self {
+        Self { rings, outbound, outbox, message, aside, ..Self::zeroed() }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Report {
+    pub(super) counts: [u64; COUNTS],
+    pub(super) counters: [u64; COUNTERS],
+    pub(super) accepted: [u64; LEVELS],
+    pub(super) consumed: [u64; LEVELS],
+    pub(super) waits: u64,
+    pub(super) ended: u64,
+    pub(super) found_waiting: u64,
+}
+
+impl Report {
+    /// In the order of `RK_C_...`.
+    pub(super) fn counts(&self, high_water: u64) -> Counts {
+        let [handled, dead, sent_host, sent_actors, deferred, undeliverable, refused, failures, quanta, completed] =
+            self.counts;
+        Counts {
+            handled,
+            dead,
+            sent_host,
+            sent_actors,
+            deferred,
+            undeliverable,
+            refused,
+            failures,
+            quanta,
+            completed,
+            high_water,
+            counters: self.counters,
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Control {
+    pub(super) left: u64,
+    pad0: [u64; 7],
+    pub(super) foreign: u64,
+    pad1: [u64; 7],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Command {
+    pub(super) leave: u64,
+    pad0: [u64; 7],
+    pub(super) letter_head: u64,
+    pad1: [u64; 7],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Orders {
+    pub(super) out_head: u64,
+    pub(super) end_at: [u64; LEVELS],
+    pub(super) letters_full: u64,
+    pad: [u64; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Letter {
+    pub(super) stamp: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) correlation: u64,
+    pub(super) time: u64,
+    pub(super) worker: u32,
+    pub(super) klass: u32,
+    pub(super) r#type: u32,
+    pub(super) level: u32,
+    pub(super) call: u32,
+    pub(super) size: u32,
+    pub(super) reason: i32,
+    pad: [u32; 15],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Entry {
+    pub(super) status: u32,
+    pub(super) generation: u32,
+    restarts: u32,
+    reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Kernel {
+    pub(super) workers: u64,
+    pub(super) waits: u64,
+    pub(super) states: u64,
+    pub(super) entries: u64,
+    pub(super) types: u64,
+    pub(super) reports: u64,
+    pub(super) orders: u64,
+    pub(super) control: u64,
+    pub(super) command: u64,
+    pub(super) letters: u64,
+    pub(super) directory: u64,
+    pub(super) reciprocal: u64,
+    pub(super) aside_size: u64,
+    pub(super) key: u32,
+    pub(super) actors: u32,
+    pub(super) worker_count: u32,
+    pub(super) stride: u32,
+    pub(super) type_shift: u32,
+    pub(super) type_mask: u32,
+    pub(super) outbox_limit: u32,
+    pub(super) letter_mask: u32,
+    pub(super) letter_stride: u32,
+    pub(super) left_count: u32,
+    pub(super) letter_tail: u64,
+}
+
+/// What a launch does; `RK_MODE_...`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(in crate::backend) enum Mode {
+    Run = 0,
+    LeaveIdle = 1,
+    End = 2,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+    use std::mem::offset_of;
+    use std::process::{Command as Process, Stdio};
+
+    /// The C compiler's own word: the header's structs have these offsets. CUDA C++ and GLSL's scalar layout follow C's.
+    #[test]
+    fn header_agrees() {
+        let mut c = String::from(
+            "#include <stddef.h>\n#include <stdint.h>\n#include <ringkernel/actor.h>\n\
+             #include <ringkernel/device/layout.h>\n\
+             #define SAME(c, rust) static_assert((c) == (rust), #c \" is not \" #rust)\n",
+        );
+        macro_rules! structs {
+            ($($name:literal = $rust:ty { $($field:ident)* })*) => {$(
+                writeln!(c, "SAME(sizeof({}), {});", $name, size_of::<$rust>()).unwrap();
+                $(
+                    let field = stringify!($field).trim_start_matches("r#");
+                    writeln!(c, "SAME(offsetof({}, {field}), {});", $name, offset_of!($rust, $field)).unwrap();
+                )*
+            )*};
+        }
+        structs! {
+            "rk_dev_ring" = Ring { slots bodies head tail shift body }
+            "rk_dev_origin" = Origin { actor sender correlation level call }
+            "rk_dev_post" = Post { to by correlation sender deadline_ns actor r#type size level flags reserved }
+            "rk_dev_worker" = Worker {
+                rings outbound outbox message aside position out_tail out_head clock clock_offset aside_head aside_tail
+                origins outbox_used outbox_sent front_end turn ended reserved consumed found_waiting counts counters
+            }
+            "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting }
+            "rk_dev_control" = Control { left pad0 foreign pad1 }
+            "rk_dev_command" = Command { leave pad0 letter_head pad1 }
+            "rk_dev_orders" = Orders { out_head end_at letters_full pad }
+            "rk_dev_letter" = Letter {
+                stamp from to correlation time worker klass r#type level call size reason pad
+            }
+            "rk_dev_entry" = Entry { status generation restarts reserved }
+            "rk_dev_kernel" = Kernel {
+                workers waits states entries types reports orders control command letters directory reciprocal aside_size
+                key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride left_count
+                letter_tail
+            }
+        }
+        let names = [("RK_FRONT", FRONT), ("RK_BATCH", BATCH), ("RK_C_COUNT", COUNTS), ("RK_LEVELS", LEVELS)];
+        for (name, value) in names {
+            writeln!(c, "SAME({name}, {value});").unwrap();
+        }
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+        let include = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/include");
+        let mut process = match Process::new(&compiler)
+            .args(["-std=c++17", "-fsyntax-only", "-x", "c++", include, "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+        {
+            Ok(process) => process,
+            Err(error) => return println!("skipped: {compiler}: {error}"),
+        };
+        let mut input = process.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut input, c.as_bytes()).expect("the compiler reads");
+        drop(input);
+        assert!(process.wait().expect("it ends").success(), "{c}");
+    }
+}

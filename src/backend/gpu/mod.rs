@@ -1,0 +1,262 @@
+//! What backends on devices have in common: the memory of a kernel ([`arena`]), the thread that launches its pump for one
+//! quantum after the other ([`pump`]), and what both sides share ([`layout`]). A backend gives memory and launches.
+
+mod arena;
+mod layout;
+mod pump;
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use self::arena::Arena;
+use self::pump::Pump;
+use super::signals::SignalsBlocked;
+use super::Backend;
+use crate::bell::{heavy, Bell};
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Life, Placement, Plan, Port, Tally, TypeTable};
+use crate::queue::Outbound;
+use crate::ring::Channel;
+use crate::runtime::Home;
+use crate::time::Deadline;
+
+pub(in crate::backend) use self::layout::Mode;
+
+/// Where memory lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Only the device touches it.
+    Device,
+    /// The host's, which the device writes, and the host reads while the device runs.
+    Host,
+    /// What the host writes and the device polls. Never read by the host, for it may be the device's own memory.
+    Inbound,
+}
+
+/// A piece of memory that the device reaches.
+pub(super) struct Block {
+    /// Where the host reaches it, if it does.
+    pub(super) host: Option<NonNull<u8>>,
+    /// Address on the device, aligned to 256.
+    pub(super) device: u64,
+    /// Frees it when dropped.
+    #[allow(dead_code, reason = "it is there to be dropped")]
+    pub(super) owner: Arc<dyn Any + Send + Sync>,
+}
+
+// SAFETY: whoever uses the memory says how; the owner may be sent.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+/// Gives memory of one device.
+pub(super) trait Memories: Send + Sync {
+    /// Memory with any content.
+    fn allocate(&self, place: Place, size: usize) -> Result<Block>;
+
+    /// Clears a part of a block; done when [`finish`](Self::finish) returns.
+    fn zero(&self, block: &Block, at: usize, size: usize) -> Result<()>;
+
+    /// Copies bytes into a block; done when [`finish`](Self::finish) returns.
+    fn upload(&self, block: &Block, at: usize, bytes: &[u8]) -> Result<()>;
+
+    fn finish(&self) -> Result<()>;
+
+    /// Whether the processor combines writes to inbound memory, in any order, until told to let go of them.
+    fn combines(&self) -> bool;
+
+    /// Address, on the device, of the table of all kernels there: pairs of key and address, by slot of the key.
+    fn directory(&self) -> u64;
+
+    /// Makes a kernel known to all others on the device; unknown again with an address of 0.
+    fn register(&self, key: u32, address: u64);
+}
+
+/// One bounded stay of a kernel's pump on the device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quantum {
+    /// Address of the kernel's descriptor.
+    pub(super) kernel: u64,
+    /// Grows by one.
+    pub(super) number: u64,
+    /// The host's clock, since 1970.
+    pub(super) unix_ns: u64,
+    pub(super) length_ns: u64,
+    pub(super) mode: Mode,
+}
+
+/// The loaded code of a kernel.
+pub(super) trait Program: Send {
+    fn launch(&mut self, quantum: &Quantum) -> Result<()>;
+
+    /// Whether nothing runs on the device any more. An error is a fault of the device.
+    fn is_over(&mut self) -> Result<bool>;
+
+    /// Called when the pump has said that it left: returns when all it wrote can be read.
+    fn settle(&mut self) -> Result<()>;
+
+    /// More workers than fit the device at once: each leaves its place to the next when it has nothing to do.
+    fn is_crowded(&self) -> bool;
+
+    /// The device failed: nothing is to be started with its present context.
+    fn lost(&self);
+}
+
+/// What other threads know of a pump.
+pub(super) struct Shared {
+    pub(super) key: u32,
+    pub(super) bell: Arc<Bell>,
+    /// 1 while handlers may run.
+    running: AtomicU32,
+    /// Rung when `running` becomes 0.
+    rested: Bell,
+    /// An actor of another kernel sent something.
+    poked: AtomicBool,
+}
+
+/// Pumps of a runtime's kernels on one backend's devices.
+#[derive(Default)]
+pub(super) struct Pumps {
+    pumps: Mutex<HashMap<u32, Arc<Shared>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    interrupted: AtomicBool,
+}
+
+impl Pumps {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Shared>>> {
+        self.pumps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all(&self) -> Vec<Arc<Shared>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Something was sent from one kernel to another.
+    fn poke(&self, from: u32) {
+        for other in self.all().iter().filter(|other| other.key != from) {
+            other.poked.store(true, Ordering::SeqCst);
+            other.bell.ring();
+        }
+    }
+
+    /// See [`Backend::kick`].
+    pub(super) fn kick(&self) {
+        self.all().iter().for_each(|pump| pump.bell.ring());
+    }
+
+    /// See [`Backend::rest`].
+    pub(super) fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
+        heavy();
+        let pumps = self.all();
+        pumps.iter().filter(|pump| kernel.is_none_or(|kernel| kernel.key == pump.key)).all(|pump| loop {
+            let mark = pump.rested.mark();
+            if pump.running.load(Ordering::SeqCst) == 0 {
+                return true;
+            }
+            if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
+                return false;
+            }
+            pump.rested.wait(mark, deadline);
+        })
+    }
+
+    /// See [`Backend::interrupt`].
+    pub(super) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        self.all().iter().for_each(|pump| pump.rested.ring());
+    }
+
+    /// See [`Backend::stop`].
+    pub(super) fn stop(&self) {
+        for thread in std::mem::take(&mut *self.threads()) {
+            // A panic in it was caught and reported inside.
+            let _ended = thread.join();
+        }
+    }
+
+    fn adopt(&self, pump: Pump) -> Result<()> {
+        let shared = pump.shared.clone();
+        self.lock().insert(shared.key, shared.clone());
+        let _masked = SignalsBlocked::new()?;
+        let thread = std::thread::Builder::new().name(format!("rk-pump-{:x}", shared.key)).spawn(move || pump.run());
+        match thread {
+            Ok(thread) => {
+                let mut threads = self.threads();
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.lock().remove(&shared.key);
+                let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
+                Err(Error::System { what: "starting a thread", errno })
+            }
+        }
+    }
+
+    /// Makes a kernel of what the backend gives. See [`Backend::launch`].
+    pub(super) fn launch(
+        self: &Arc<Self>,
+        backend: Arc<dyn Backend>,
+        home: &Arc<Home>,
+        key: u32,
+        plan: &Plan,
+        memories: Arc<dyn Memories>,
+        program: Box<dyn Program>,
+    ) -> Result<Arc<Kernel>> {
+        let actor = &plan.module.actors()[plan.actor];
+        let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
+        let (placement, workers) = Placement::new(plan.actors, plan.workers);
+        let (arena, rings) = Arena::new(memories, key, plan, &types, placement, workers as usize)?;
+        let bell = Arc::new(Bell::default());
+        let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
+        // Rings between actors are the device's: what the host has of them is what they have come to.
+        let image = || Channel::new(4, 0);
+        let ports: Result<Vec<Port>> = (rings.into_iter().enumerate())
+            .map(|(worker, (inbound, to_host))| {
+                Ok(Port {
+                    inbound,
+                    peers: [image()?, image()?, image()?, image()?],
+                    used: AtomicU32::new(0),
+                    bell: bell.clone(),
+                    outbound: Arc::new(Outbound::new(to_host, key, queue(worker).clone())),
+                    waits_for: crate::align::Aligned(AtomicU64::new(0)),
+                    tally: Tally::default(),
+                })
+            })
+            .collect();
+        let kernel = Arc::new(Kernel {
+            key,
+            name: plan.name.clone(),
+            home: home.clone(),
+            backend,
+            module: plan.module.clone(),
+            actors: plan.actors,
+            lanes: plan.lanes,
+            placement,
+            types,
+            ports: ports?.into(),
+            remote: true,
+            memory: arena.size as u64,
+            memory_per_actor: size_of::<layout::Entry>() as u64,
+            life: Life::new(workers),
+        });
+        let shared = Arc::new(Shared {
+            key,
+            bell,
+            running: AtomicU32::new(0),
+            rested: Bell::default(),
+            poked: AtomicBool::new(false),
+        });
+        self.adopt(Pump::new(kernel.clone(), shared, self.clone(), program, arena, plan.quantum))?;
+        Ok(kernel)
+    }
+}
