@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::backend::{Backend, Backends, Device, Kind};
+use crate::backend::{Backend, Backends, Device, Kind, VulkanContext};
 use crate::bell::heavy;
 use crate::calls::{Calls, CALLS};
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
     pub(crate) log: Log,
+    /// The host program's own Vulkan objects.
+    pub(crate) vulkan: Option<VulkanContext>,
 }
 
 /// What everything in a runtime has at hand.
@@ -121,7 +123,7 @@ impl Runtime {
             closing: AtomicBool::new(false),
             queues: Mutex::default(),
         });
-        let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus)?;
+        let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus, config.vulkan)?;
         let queue = home.add_queue();
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
         Ok(Arc::new(Self { home, queue, backends }))

@@ -107,6 +107,9 @@ struct rk_dev_worker {
     rk_u64 consumed, found_waiting;
     rk_u64 counts[RK_C_COUNT];
     rk_u64 counters[RK_COUNTERS];
+    rk_u64 failed_actor; /* an actor whose failure the host is still to be told of; for backends whose letters may wait */
+    rk_i32 failed_code;
+    rk_u32 aside_count; /* posts set aside, where they are counted */
 };
 
 /* What the host reads about a worker after a quantum; host memory. */

@@ -78,6 +78,9 @@ pub(super) struct Worker {
     found_waiting: u64,
     counts: [u64; COUNTS],
     counters: [u64; COUNTERS],
+    failed_actor: u64,
+    failed_code: i32,
+    aside_count: u32,
 }
 
 impl Worker {
@@ -243,6 +246,7 @@ mod tests {
             "rk_dev_worker" = Worker {
                 rings outbound outbox message aside position out_tail out_head clock clock_offset aside_head aside_tail
                 origins outbox_used outbox_sent front_end turn ended reserved consumed found_waiting counts counters
+                failed_actor failed_code aside_count
             }
             "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting }
             "rk_dev_control" = Control { left pad0 foreign pad1 }

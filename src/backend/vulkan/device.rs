@@ -1,7 +1,7 @@
 //! A logical device, ours or the host program's, its queues, and what is under way on them.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// Entries of the directory: as many as kernels can exist.
 const DIRECTORY: usize = crate::table::CAPACITY;
 /// How long a dispatch may keep us waiting that ought to end by itself. After that the device is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A queue. `vkQueueSubmit` wants it to one thread at a time.
 struct Queue {
@@ -32,6 +32,19 @@ pub(super) struct Timeline {
     pub(super) submitted: AtomicU64,
 }
 
+impl Timeline {
+    /// Watched from now on, until it is forgotten.
+    pub(super) fn new(device: &Device) -> Result<Arc<Self>> {
+        let mut kind = vk::SemaphoreTypeCreateInfo::default().semaphore_type(vk::SemaphoreType::TIMELINE);
+        let info = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
+        // SAFETY: the structs are whole.
+        let semaphore = unsafe { device.raw.create_semaphore(&info, None) }.map_err(refused("a timeline semaphore"))?;
+        let timeline = Arc::new(Self { semaphore, submitted: AtomicU64::new(0) });
+        device.timelines().push(timeline.clone());
+        Ok(timeline)
+    }
+}
+
 pub(super) struct Device {
     pub(super) raw: ash::Device,
     pub(super) properties: Properties,
@@ -42,6 +55,8 @@ pub(super) struct Device {
     directory: Option<Piece>,
     /// A dispatch did not end. Whatever it may use stays, with the device.
     abandoned: AtomicBool,
+    /// Nothing new is to be started here.
+    lost: AtomicBool,
     borrowed: Option<Arc<Borrowed>>,
     instance: Arc<Instance>,
 }
@@ -77,6 +92,7 @@ impl Device {
             timelines: Mutex::default(),
             directory: None,
             abandoned: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             borrowed,
             instance: instance.clone(),
         };
@@ -131,13 +147,31 @@ impl Device {
         self.borrowed.is_none() && self.queues[index].kernels.load(Ordering::Relaxed) == 1
     }
 
-    pub(super) fn submit(&self, index: usize, info: &vk::SubmitInfo<'_>) -> Result<()> {
+    /// Submits a command buffer. Gives what the timeline comes to when it has ended. One thread at a time for a timeline.
+    pub(super) fn submit(&self, index: usize, commands: vk::CommandBuffer, timeline: &Timeline) -> Result<u64> {
+        let value = timeline.submitted.load(Ordering::Relaxed) + 1;
+        let (semaphores, commands, values) = ([timeline.semaphore], [commands], [value]);
+        let mut counts = vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&values);
+        let info = [vk::SubmitInfo::default()
+            .command_buffers(&commands)
+            .signal_semaphores(&semaphores)
+            .push_next(&mut counts)];
         let queue = &self.queues[index];
         let _ours = queue.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let _theirs = self.borrowed.as_ref().map(|borrowed| borrowed.lock_queue());
         // SAFETY: callers give what is theirs; the queue is ours alone while we hold its locks.
-        unsafe { self.raw.queue_submit(queue.raw, std::slice::from_ref(info), vk::Fence::null()) }
-            .map_err(refused("submitting work"))
+        unsafe { self.raw.queue_submit(queue.raw, &info, vk::Fence::null()) }.map_err(refused("submitting work"))?;
+        // SeqCst: whoever takes its memory from the directory after this waits for it, see `outlast_dispatches`.
+        timeline.submitted.store(value, Ordering::SeqCst);
+        Ok(value)
+    }
+
+    /// Whether all that the timeline counts has ended.
+    pub(super) fn has_ended(&self, timeline: &Timeline) -> Result<bool> {
+        // SAFETY: the semaphore is a timeline of this device.
+        let value = unsafe { self.raw.get_semaphore_counter_value(timeline.semaphore) };
+        let value = value.map_err(refused("running the kernel"))?;
+        Ok(value >= timeline.submitted.load(Ordering::Relaxed))
     }
 
     /// Waits for a semaphore; false if time ran out.
@@ -151,20 +185,24 @@ impl Device {
         }
     }
 
-    pub(super) fn watch(&self, timeline: &Arc<Timeline>) {
-        self.timelines.lock().unwrap_or_else(PoisonError::into_inner).push(timeline.clone());
+    fn timelines(&self) -> MutexGuard<'_, Vec<Arc<Timeline>>> {
+        self.timelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn forget(&self, timeline: &Arc<Timeline>) {
-        let mut timelines = self.timelines.lock().unwrap_or_else(PoisonError::into_inner);
-        timelines.retain(|other| !Arc::ptr_eq(other, timeline));
+        self.timelines().retain(|other| !Arc::ptr_eq(other, timeline));
+    }
+
+    /// Whether there is memory of the device's own that the host writes.
+    pub(super) fn has_window(&self) -> bool {
+        self.properties.memory_type(u32::MAX, Use::Window).is_some()
     }
 
     /// Waits until everything has ended that is under way now. False if something did not: then nothing that it may use
     /// can ever be freed. A lost device has ended everything.
     pub(super) fn outlast_dispatches(&self) -> bool {
         // Under the lock, so that no semaphore is destroyed that we wait for.
-        let timelines = self.timelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let timelines = self.timelines();
         let ended = |timeline: &Arc<Timeline>| {
             // SeqCst: who submitted before we took our memory from the directory has counted it.
             let value = timeline.submitted.load(Ordering::SeqCst);
@@ -175,6 +213,14 @@ impl Device {
             self.abandoned.store(true, Ordering::SeqCst);
         }
         all
+    }
+
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_abandoned(&self) -> bool {

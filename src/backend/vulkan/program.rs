@@ -1,0 +1,195 @@
+//! A kernel's pump on a queue: command buffers that are recorded once, a timeline semaphore that counts them.
+
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ash::vk;
+
+use super::super::gpu::{Mode, Program, Quantum};
+use super::code::{order_memory, Code, Push};
+use super::device::{Device, Timeline};
+use super::memory::Memory;
+use super::physical::Use;
+use super::refused;
+use crate::error::Result;
+use crate::hlc;
+
+/// Submissions under way at most.
+const IN_FLIGHT: usize = 2;
+/// How long to look at the semaphore before waiting for it in the driver, which takes long to wake up.
+const SPIN: Duration = Duration::from_micros(50);
+/// How long to wait in the driver between two looks at everything else.
+const WAIT: Duration = Duration::from_micros(500);
+
+/// `rk_order` in `include/ringkernel/vulkan/worker.glsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Order {
+    kernel: u64,
+    launch: u64,
+    now: u64,
+    mode: u32,
+    idle: u32,
+    turns: u32,
+    messages: u32,
+    dispatches: u32,
+    reserved: u32,
+}
+
+/// What one submission may do.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Turns of loops.
+    pub(super) turns: u32,
+    /// Messages of each worker.
+    pub(super) messages: u32,
+    /// Dispatches, one after the other.
+    pub(super) dispatches: u32,
+}
+
+pub(super) struct Pump {
+    code: Arc<Code>,
+    orders: Memory,
+    commands: [vk::CommandBuffer; IN_FLIGHT],
+    pool: vk::CommandPool,
+    timeline: Arc<Timeline>,
+    queue: usize,
+    bounds: Bounds,
+    /// When the last submission was made.
+    submitted: Instant,
+    device: Arc<Device>,
+}
+
+// SAFETY: the command pool is used by one thread at a time, whichever has the pump.
+unsafe impl Send for Pump {}
+
+impl Pump {
+    pub(super) fn new(device: &Arc<Device>, code: Arc<Code>, workers: u32, bounds: Bounds) -> Result<Self> {
+        let orders = Memory::new(device, IN_FLIGHT * size_of::<Order>(), Use::Host)?;
+        let timeline = Timeline::new(device)?;
+        // From here on dropping it destroys what there is.
+        let mut pump = Self {
+            code,
+            orders,
+            commands: [vk::CommandBuffer::null(); IN_FLIGHT],
+            pool: vk::CommandPool::null(),
+            timeline,
+            queue: device.join_queue(),
+            bounds,
+            submitted: Instant::now(),
+            device: device.clone(),
+        };
+        let info = vk::CommandPoolCreateInfo::default().queue_family_index(device.family());
+        // SAFETY: the structs are whole, here and below.
+        pump.pool = unsafe { device.raw.create_command_pool(&info, None) }.map_err(refused("a command pool"))?;
+        let info = vk::CommandBufferAllocateInfo::default()
+            .command_pool(pump.pool)
+            .level(vk::CommandBufferLevel::PRIMARY)
+            .command_buffer_count(IN_FLIGHT as u32);
+        // SAFETY: as above.
+        let commands = unsafe { device.raw.allocate_command_buffers(&info) }.map_err(refused("command buffers"))?;
+        pump.commands.copy_from_slice(&commands);
+        for (slot, commands) in pump.commands.iter().enumerate() {
+            pump.record(*commands, slot, workers).map_err(refused("recording commands"))?;
+        }
+        Ok(pump)
+    }
+
+    fn record(&self, commands: vk::CommandBuffer, slot: usize, workers: u32) -> ash::prelude::VkResult<()> {
+        let raw = &self.device.raw;
+        let push = Push { order: self.orders.address() + (slot * size_of::<Order>()) as u64 };
+        let shader = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
+        // SAFETY: the command buffer is ours and not in use; what it refers to lives as long as the pump.
+        unsafe {
+            raw.begin_command_buffer(commands, &vk::CommandBufferBeginInfo::default())?;
+            for _ in 0..self.bounds.dispatches {
+                // Before the first too: after what is before it on the queue.
+                order_memory(&self.device, commands, shader.0, shader.1);
+                self.code.record(commands, push, workers);
+            }
+            order_memory(&self.device, commands, vk::PipelineStageFlags::HOST, vk::AccessFlags::HOST_READ);
+            raw.end_command_buffer(commands)
+        }
+    }
+
+    fn order(&self, slot: usize) -> NonNull<Order> {
+        let host = self.orders.host().expect("host memory is the host's too");
+        // SAFETY: there are as many orders as slots.
+        unsafe { host.cast::<Order>().add(slot) }
+    }
+
+    fn value(&self) -> u64 {
+        self.timeline.submitted.load(Ordering::Relaxed)
+    }
+}
+
+impl Program for Pump {
+    fn launch(&mut self, quantum: &Quantum) -> Result<()> {
+        let slot = (quantum.number % IN_FLIGHT as u64) as usize;
+        let order = Order {
+            kernel: quantum.kernel,
+            launch: quantum.number,
+            now: hlc::physical(),
+            mode: quantum.mode as u32,
+            idle: match quantum.mode {
+                Mode::Run => u32::MAX,
+                Mode::LeaveIdle | Mode::End => 8,
+            },
+            turns: self.bounds.turns,
+            messages: self.bounds.messages,
+            dispatches: self.bounds.dispatches,
+            reserved: 0,
+        };
+        // SAFETY: the submission that used the slot last has ended: the pump has left since.
+        unsafe { self.order(slot).write(order) };
+        self.device.submit(self.queue, self.commands[slot], &self.timeline)?;
+        self.submitted = Instant::now();
+        Ok(())
+    }
+
+    fn is_over(&mut self) -> Result<bool> {
+        self.device.has_ended(&self.timeline)
+    }
+
+    fn pause(&mut self) {
+        if !self.device.properties.is_processor && self.submitted.elapsed() < SPIN {
+            return std::hint::spin_loop();
+        }
+        // An error is met again by `is_over`.
+        let _ended = self.device.wait(self.timeline.semaphore, self.value(), WAIT);
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        while !self.device.wait(self.timeline.semaphore, self.value(), WAIT)? {}
+        Ok(())
+    }
+
+    fn leaves_when_idle(&self) -> bool {
+        true
+    }
+
+    fn unfinished(&self) -> &'static str {
+        "the driver ended a loop of it before its end; handlers that loop less may work"
+    }
+
+    fn lost(&self) {
+        self.device.lose();
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.device.leave_queue(self.queue);
+        let ended = self.device.outlast_dispatches();
+        self.device.forget(&self.timeline);
+        if ended {
+            // SAFETY: made by us, and none of it is in use any more.
+            unsafe {
+                self.device.raw.destroy_command_pool(self.pool, None);
+                self.device.raw.destroy_semaphore(self.timeline.semaphore, None);
+            }
+        }
+    }
+}
