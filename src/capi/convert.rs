@@ -149,6 +149,7 @@ pub(super) unsafe fn runtime_config(options: &rk_runtime_options) -> Result<Conf
         spin,
         quantum: if options.quantum_us == 0 { Duration::from_millis(2) } else { quantum(options.quantum_us)? },
         log: log(options)?,
+        vulkan: None,
     })
 }
 

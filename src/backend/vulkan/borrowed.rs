@@ -31,12 +31,10 @@ unsafe impl Sync for Borrowed {}
 
 impl Borrowed {
     /// What the physical device is when only what the device was made with is there.
-    pub(super) fn restrict(&self, properties: Properties) -> Properties {
-        Properties {
-            features: self.features,
-            family: Some(Family { index: self.family, queues: 1 }),
-            ..properties
-        }
+    pub(super) fn restrict(&self, mut properties: Properties) -> Properties {
+        properties.features = self.features;
+        properties.family = Some(Family { index: self.family, queues: 1 });
+        properties
     }
 
     /// The queue is ours alone while the result lives.

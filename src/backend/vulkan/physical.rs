@@ -126,8 +126,8 @@ impl Properties {
         let coherent = Has::HOST_VISIBLE | Has::HOST_COHERENT;
         let wishes: &[Has] = match purpose {
             Use::Device => &[Has::DEVICE_LOCAL, Has::empty()],
-            Use::Host => &[coherent.union(Has::HOST_CACHED), coherent],
-            Use::Window => &[coherent.union(Has::DEVICE_LOCAL)],
+            Use::Host => &[coherent | Has::HOST_CACHED, coherent],
+            Use::Window => &[coherent | Has::DEVICE_LOCAL],
         };
         wishes.iter().find_map(|wish| {
             let fits = |(index, kind): &(usize, &vk::MemoryType)| {

@@ -1,6 +1,5 @@
 //! Filling memory that the host does not reach.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use ash::vk;
