@@ -14,6 +14,7 @@
 
 RK_AT_(rk_u32_at, rk_u32, 4)
 RK_AT_(rk_u64_at, rk_u64, 8)
+RK_AT_(rk_half_pair_at, u32vec2, 8)
 RK_AT_(rk_pair_at, u64vec2, 16)
 RK_AT_(rk_dev_ring_at, rk_dev_ring, 8)
 RK_AT_(rk_dev_post_at, rk_dev_post, 8)
@@ -33,6 +34,9 @@ RK_SIZED_(rk_dev_orders)
 RK_SIZED_(rk_dev_ring)
 RK_SIZED_(rk_dev_letter)
 RK_SIZED_(rk_dev_post)
+
+/* Of the user counters in rk_dev_worker; the last fields are known to be these. */
+#define RK_COUNTERS_OFFSET rk_u64(rk_dev_worker_rk_sizeof() - 16u - 8u * RK_COUNTERS)
 
 /* Of one word, as it is now. */
 #define rk_peek(place) atomicLoad(place, gl_ScopeDevice, gl_StorageSemanticsNone, gl_SemanticsRelaxed)

@@ -108,6 +108,11 @@ pub(super) trait Program: Send {
     /// because it cannot see what comes.
     fn leaves_when_idle(&self) -> bool;
 
+    /// After a launch: it has left work that the next one is to do, whatever else there is.
+    fn wants_more(&self) -> bool {
+        false
+    }
+
     /// Why a pump may be over that has not said that it left.
     fn unfinished(&self) -> &'static str {
         "the driver does not say why"

@@ -190,7 +190,7 @@ impl Pump {
         })?;
         self.attend(mode, expected)?;
         let progress = self.mirror();
-        let progressed = progress != std::mem::replace(&mut self.progress, progress);
+        let progressed = progress != std::mem::replace(&mut self.progress, progress) || self.program.wants_more();
         self.rest();
         Ok(progressed)
     }

@@ -17,6 +17,22 @@ pub(super) struct Push {
     pub(super) order: u64,
 }
 
+/// The pump in the shapes that a device needs.
+#[derive(Clone)]
+pub(super) struct Variants {
+    pub(super) thorough: Arc<Code>,
+    /// Without what is seldom, for devices that run through what they do not execute.
+    pub(super) fast: Option<Arc<Code>>,
+}
+
+impl Variants {
+    pub(super) fn new(device: &Arc<Device>, spirv: &Spirv, lanes: u32, scratch: u32) -> Result<Self> {
+        let make = |thorough| Code::new(device, spirv, lanes, scratch, thorough).map(Arc::new);
+        let fast = if device.properties.is_processor { Some(make(false)?) } else { None };
+        Ok(Self { thorough: make(true)?, fast })
+    }
+}
+
 /// A pipeline.
 pub(super) struct Code {
     pub(super) pipeline: vk::Pipeline,
@@ -25,8 +41,8 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// The pump with an actor's handlers, for workers of so many lanes.
-    pub(super) fn new(device: &Arc<Device>, spirv: &Spirv, lanes: u32, scratch: u32) -> Result<Self> {
+    /// The pump with an actor's handlers, for workers of so many lanes. `thorough`: with all that is seldom.
+    fn new(device: &Arc<Device>, spirv: &Spirv, lanes: u32, scratch: u32, thorough: bool) -> Result<Self> {
         let properties = &device.properties;
         let refuse = |why: String| Err(Error::Unsupported(format!("{}: {why}", properties.name)));
         let missing = properties.features.missing_for(&spirv.capabilities);
@@ -50,9 +66,10 @@ impl Code {
         let info = vk::ShaderModuleCreateInfo::default().code(&spirv.words);
         // SAFETY: as above. That the SPIR-V is valid is what the module's maker, glslc, is trusted for.
         let module = unsafe { device.raw.create_shader_module(&info, None) }.map_err(refused("the module's SPIR-V"))?;
-        let entries = [vk::SpecializationMapEntry::default().constant_id(0).size(size_of::<u32>())];
-        let constants = lanes.to_ne_bytes();
-        let constants = vk::SpecializationInfo::default().map_entries(&entries).data(&constants);
+        let entry = |id: u32| vk::SpecializationMapEntry::default().constant_id(id).offset(4 * id).size(4);
+        let (entries, constants) = ([entry(0), entry(1)], [lanes, u32::from(thorough)]);
+        let constants =
+            vk::SpecializationInfo::default().map_entries(&entries).data(bytemuck::cast_slice(&constants));
         let stage = vk::PipelineShaderStageCreateInfo::default()
             .stage(vk::ShaderStageFlags::COMPUTE)
             .module(module)

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 pub(crate) use self::borrowed::Borrowed;
-use self::code::Code;
+use self::code::Variants;
 use self::device::Device as Logical;
 pub(crate) use self::features::Features;
 use self::instance::Instance;
@@ -40,7 +40,7 @@ use crate::time::Deadline;
 
 /// Turns of loops after which a dispatch leaves, well below where Mesa 22's lavapipe ends them all (65,535), with room for
 /// what comes after the last look: one post of the largest message, and leaving.
-const TURNS: u32 = 24_000;
+const TURNS: u32 = 40_000;
 /// Dispatches in one submission where each may handle only one message, because its handler's loops count too.
 const DISPATCHES: u32 = 8;
 
@@ -63,7 +63,7 @@ pub(super) struct Vulkan {
 /// A device that is in use, and the pipelines that were made for it, of modules that are still there.
 struct Opened {
     device: Arc<Logical>,
-    codes: Vec<(Weak<Module>, usize, u32, Arc<Code>)>,
+    codes: Vec<(Weak<Module>, usize, u32, Variants)>,
 }
 
 impl Vulkan {
@@ -107,7 +107,7 @@ impl Vulkan {
     }
 
     /// The device and the pump of an actor on it.
-    fn load(&self, plan: &Plan) -> Result<(Arc<Logical>, Arc<Code>, Spirv)> {
+    fn load(&self, plan: &Plan) -> Result<(Arc<Logical>, Variants, Spirv)> {
         let properties = self.properties(plan.device)?;
         let actor = &plan.module.actors()[plan.actor];
         let spirv = plan.module.spirv.iter().find(|(name, _)| *name == actor.name).ok_or_else(|| {
@@ -131,7 +131,7 @@ impl Vulkan {
             Some((.., code)) => code.clone(),
             None => {
                 let _masked = SignalsBlocked::new()?;
-                let code = Arc::new(Code::new(&opened.device, &spirv, plan.lanes, actor.scratch_size)?);
+                let code = Variants::new(&opened.device, &spirv, plan.lanes, actor.scratch_size)?;
                 opened.codes.push((Arc::downgrade(&plan.module), plan.actor, plan.lanes, code.clone()));
                 code
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ash::vk;
 
 use super::super::gpu::{Mode, Program, Quantum};
-use super::code::{order_memory, Code, Push};
+use super::code::{order_memory, Code, Push, Variants};
 use super::device::{Device, Timeline};
 use super::memory::Memory;
 use super::physical::Use;
@@ -35,7 +35,7 @@ struct Order {
     turns: u32,
     messages: u32,
     dispatches: u32,
-    reserved: u32,
+    wanted: u32,
 }
 
 /// What one submission may do.
@@ -50,9 +50,12 @@ pub(super) struct Bounds {
 }
 
 pub(super) struct Pump {
-    code: Arc<Code>,
+    code: Variants,
     orders: Memory,
-    commands: [vk::CommandBuffer; IN_FLIGHT],
+    /// For each submission under way the thorough pump's, and the fast one's if there is one.
+    commands: [[vk::CommandBuffer; 2]; IN_FLIGHT],
+    /// Slot of the last submission.
+    slot: usize,
     pool: vk::CommandPool,
     timeline: Arc<Timeline>,
     queue: usize,
@@ -66,14 +69,15 @@ pub(super) struct Pump {
 unsafe impl Send for Pump {}
 
 impl Pump {
-    pub(super) fn new(device: &Arc<Device>, code: Arc<Code>, workers: u32, bounds: Bounds) -> Result<Self> {
+    pub(super) fn new(device: &Arc<Device>, code: Variants, workers: u32, bounds: Bounds) -> Result<Self> {
         let orders = Memory::new(device, IN_FLIGHT * size_of::<Order>(), Use::Host)?;
         let timeline = Timeline::new(device)?;
         // From here on dropping it destroys what there is.
         let mut pump = Self {
             code,
             orders,
-            commands: [vk::CommandBuffer::null(); IN_FLIGHT],
+            commands: [[vk::CommandBuffer::null(); 2]; IN_FLIGHT],
+            slot: 0,
             pool: vk::CommandPool::null(),
             timeline,
             queue: device.join_queue(),
@@ -87,17 +91,20 @@ impl Pump {
         let info = vk::CommandBufferAllocateInfo::default()
             .command_pool(pump.pool)
             .level(vk::CommandBufferLevel::PRIMARY)
-            .command_buffer_count(IN_FLIGHT as u32);
+            .command_buffer_count(2 * IN_FLIGHT as u32);
         // SAFETY: as above.
         let commands = unsafe { device.raw.allocate_command_buffers(&info) }.map_err(refused("command buffers"))?;
-        pump.commands.copy_from_slice(&commands);
-        for (slot, commands) in pump.commands.iter().enumerate() {
-            pump.record(*commands, slot, workers).map_err(refused("recording commands"))?;
+        for (slot, pair) in commands.chunks_exact(2).enumerate() {
+            pump.commands[slot].copy_from_slice(pair);
+            let codes = [Some(&pump.code.thorough), pump.code.fast.as_ref()];
+            for (commands, code) in pair.iter().zip(codes).filter_map(|(commands, code)| Some((commands, code?))) {
+                pump.record(*commands, code, slot, workers).map_err(refused("recording commands"))?;
+            }
         }
         Ok(pump)
     }
 
-    fn record(&self, commands: vk::CommandBuffer, slot: usize, workers: u32) -> ash::prelude::VkResult<()> {
+    fn record(&self, commands: vk::CommandBuffer, code: &Code, slot: usize, workers: u32) -> ash::prelude::VkResult<()> {
         let raw = &self.device.raw;
         let push = Push { order: self.orders.address() + (slot * size_of::<Order>()) as u64 };
         let shader = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
@@ -107,7 +114,7 @@ impl Pump {
             for _ in 0..self.bounds.dispatches {
                 // Before the first too: after what is before it on the queue.
                 order_memory(&self.device, commands, shader.0, shader.1);
-                self.code.record(commands, push, workers);
+                code.record(commands, push, workers);
             }
             order_memory(&self.device, commands, vk::PipelineStageFlags::HOST, vk::AccessFlags::HOST_READ);
             raw.end_command_buffer(commands)
@@ -127,6 +134,7 @@ impl Pump {
 
 impl Program for Pump {
     fn launch(&mut self, quantum: &Quantum) -> Result<()> {
+        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && !self.wants_more();
         let slot = (quantum.number % IN_FLIGHT as u64) as usize;
         let order = Order {
             kernel: quantum.kernel,
@@ -140,11 +148,12 @@ impl Program for Pump {
             turns: self.bounds.turns,
             messages: self.bounds.messages,
             dispatches: self.bounds.dispatches,
-            reserved: 0,
+            wanted: 0,
         };
         // SAFETY: the submission that used the slot last has ended: the pump has left since.
         unsafe { self.order(slot).write(order) };
-        self.device.submit(self.queue, self.commands[slot], &self.timeline)?;
+        self.slot = slot;
+        self.device.submit(self.queue, self.commands[slot][usize::from(fast)], &self.timeline)?;
         self.submitted = Instant::now();
         Ok(())
     }
@@ -168,6 +177,11 @@ impl Program for Pump {
 
     fn leaves_when_idle(&self) -> bool {
         true
+    }
+
+    fn wants_more(&self) -> bool {
+        // SAFETY: the submission has ended, or there was none and it is zero.
+        unsafe { self.order(self.slot).read() }.wanted != 0
     }
 
     fn unfinished(&self) -> &'static str {

@@ -1,12 +1,11 @@
-/* Receiving: which ring to take from, taking a message out of its slot, and what is to become of it. All by lane 0. */
-#ifndef RINGKERNEL_VULKAN_RECEIVE_GLSL
-#define RINGKERNEL_VULKAN_RECEIVE_GLSL
+/* On the way in: which ring to take from, taking a message out of its slot, and what is to become of it. All by lane 0. */
+#ifndef RINGKERNEL_VULKAN_IN_GLSL
+#define RINGKERNEL_VULKAN_IN_GLSL
 
 /* The ring that we take from, so long that others do not wait too long. */
 struct rk_source {
-    rk_u64 slots, bodies;
-    rk_u32 shift, body;
-    rk_u32 ring;
+    rk_u64 position, slots;
+    rk_u32 shift, ring;
     rk_u32 more; /* messages until all rings are looked at again */
 };
 rk_source rk_from;
@@ -21,72 +20,90 @@ rk_taken rk_m;
 /* What rk_m's type was last time, and its declared size: mostly what it is now. */
 rk_u32 rk_known_type = 0u, rk_known_size = 0u;
 
+rk_u64 rk_slot_at(rk_u64 slots, rk_u64 position, rk_u32 shift) {
+    return slots + ((position & ((rk_u64(1) << shift) - rk_u64(1))) << 6);
+}
+
+rk_u64 rk_stamp(rk_u64 position, rk_u32 shift) {
+    return (position >> shift) + rk_u64(1) & rk_u64(0xffff);
+}
+
 /* Which rings have a message, as far as the first word of the slot tells. */
 rk_u32 rk_look() {
     rk_u64 first[RK_RINGS];
     rk_u32 ready = 0u;
-#define RK_LOOK_(ring) first[ring] = rk_peek(rk_u64_at(rk_next_at[ring]).v);
-#define RK_SEE_(ring) ready |= rk_u32(first[ring] >> 48) == rk_next_stamp[ring] ? 1u << ring : 0u;
     /* All loads, then all looks at them, so that the loads are under way together. */
-    RK_LOOK_(0) RK_LOOK_(1) RK_LOOK_(2) RK_LOOK_(3) RK_LOOK_(4) RK_LOOK_(5) RK_LOOK_(6) RK_LOOK_(7)
-    RK_SEE_(0) RK_SEE_(1) RK_SEE_(2) RK_SEE_(3) RK_SEE_(4) RK_SEE_(5) RK_SEE_(6) RK_SEE_(7)
+#define RK_LOOK_(i) first[i] = rk_peek(rk_high_at(rk_slot_at(rk_slots[i], rk_position[i], rk_shift[i]), 0u));
+#define RK_SEE_(i) ready |= first[i] >> 48 == rk_stamp(rk_position[i], rk_shift[i]) ? 1u << i : 0u;
+    RK_EACH_RING_(RK_LOOK_)
+    RK_EACH_RING_(RK_SEE_)
     return ready;
 }
 
-/* Begins with a ring: of those that are ready the one of the highest level, or now and then of another, actors and the
- * host in turns. */
-void rk_choose(rk_u32 ready) {
-    /* As four pairs of bits, the one for a level in place 2 * level: actors first, or the host. */
+/* Begins with a ring. */
+void rk_take_from(rk_u32 ring, rk_u32 messages) {
+    rk_from.ring = ring;
+    rk_from.more = messages;
+#define RK_FROM_(i)                                                                                                    \
+    rk_from.position = ring == i ? rk_position[i] : rk_from.position;                                                  \
+    rk_from.slots = ring == i ? rk_slots[i] : rk_from.slots;                                                           \
+    rk_from.shift = ring == i ? rk_shift[i] : rk_from.shift;
+    RK_EACH_RING_(RK_FROM_)
+}
+
+/* Of the rings that are ready the one of the highest level, or now and then of another, actors and the host in turns. */
+rk_u32 rk_choose(rk_u32 ready) {
     rk_u32 first = rk_turn % RK_FAIRNESS == RK_FAIRNESS - 1u ? rk_turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1u;
     rk_u32 levels = (ready | ready >> 4) & 15u;
     /* Turned so that the level to begin with is the highest bit. */
     rk_u32 turned = (levels << 4 | levels) >> (first + 1u) & 15u;
     rk_u32 level = (rk_u32(findMSB(turned)) + first + 1u) & 3u;
     rk_u32 host = ready >> (level + RK_LEVELS) & 1u, actors = ready >> level & 1u;
-    rk_u32 ring = level + (rk_turn % 2u == 1u && host == 1u || actors == 0u ? RK_LEVELS : 0u);
-    rk_dev_ring which = rk_ring_of(ring);
-    rk_from = rk_source(which.slots, which.bodies, which.shift, which.body, ring,
-                        rk_clamp(RK_FAIRNESS - 1u - rk_turn % RK_FAIRNESS, 1u, RK_BATCH));
+    return level + ((rk_turn % 2u == 1u && host == 1u) || actors == 0u ? RK_LEVELS : 0u);
 }
 
-/* Gives the slots before our position back. */
-void rk_publish(rk_u32 ring, rk_u64 head) {
-    rk_published[ring] = rk_position[ring];
-    rk_release(); /* our reads of them, and handlers' of bodies, are over */
-    rk_poke(rk_u64_at(head).v, rk_position[ring]);
+/* At the kernel's end: a ring that has accepted more than we have taken; RK_RINGS if there is none. */
+rk_u32 rk_choose_unfinished() {
+    rk_u32 ring = RK_RINGS;
+#define RK_UNFINISHED_(i) ring = ring == RK_RINGS && rk_position[i] < rk_end_at[i] ? i : ring;
+    RK_EACH_RING_(RK_UNFINISHED_)
+    return ring;
 }
 
 /* Steps over the message at our position. */
 void rk_consume() {
-    rk_u32 ring = rk_from.ring;
-    rk_position[ring]++;
-    rk_expect(ring, rk_from.slots, rk_from.shift);
+    rk_from.position++;
+    rk_from.more--;
+    rk_u32 unpublished = 0u, due = rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u);
+#define RK_STEP_OVER_(i)                                                                                               \
+    rk_position[i] = rk_from.ring == i ? rk_from.position : rk_position[i];                                            \
+    unpublished = rk_from.ring == i ? rk_unpublished[i] + 1u : unpublished;                                            \
+    rk_unpublished[i] = rk_from.ring == i ? (unpublished >= due ? 0u : unpublished) : rk_unpublished[i];
+    RK_EACH_RING_(RK_STEP_OVER_)
     rk_consumed++;
     rk_turn++;
-    rk_from.more--;
-    rk_u64 due = rk_u64(rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u));
-    if (rk_position[ring] - rk_published[ring] >= due) rk_publish(ring, rk_ring_of(ring).head);
+    if (unpublished >= due) rk_publish(rk_dev_ring_at(rk_ring_at(rk_from.ring)).v.head, rk_from.position);
 }
 
 /* Takes the next message out of its slot, into rk_m, and its payload to where handlers can read it. False if it is not
  * all there. */
 bool rk_take() {
-    rk_u64 slot = rk_next_at[rk_from.ring] - rk_u64(8);
+    rk_u64 slot = rk_slot_at(rk_from.slots, rk_from.position, rk_from.shift);
     u64vec4 high = u64vec4(rk_peek(rk_high_at(slot, 0u)), rk_peek(rk_high_at(slot, 1u)),
                            rk_peek(rk_high_at(slot, 2u)), rk_peek(rk_high_at(slot, 3u)));
-    if (any(notEqual(high >> 48, u64vec4(rk_next_stamp[rk_from.ring])))) return false;
+    if (any(notEqual(high >> 48, u64vec4(rk_stamp(rk_from.position, rk_from.shift))))) return false;
     rk_acquire();
     u64vec4 low = u64vec4(rk_peek(rk_low_at(slot, 0u)), rk_peek(rk_low_at(slot, 1u)), rk_peek(rk_low_at(slot, 2u)),
                           rk_peek(rk_low_at(slot, 3u)));
-    rk_u64 low_half = rk_u64(0xffffffffu);
+    rk_u64 half_mask = rk_u64(0xffffffffu);
     rk_u32 d1 = rk_u32(low.x >> 32), bits = d1 >> 24;
-    u64vec4 area = u64vec4(low.y >> 32 | high.y << 32, low.z, high.z & low_half | low.w << 32,
+    u64vec4 area = u64vec4(low.y >> 32 | high.y << 32, low.z, high.z & half_mask | low.w << 32,
                            low.w >> 32 | high.w << 32);
     rk_m.actor = rk_u32(low.x);
     rk_m.type = d1 & 0xffffu;
     rk_m.level = d1 >> 22 & 3u;
     rk_m.call = bits & RK_F_CALL;
-    rk_m.correlation = high.x & low_half | low.y << 32;
+    rk_m.correlation = high.x & half_mask | low.y << 32;
     rk_m.sender = rk_m.deadline = rk_u64(0);
     if ((bits & RK_F_SENDER) != 0u) {
         rk_m.sender = area.x;
@@ -99,9 +116,10 @@ bool rk_take() {
     rk_m.time = (high.x >> 32 & rk_u64(0xffff)) | (high.y >> 32 & rk_u64(0xffff)) << 16 |
                 (high.z >> 32 & rk_u64(0xffff)) << 32 | (high.w >> 32 & rk_u64(0xffff)) << 48;
     if ((bits & RK_F_BODY) != 0u) {
-        rk_m.size = rk_min(rk_u32(area.x), rk_from.body);
-        rk_u64 index = rk_position[rk_from.ring] & ((rk_u64(1) << rk_from.shift) - rk_u64(1));
-        rk_m.payload = rk_from.bodies + index * rk_from.body;
+        rk_dev_ring_at ring = rk_dev_ring_at(rk_ring_at(rk_from.ring));
+        rk_u32 body = ring.v.body;
+        rk_m.size = rk_min(rk_u32(area.x), body);
+        rk_m.payload = ring.v.bodies + (rk_from.position & ((rk_u64(1) << rk_from.shift) - rk_u64(1))) * body;
     } else {
         rk_m.size = d1 >> 16 & 0x3fu;
         /* Handlers may read the whole declared size, whatever was sent. */
@@ -114,24 +132,14 @@ bool rk_take() {
     return true;
 }
 
-/* Makes rk_m a dead letter. False if there is no room for it. */
-bool rk_bury(rk_i32 reason) {
-    if (!rk_letter(RK_CLASS_DEAD, rk_m.sender, rk_u64(rk_kernel.key) << 32 | rk_u64(rk_m.actor), rk_m.correlation,
-                   rk_m.time, rk_m.type, reason, rk_m.level, rk_m.call, rk_m.payload, rk_m.size))
-        return false;
-    rk_counts[RK_C_DEAD]++;
-    rk_consume();
-    return true;
-}
-
 /* Why rk_m cannot be handled; 0 if it can. */
 rk_i32 rk_verdict() {
+    if (rk_task.mode == RK_MODE_END) return RK_D_TERMINATED;
     rk_u32 index = rk_m.actor & 0xfffffu;
     if (index >= rk_kernel.actors) return RK_D_NO_ACTOR;
-    rk_dev_entry_at entry = rk_dev_entry_at(rk_kernel.entries + 16u * index);
-    rk_u32 status = entry.v.status;
-    if (entry.v.generation != rk_m.actor >> 20) return RK_D_NO_ACTOR;
-    if (status != RK_RUNNING) return status == RK_STOPPED ? RK_D_STOPPED : RK_D_FAILED;
+    u32vec2 entry = rk_half_pair_at(rk_kernel.entries + 16u * index).v; /* status, generation */
+    if (entry.y != rk_m.actor >> 20) return RK_D_NO_ACTOR;
+    if (entry.x != RK_RUNNING) return entry.x == RK_STOPPED ? RK_D_STOPPED : RK_D_FAILED;
     if (rk_m.deadline != rk_u64(0) && rk_task.now > rk_m.deadline) return RK_D_EXPIRED;
     if (rk_m.type != rk_known_type) {
         rk_known_size = rk_declared(rk_kernel.types, rk_kernel.type_shift, rk_kernel.type_mask, rk_m.type);
@@ -165,15 +173,11 @@ void rk_conclude() {
     rk_outbox_sent = 0u;
     rk_origin = rk_dev_origin(rk_cx.self, rk_m.sender, rk_m.correlation, rk_m.level, rk_m.call);
     if (rk_cx.result != 0u) {
-        rk_dev_entry_at entry = rk_dev_entry_at(rk_kernel.entries + 16u * rk_cx.index);
-        if ((rk_cx.result & RK_RESULT_FAIL) != 0u) {
-            entry.v.status = RK_FAILED;
-            rk_counts[RK_C_FAILURES]++;
-            rk_failed_actor = rk_cx.self;
-            rk_failed_code = rk_cx.fail_code;
-        } else {
-            entry.v.status = RK_STOPPED;
-        }
+        bool failed = (rk_cx.result & RK_RESULT_FAIL) != 0u;
+        rk_dev_entry_at(rk_kernel.entries + 16u * rk_cx.index).v.status = failed ? RK_FAILED : RK_STOPPED;
+        rk_counts[RK_C_FAILURES] += rk_u64(failed ? 1u : 0u);
+        rk_failed_actor = failed ? rk_cx.self : rk_failed_actor;
+        rk_failed_code = rk_cx.fail_code;
     }
     rk_consume();
 }
