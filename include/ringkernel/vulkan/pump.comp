@@ -33,9 +33,15 @@ void RK_DISPATCH();
 shared rk_context rk_told_cx;
 shared rk_u32 rk_told;
 
+/* 1 when the loops were left by the way that is meant to lead out. Where a driver cuts a loop short, a handler's included,
+ * the ones around it end too, and the host learns by our silence. An atomic, for a compiler is sure that no loop ends but
+ * by its own break. */
+shared rk_u32 rk_left;
+
 /* We are setting our posts aside, to take a message from an actor: where workers wait for each other in a circle somebody
  * must, for only that makes room for one. */
 bool rk_breaking = false;
+rk_u32 rk_steps = 0u;
 
 /* A round without anything done. */
 rk_u32 rk_pause() {
@@ -63,10 +69,17 @@ void rk_dead_letter(rk_u64 from, rk_u64 to, rk_u64 correlation, rk_u64 time, rk_
     rk_out.reason = reason;
 }
 
+/* Where the pump stays when it has nothing to do, the host ends the quantum. Looked at every few steps, for it costs one
+ * more access. */
+bool rk_is_told_to_leave() {
+    return (++rk_steps & 7u) == 0u && rk_peek(rk_dev_command_at(rk_kernel.command).v.leave) == rk_task.launch;
+}
+
 /* One step: sends a post if there is one, takes a message if there is no other. */
 rk_u32 rk_step() {
     rk_turns += RK_STEP_TURNS;
     if (rk_turns >= rk_task.turns) return RK_LEAVE;
+    if (rk_task.idle == ~0u && rk_is_told_to_leave()) return RK_LEAVE;
     bool thorough = RK_THOROUGH != 0u, ends = rk_task.mode == RK_MODE_END;
     rk_out.slot = rk_out.record = rk_out.deadline = rk_u64(0);
     rk_out.klass = 0u;
@@ -250,9 +263,8 @@ void rk_leave() {
 
 void main() {
     bool sole = rk_lanes() == 1u;
-    /* Only what came out of the loops by the way that is meant to lead out. Where a driver cut one short, handlers' loops
-     * included, nobody says that we have left, and the host knows. */
     bool left = false;
+    if (rk_lane() == 0u) atomicExchange(rk_left, 0u);
     rk_load();
     rk_from.more = 0u;
     if (rk_lane() == 0u && rk_task.mode == RK_MODE_END) rk_close();
@@ -274,6 +286,7 @@ void main() {
         }
         if (next == RK_LEAVE) {
             left = true;
+            if (rk_lane() == 0u) atomicExchange(rk_left, 1u);
         } else {
             rk_cx.outbox_used = 0u;
             rk_cx.result = 0u;
@@ -283,7 +296,7 @@ void main() {
             if (rk_lane() == 0u) rk_conclude();
         }
     }
-    if (left && rk_lane() == 0u) rk_leave();
+    if (rk_lane() == 0u && atomicAdd(rk_left, 0u) == 1u) rk_leave();
 }
 
 #endif

@@ -207,13 +207,16 @@ impl Pump {
 
     /// Until all workers have left: passes on what they have for others.
     fn attend(&mut self, mode: Mode, expected: Command) -> Result<()> {
-        let mut checked = Instant::now();
+        let started = Instant::now();
+        let mut checked = started;
         let mut told = false;
         while !self.has_left() {
             self.program.pause();
             self.pass_on();
             let drains = mode == Mode::Run && self.kernel.state() == State::Draining;
-            if !told && (drains || self.kernel.command() != expected) {
+            // Not all devices know when the quantum is over.
+            let over = started.elapsed() >= self.length;
+            if !told && (over || drains || self.kernel.command() != expected) {
                 told = true;
                 self.arena.leave().store(self.launches, Ordering::Relaxed);
                 self.arena.flush();

@@ -12,6 +12,7 @@ mod instance;
 mod memories;
 mod memory;
 mod physical;
+mod probe;
 mod program;
 mod spirv;
 mod transfer;
@@ -21,12 +22,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ash::vk;
 
 pub(crate) use self::borrowed::Borrowed;
-use self::code::Variants;
+use self::code::PumpCode;
 use self::device::Device as Logical;
 pub(crate) use self::features::Features;
 use self::instance::Instance;
 use self::memories::KernelMemory;
 use self::physical::Properties;
+use self::probe::Findings;
 use self::program::{Bounds, Pump};
 use self::spirv::Spirv;
 use super::gpu::Pumps;
@@ -34,6 +36,7 @@ use super::signals::SignalsBlocked;
 use super::{Backend, Device, Kind};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
+use crate::log::Level;
 use crate::module::Module;
 use crate::runtime::Home;
 use crate::time::Deadline;
@@ -41,12 +44,39 @@ use crate::time::Deadline;
 /// Turns of loops after which a dispatch leaves, well below where Mesa 22's lavapipe ends them all (65,535), with room for
 /// what comes after the last look: one post of the largest message, and leaving.
 const TURNS: u32 = 40_000;
+/// The same where loops may go on: some tenths of a second on a slow device.
+const TURNS_UNCUT: u32 = 1 << 20;
+/// Messages of one worker in one dispatch, so that others have their turn on the queue.
+const MESSAGES: u32 = 4096;
 /// Dispatches in one submission where each may handle only one message, because its handler's loops count too.
-const DISPATCHES: u32 = 8;
+const DISPATCHES: u32 = 16;
 
 /// An error of Vulkan's that says what was tried.
 fn refused(what: &'static str) -> impl Fn(vk::Result) -> Error {
     move |result| Error::Vulkan { what, code: result.as_raw(), text: result.to_string() }
+}
+
+/// What a submission may do on a device, and whether the pump may stay there.
+fn bounds(device: &Logical, findings: &Findings, handlers_loop: bool, workers: u32) -> Bounds {
+    let bounds = Bounds { turns: TURNS_UNCUT, messages: MESSAGES, dispatches: 1, resident: false };
+    if findings.cuts_loops {
+        return match handlers_loop {
+            true => Bounds { turns: TURNS, messages: 1, dispatches: DISPATCHES, ..bounds },
+            false => Bounds { turns: TURNS, ..bounds },
+        };
+    }
+    // On a processor a pump that stays takes the cores that its senders need, so only if it is asked for.
+    let wish = std::env::var("RINGKERNEL_VULKAN_PUMP");
+    let wanted = match wish.as_deref() {
+        Ok("bounded") => false,
+        Ok("resident") => true,
+        _ => !device.properties.is_processor,
+    };
+    let resident = wanted && findings.resident.is_ok() && workers <= device.properties.workers;
+    match resident {
+        true => Bounds { turns: u32::MAX, messages: u32::MAX, resident, ..bounds },
+        false => bounds,
+    }
 }
 
 /// The backend.
@@ -56,6 +86,7 @@ pub(super) struct Vulkan {
     borrowed: Option<Arc<Borrowed>>,
     /// By ordinal, opened when first used.
     opened: Mutex<Vec<Option<Opened>>>,
+    home: Arc<Home>,
     pumps: Arc<Pumps>,
     me: Weak<Vulkan>,
 }
@@ -63,7 +94,8 @@ pub(super) struct Vulkan {
 /// A device that is in use, and the pipelines that were made for it, of modules that are still there.
 struct Opened {
     device: Arc<Logical>,
-    codes: Vec<(Weak<Module>, usize, u32, Variants)>,
+    findings: Findings,
+    codes: Vec<(Weak<Module>, usize, u32, Arc<PumpCode>)>,
 }
 
 impl Vulkan {
@@ -82,6 +114,7 @@ impl Vulkan {
             physical,
             borrowed,
             opened,
+            home: home.clone(),
             pumps: Arc::default(),
             me: me.clone(),
         }))
@@ -107,7 +140,7 @@ impl Vulkan {
     }
 
     /// The device and the pump of an actor on it.
-    fn load(&self, plan: &Plan) -> Result<(Arc<Logical>, Variants, Spirv)> {
+    fn load(&self, plan: &Plan, workers: u32) -> Result<(Arc<Logical>, Arc<PumpCode>, Bounds)> {
         let properties = self.properties(plan.device)?;
         let actor = &plan.module.actors()[plan.actor];
         let spirv = plan.module.spirv.iter().find(|(name, _)| *name == actor.name).ok_or_else(|| {
@@ -120,7 +153,9 @@ impl Vulkan {
             free => {
                 let _masked = SignalsBlocked::new()?;
                 let device = Logical::open(&self.instance, properties.clone(), self.borrowed.clone())?;
-                free.insert(Opened { device, codes: Vec::new() })
+                let findings = probe::probe(&device)?;
+                self.home.log.write(Level::Info, format_args!("{}: {findings}", properties.name));
+                free.insert(Opened { device, findings, codes: Vec::new() })
             }
         };
         opened.codes.retain(|(module, ..)| module.strong_count() > 0);
@@ -131,12 +166,12 @@ impl Vulkan {
             Some((.., code)) => code.clone(),
             None => {
                 let _masked = SignalsBlocked::new()?;
-                let code = Variants::new(&opened.device, &spirv, plan.lanes, actor.scratch_size)?;
+                let code = Arc::new(PumpCode::new(&opened.device, &spirv, plan.lanes, actor.scratch_size)?);
                 opened.codes.push((Arc::downgrade(&plan.module), plan.actor, plan.lanes, code.clone()));
                 code
             }
         };
-        Ok((opened.device.clone(), code, spirv))
+        Ok((opened.device.clone(), code, bounds(&opened.device, &opened.findings, spirv.handlers_loop, workers)))
     }
 }
 
@@ -167,12 +202,8 @@ impl Backend for Vulkan {
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
         let (_, workers) = Placement::new(plan.actors, plan.workers);
-        let (device, code, spirv) = self.load(&plan)?;
+        let (device, code, bounds) = self.load(&plan, workers)?;
         let memories = Arc::new(KernelMemory::new(&device)?);
-        let bounds = match spirv.handlers_loop {
-            true => Bounds { turns: TURNS, messages: 1, dispatches: DISPATCHES },
-            false => Bounds { turns: TURNS, messages: u32::MAX, dispatches: 1 },
-        };
         let pump = Pump::new(&device, code, workers, bounds)?;
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
         self.pumps.launch(me, home, key, &plan, memories, Box::new(pump))

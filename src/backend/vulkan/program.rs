@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ash::vk;
 
 use super::super::gpu::{Mode, Program, Quantum};
-use super::code::{order_memory, Code, Push, Variants};
+use super::code::{order_memory, Code, PumpCode};
 use super::device::{Device, Timeline};
 use super::memory::Memory;
 use super::physical::Use;
@@ -18,10 +18,14 @@ use crate::hlc;
 
 /// Submissions under way at most.
 const IN_FLIGHT: usize = 2;
+/// Rounds with nothing to do after which a bounded pump leaves.
+const IDLE: u32 = 2;
+/// Launches of the thorough pump after one that was needed: what is seldom comes in series.
+const THOROUGH: u32 = 64;
 /// How long to look at the semaphore before waiting for it in the driver, which takes long to wake up.
 const SPIN: Duration = Duration::from_micros(50);
 /// How long to wait in the driver between two looks at everything else.
-const WAIT: Duration = Duration::from_micros(500);
+const WAIT: Duration = Duration::from_micros(20);
 
 /// `rk_order` in `include/ringkernel/vulkan/worker.glsl`.
 #[repr(C)]
@@ -47,21 +51,26 @@ pub(super) struct Bounds {
     pub(super) messages: u32,
     /// Dispatches, one after the other.
     pub(super) dispatches: u32,
+    /// The pump may stay on the device when it has nothing to do.
+    pub(super) resident: bool,
 }
 
 pub(super) struct Pump {
-    code: Variants,
+    code: Arc<PumpCode>,
     orders: Memory,
     /// For each submission under way the thorough pump's, and the fast one's if there is one.
     commands: [[vk::CommandBuffer; 2]; IN_FLIGHT],
     /// Slot of the last submission.
     slot: usize,
+    /// Launches that are still to be of the thorough pump.
+    thorough: u32,
     pool: vk::CommandPool,
     timeline: Arc<Timeline>,
     queue: usize,
     bounds: Bounds,
-    /// When the last submission was made.
+    /// When the last submission was made, and whether the pump stays in it.
     submitted: Instant,
+    stays: bool,
     device: Arc<Device>,
 }
 
@@ -69,7 +78,7 @@ pub(super) struct Pump {
 unsafe impl Send for Pump {}
 
 impl Pump {
-    pub(super) fn new(device: &Arc<Device>, code: Variants, workers: u32, bounds: Bounds) -> Result<Self> {
+    pub(super) fn new(device: &Arc<Device>, code: Arc<PumpCode>, workers: u32, bounds: Bounds) -> Result<Self> {
         let orders = Memory::new(device, IN_FLIGHT * size_of::<Order>(), Use::Host)?;
         let timeline = Timeline::new(device)?;
         // From here on dropping it destroys what there is.
@@ -78,11 +87,13 @@ impl Pump {
             orders,
             commands: [[vk::CommandBuffer::null(); 2]; IN_FLIGHT],
             slot: 0,
+            thorough: 0,
             pool: vk::CommandPool::null(),
             timeline,
             queue: device.join_queue(),
             bounds,
             submitted: Instant::now(),
+            stays: false,
             device: device.clone(),
         };
         let info = vk::CommandPoolCreateInfo::default().queue_family_index(device.family());
@@ -106,7 +117,7 @@ impl Pump {
 
     fn record(&self, commands: vk::CommandBuffer, code: &Code, slot: usize, workers: u32) -> ash::prelude::VkResult<()> {
         let raw = &self.device.raw;
-        let push = Push { order: self.orders.address() + (slot * size_of::<Order>()) as u64 };
+        let order = self.orders.address() + (slot * size_of::<Order>()) as u64;
         let shader = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
         // SAFETY: the command buffer is ours and not in use; what it refers to lives as long as the pump.
         unsafe {
@@ -114,7 +125,7 @@ impl Pump {
             for _ in 0..self.bounds.dispatches {
                 // Before the first too: after what is before it on the queue.
                 order_memory(&self.device, commands, shader.0, shader.1);
-                code.record(commands, push, workers);
+                code.record(&self.device, commands, &order.to_ne_bytes(), workers);
             }
             order_memory(&self.device, commands, vk::PipelineStageFlags::HOST, vk::AccessFlags::HOST_READ);
             raw.end_command_buffer(commands)
@@ -134,7 +145,8 @@ impl Pump {
 
 impl Program for Pump {
     fn launch(&mut self, quantum: &Quantum) -> Result<()> {
-        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && !self.wants_more();
+        self.thorough = if self.wants_more() { THOROUGH } else { self.thorough.saturating_sub(1) };
+        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && self.thorough == 0;
         let slot = (quantum.number % IN_FLIGHT as u64) as usize;
         let order = Order {
             kernel: quantum.kernel,
@@ -143,7 +155,8 @@ impl Program for Pump {
             mode: quantum.mode as u32,
             idle: match quantum.mode {
                 Mode::Run => u32::MAX,
-                Mode::LeaveIdle | Mode::End => 8,
+                Mode::LeaveIdle | Mode::End if self.bounds.dispatches > 1 => 1,
+                Mode::LeaveIdle | Mode::End => IDLE,
             },
             turns: self.bounds.turns,
             messages: self.bounds.messages,
@@ -155,6 +168,7 @@ impl Program for Pump {
         self.slot = slot;
         self.device.submit(self.queue, self.commands[slot][usize::from(fast)], &self.timeline)?;
         self.submitted = Instant::now();
+        self.stays = quantum.mode == Mode::Run;
         Ok(())
     }
 
@@ -163,8 +177,10 @@ impl Program for Pump {
     }
 
     fn pause(&mut self) {
-        if !self.device.properties.is_processor && self.submitted.elapsed() < SPIN {
-            return std::hint::spin_loop();
+        match self.device.properties.is_processor {
+            true if self.stays => return std::thread::yield_now(),
+            false if self.stays || self.submitted.elapsed() < SPIN => return std::hint::spin_loop(),
+            _ => {}
         }
         // An error is met again by `is_over`.
         let _ended = self.device.wait(self.timeline.semaphore, self.value(), WAIT);
@@ -176,7 +192,8 @@ impl Program for Pump {
     }
 
     fn leaves_when_idle(&self) -> bool {
-        true
+        // Others would never have the queue.
+        !self.bounds.resident || !self.device.is_alone(self.queue)
     }
 
     fn wants_more(&self) -> bool {
