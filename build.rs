@@ -5,8 +5,10 @@ use std::env;
 use std::path::Path;
 
 /// The nouns, in the order in which a reader meets them.
-const NOUNS: [&str; 10] =
-    ["version", "status", "types", "runtime", "device", "module", "kernel", "message", "queue", "clock"];
+const NOUNS: &[&str] = &[
+    "version", "status", "types", "runtime", "device", "module", "kernel", "message", "queue", "registry", "route",
+    "clock", "config", "metrics", "alert", "buffer",
+];
 
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");

@@ -49,6 +49,10 @@ template <class T> static inline T rk_sized_() {
 #define RK_KERNEL_OPTIONS_INIT RK_SIZED_(rk_kernel_options)
 #define RK_SEND_OPTIONS_INIT RK_SIZED_(rk_send_options)
 #define RK_KERNEL_STATISTICS_INIT RK_SIZED_(rk_kernel_statistics)
+#define RK_LATENCY_INIT RK_SIZED_(rk_latency)
+#define RK_ALERT_OPTIONS_INIT RK_SIZED_(rk_alert_options)
+#define RK_BUFFER_OPTIONS_INIT RK_SIZED_(rk_buffer_options)
+#define RK_BUFFER_PROPERTIES_INIT RK_SIZED_(rk_buffer_properties)
 #define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
 
 /**
@@ -107,7 +111,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_ERROR_MESSAGE_SIZE 488
 
 /**
- * Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+ * Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
  */
 #define RK_BACKEND_AUTO 0
 
@@ -288,6 +292,86 @@ template <class T> static inline T rk_sized_() {
 #define RK_EVENT_KERNEL_FAILED 3
 
 /**
+ * A transfer of a buffer is done, or failed; reason is an rk_status.
+ */
+#define RK_EVENT_TRANSFER 4
+
+/**
+ * Room for a name in rk_registry_entry, with its NUL.
+ */
+#define RK_NAME_SIZE 232
+
+/**
+ * rk_route(): one worker has both actors.
+ */
+#define RK_ROUTE_WORKER 1
+
+/**
+ * rk_route(): a ring in the memory of the device that both are on, the CPU or a GPU.
+ */
+#define RK_ROUTE_DEVICE 2
+
+/**
+ * rk_route(): the host takes messages from one device to the other.
+ */
+#define RK_ROUTE_HOST 3
+
+/**
+ * rk_route(): none; messages become dead letters.
+ */
+#define RK_ROUTE_NONE 4
+
+/**
+ * Room for what rk_hlc_format() writes, with its NUL.
+ */
+#define RK_HLC_TEXT_SIZE 40
+
+/**
+ * rk_metrics_write(), rk_metrics_format(): also the metrics of every worker.
+ */
+#define RK_METRICS_WORKERS 1
+
+/**
+ * rk_kernel_latency(): from a handler's start to its end.
+ */
+#define RK_LATENCY_HANDLER 1
+
+/**
+ * rk_kernel_latency(): from the stamp that a message got when it was sent to its handler's start.
+ */
+#define RK_LATENCY_QUEUE 2
+
+/**
+ * rk_alert_options.metric: messages a second that became dead letters, had nowhere to go or found an outbox full.
+ */
+#define RK_ALERT_DROPS 1
+
+/**
+ * rk_alert_options.metric: handlers a second that failed.
+ */
+#define RK_ALERT_FAILURES 2
+
+/**
+ * rk_alert_options.metric: messages waiting in rings.
+ */
+#define RK_ALERT_DEPTH 3
+
+/**
+ * rk_alert_options.metric: nanoseconds that messages waited, of kernels that measure it (latency_every).
+ */
+#define RK_ALERT_QUEUE_TIME 4
+
+/**
+ * rk_alert_options.metric: nanoseconds that handlers took, of kernels that measure it.
+ */
+#define RK_ALERT_HANDLER_TIME 5
+
+/**
+ * rk_alert_options.metric: bytes of memory of states, actor tables and rings; of a whole runtime, of buffers too.
+ */
+#define RK_ALERT_MEMORY 6
+
+/**
  * Result of every call. Negative: an error. Zero: done. Positive: an ordinary outcome that is not an error.
  */
 typedef int32_t rk_status;
@@ -348,6 +432,25 @@ typedef struct rk_runtime_options {
      * Zero.
      */
     uint32_t reserved;
+    /**
+     * How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
+     * 0: 1000. RK_NONE: no bound.
+     */
+    uint32_t clock_drift_ms;
+    /**
+     * Zero.
+     */
+    uint32_t reserved2;
+    /**
+     * Path of a TOML file with options for what is zero here and in other structs of options, see
+     * rk_runtime_create(); UTF-8. NULL: what RINGKERNEL_CONFIG from the environment names, if set. Read during the call
+     * only.
+     */
+    const char *config;
+    /**
+     * Bytes of `config`.
+     */
+    size_t config_length;
 } rk_runtime_options;
 
 /**
@@ -530,6 +633,15 @@ typedef struct rk_kernel_options {
      * Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
      */
     const char *name;
+    /**
+     * Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
+     * rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
+     */
+    uint32_t latency_every;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
 } rk_kernel_options;
 
 /**
@@ -760,6 +872,259 @@ typedef struct rk_message {
 } rk_message;
 
 /**
+ * What has a name, as rk_registry_find() gives it. 256 bytes.
+ */
+typedef struct rk_registry_entry {
+    /**
+     * The kernel, or that of the actor.
+     */
+    struct rk_kernel kernel;
+    /**
+     * The actor; zero if it is a kernel that has the name.
+     */
+    struct rk_actor actor;
+    /**
+     * Bytes of the name without its NUL.
+     */
+    uint32_t name_length;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * UTF-8, NUL-terminated.
+     */
+    char name[RK_NAME_SIZE];
+} rk_registry_entry;
+
+/**
+ * Receives a part of a text: UTF-8 of `length` bytes, not NUL-terminated, valid during the call only.
+ */
+typedef void (*rk_write_fn)(void *user, const char *text, size_t length);
+
+/**
+ * How long something took, filled by rk_kernel_latency(). All times in nanoseconds; zero where nothing was measured. A
+ * percentile is at most an eighth too large, and never too small.
+ */
+typedef struct rk_latency {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Messages that were measured.
+     */
+    uint64_t count;
+    /**
+     * Their mean.
+     */
+    double mean_ns;
+    /**
+     * Half of them took no longer.
+     */
+    double p50_ns;
+    /**
+     * 90 % of them took no longer.
+     */
+    double p90_ns;
+    /**
+     * 99 %.
+     */
+    double p99_ns;
+    /**
+     * 99.9 %.
+     */
+    double p999_ns;
+    /**
+     * The longest of them.
+     */
+    double max_ns;
+} rk_latency;
+
+/**
+ * An alert: a value, a threshold, and a function that is told when it is crossed. Zero is never valid.
+ */
+typedef struct rk_alert {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_alert;
+
+/**
+ * What an alert's function is told. Valid during its call only.
+ */
+typedef struct rk_alert_notice {
+    /**
+     * The alert.
+     */
+    struct rk_alert alert;
+    /**
+     * The kernel that it watches; zero for all of its runtime.
+     */
+    struct rk_kernel kernel;
+    /**
+     * RK_ALERT_...
+     */
+    uint32_t metric;
+    /**
+     * 1: the value has reached the threshold. 0: it has fallen below rk_alert_options.clear_below.
+     */
+    uint32_t raised;
+    /**
+     * The value.
+     */
+    double value;
+    /**
+     * rk_alert_options.threshold.
+     */
+    double threshold;
+    /**
+     * Stamp of the runtime's clock, see rk_hlc_now().
+     */
+    uint64_t time;
+} rk_alert_notice;
+
+/**
+ * Is told of an alert, inside rk_alerts_check() and in its thread, with no lock held: it may call the library, also to
+ * destroy the alert. Must not unwind.
+ */
+typedef void (*rk_alert_fn)(void *user, const struct rk_alert_notice *notice);
+
+/**
+ * Options of an alert.
+ */
+typedef struct rk_alert_options {
+    /**
+     * sizeof this struct, as RK_ALERT_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_ALERT_...
+     */
+    uint32_t metric;
+    /**
+     * The kernel to watch. Zero: all of the runtime together; counts are added up, of times it is the worst kernel's.
+     */
+    struct rk_kernel kernel;
+    /**
+     * The value at which it is raised; above 0.
+     */
+    double threshold;
+    /**
+     * The value below which it is cleared, at most the threshold, so that one that wavers is not told of again and
+     * again. 0: the threshold.
+     */
+    double clear_below;
+    /**
+     * Of times: which quantile, above 0 to 1. 0: 0.99.
+     */
+    double quantile;
+    /**
+     * Of what is measured over time (not RK_ALERT_DEPTH and RK_ALERT_MEMORY): least milliseconds that a value is taken
+     * over, up to 3,600,000; checks before that do nothing. 0: 1000.
+     */
+    uint32_t window_ms;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Is told. Not NULL.
+     */
+    rk_alert_fn notify;
+    /**
+     * Passed to `notify`.
+     */
+    void *user;
+} rk_alert_options;
+
+/**
+ * Options of a buffer.
+ */
+typedef struct rk_buffer_options {
+    /**
+     * sizeof this struct, as RK_BUFFER_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_... whose handlers are to reach it; 0: the runtime's.
+     */
+    uint32_t backend;
+    /**
+     * Ordinal of the device within the backend.
+     */
+    uint32_t device;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Bytes, 1 to 2^48.
+     */
+    uint64_t size;
+    /**
+     * Memory of the host program to be used in place, aligned to 16 bytes; NULL: the library allocates zeros. It must
+     * stay until the buffer is destroyed and no handler runs that may use it (rk_runtime_park() is one way to know).
+     */
+    void *host;
+    /**
+     * Device pointer of the host program, a CUdeviceptr of the device's primary context, to be used in place; 0: none.
+     * Otherwise as `host`.
+     */
+    uint64_t device_address;
+} rk_buffer_options;
+
+/**
+ * A buffer: bytes that handlers read and write in place (RK_OPEN() in ringkernel/actor.h). Its id is what messages
+ * carry. Zero is never valid.
+ */
+typedef struct rk_buffer {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_buffer;
+
+/**
+ * What a buffer is, filled by rk_buffer_info().
+ */
+typedef struct rk_buffer_properties {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_BACKEND_...
+     */
+    uint32_t backend;
+    /**
+     * Ordinal of the device within the backend.
+     */
+    uint32_t device;
+    /**
+     * 1 if the memory is the host program's.
+     */
+    uint32_t imported;
+    /**
+     * 1 if rk_buffer_map() works.
+     */
+    uint32_t mappable;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Bytes.
+     */
+    uint64_t size;
+} rk_buffer_properties;
+
+/**
  * Done.
  */
 #define RK_OK 0
@@ -850,7 +1215,7 @@ typedef struct rk_message {
 #define RK_ERROR_NOT_FOUND -15
 
 /**
- * The payload is larger than its message type, or than a reply's buffer.
+ * The payload is larger than its message type, or something is larger than the caller's buffer.
  */
 #define RK_ERROR_SIZE -16
 
@@ -873,6 +1238,16 @@ typedef struct rk_message {
  * A device driver refused; native_code is its code.
  */
 #define RK_ERROR_DRIVER -20
+
+/**
+ * The stamp is further ahead of this machine's time than the clock's bound allows.
+ */
+#define RK_ERROR_DRIFT -21
+
+/**
+ * Something else has the name already.
+ */
+#define RK_ERROR_EXISTS -22
 
 #ifdef __cplusplus
 extern "C" {
@@ -908,6 +1283,18 @@ rk_status rk_runtime_options_init(struct rk_runtime_options *options,
  * options: may be NULL for the defaults; copied. runtime: receives the handle; set to zero on error. error: may be
  * NULL. The caller destroys the runtime with rk_runtime_destroy(). Installs no signal
  * handlers; its threads have all signals blocked. Thread-safe. Since 0.1.0.
+ *
+ * Options that are zero, here and in rk_kernel_options and rk_send_options (see rk_send_options_load()), may be set from
+ * outside the program. First comes what the program says, then an environment variable, then the file that
+ * options->config or RINGKERNEL_CONFIG names, then the default; no other file is ever read. Options have the names of
+ * the fields, and their ranges. In the environment: RINGKERNEL_CPU_THREADS, RINGKERNEL_KERNEL_LANES,
+ * RINGKERNEL_SEND_PRIORITY. In the file, in TOML: the tables [runtime], [kernel] for all kernels, [kernels.NAME] for
+ * those of a name, which come before it, and [send]. Words stand for numbers: "auto" "cpu" "cuda" "vulkan"; "error"
+ * "warn" "info" "debug"; "low" "normal" "high" "critical"; "none" for RK_NONE; "forever". Lists are [0, 2] in the file
+ * and 0,2 in the environment, initial_state is hexadecimal. What is the program's own cannot be set: log, log_user,
+ * queues. A name that is not known, in the file or after RINGKERNEL_, a value of another form or out of range, used or
+ * not, is RK_ERROR_INVALID_ARGUMENT, and error->message says where it stands and which known name is nearest.
+ * RK_ERROR_NOT_FOUND: there is no such file. All is read during this call.
  */
 rk_status rk_runtime_create(uint32_t version,
                             const struct rk_runtime_options *options,
@@ -1028,6 +1415,7 @@ rk_status rk_kernel_options_init(struct rk_kernel_options *options, uint32_t str
  * accepted, and handled once rk_kernel_activate() is called.
  *
  * actor: name of the actor type, actor_length bytes, UTF-8; NULL if the module has only one. options: may be NULL.
+ * What is zero in the options may be configured from outside, see rk_runtime_create().
  * kernel: receives the handle; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND: no such actor type.
  * RK_ERROR_NO_MEMORY, RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED: as the error says. Destroyed with
  * rk_kernel_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
@@ -1252,6 +1640,91 @@ rk_status rk_queue_fd(struct rk_queue queue,
 rk_status rk_queue_arm(struct rk_queue queue);
 
 /**
+ * Gives a kernel a name, by which other parts of the program can find it. It may have several.
+ *
+ * name: UTF-8 of name_length bytes, 1 to 231, in levels divided by '/', none empty, without '*' and '#'; copied. The name
+ * goes when the kernel is destroyed, or with rk_registry_remove(). error: may be NULL. Giving the same again is RK_OK;
+ * RK_ERROR_EXISTS: something else has it. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_add_kernel(struct rk_runtime runtime,
+                                 const char *name,
+                                 size_t name_length,
+                                 struct rk_kernel kernel,
+                                 struct rk_error *error);
+
+/**
+ * Gives an actor a name. The rest as rk_registry_add_kernel().
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_add_actor(struct rk_runtime runtime,
+                                const char *name,
+                                size_t name_length,
+                                struct rk_actor actor,
+                                struct rk_error *error);
+
+/**
+ * Takes a name away. RK_ERROR_NOT_FOUND: nothing has it. error: may be NULL.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_remove(struct rk_runtime runtime,
+                             const char *name,
+                             size_t name_length,
+                             struct rk_error *error);
+
+/**
+ * The kernel of that name. kernel: receives the handle, which is the one that the launch gave; set to zero on error.
+ * error: may be NULL. RK_ERROR_NOT_FOUND: nothing has the name, or an actor has it.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_kernel(struct rk_runtime runtime,
+                             const char *name,
+                             size_t name_length,
+                             struct rk_kernel *kernel,
+                             struct rk_error *error);
+
+/**
+ * The actor of that name. actor: receives its address; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND:
+ * nothing has the name, or a kernel has it.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_registry_actor(struct rk_runtime runtime,
+                            const char *name,
+                            size_t name_length,
+                            struct rk_actor *actor,
+                            struct rk_error *error);
+
+/**
+ * Finds everything whose name a pattern matches: '*' is any one level, '#' as the last level all that follow, also
+ * none ("plant/#" matches "plant").
+ *
+ * pattern: UTF-8 of pattern_length bytes. entries: room for capacity of them, which are filled in the order of the
+ * names' bytes; may be NULL if that is 0. count: receives how many match in all, which may be more. error: may be NULL.
+ * Thread-safe; names that come and go meanwhile are seen all at one moment. Since 0.1.0.
+ */
+rk_status rk_registry_find(struct rk_runtime runtime,
+                           const char *pattern,
+                           size_t pattern_length,
+                           struct rk_registry_entry *entries,
+                           uint32_t capacity,
+                           uint32_t *count,
+                           struct rk_error *error);
+
+/**
+ * Says which way messages of one actor get to another.
+ *
+ * All actors of a kernel that has one worker, or is on another device, have the same route to another kernel's. route:
+ * receives RK_ROUTE_... error: may be NULL. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_route(struct rk_actor from,
+                   struct rk_actor to,
+                   uint32_t *route,
+                   struct rk_error *error);
+
+/**
  * Ticks the runtime's hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014) and gives the stamp.
  *
  * Stamps compare as numbers: of two events where one could have caused the other, the later has the larger stamp, over
@@ -1261,6 +1734,257 @@ rk_status rk_queue_arm(struct rk_queue queue);
  */
 rk_status rk_hlc_now(struct rk_runtime runtime,
                      uint64_t *stamp);
+
+/**
+ * Tells the runtime's clock of a stamp that came from outside: another runtime, process or machine. Everything that
+ * happens here from now on is later.
+ *
+ * now: may be NULL; receives a new stamp, larger than `stamp` and as rk_hlc_now() gives it. error: may be NULL.
+ * RK_ERROR_DRIFT: the stamp is further ahead of this machine's time than rk_runtime_options.clock_drift_ms, so that its
+ * clock is wrong, or ours; nothing was changed. Messages are never refused for their stamps: one that was sent by a
+ * clock beyond the bound, a device's say, takes the receiver's clock only to the bound. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_hlc_merge(struct rk_runtime runtime,
+                       uint64_t stamp,
+                       uint64_t *now,
+                       struct rk_error *error);
+
+/**
+ * Compares two stamps, as qsort() and the like want it: -1 if `left` is the earlier, 1 if `right` is, 0 if they are
+ * the same.
+ *
+ * Thread-safe, also in signal handlers. Since 0.1.0.
+ */
+int32_t rk_hlc_compare(uint64_t left,
+                       uint64_t right);
+
+/**
+ * The physical part of a stamp, in nanoseconds since 1970 (UTC, no leap seconds), rounded down to them.
+ *
+ * Thread-safe, also in signal handlers. Since 0.1.0.
+ */
+uint64_t rk_hlc_unix_ns(uint64_t stamp);
+
+/**
+ * The logical part of a stamp, 0 to 255: tells apart what happened in one unit of the physical part.
+ *
+ * Thread-safe, also in signal handlers. Since 0.1.0.
+ */
+uint32_t rk_hlc_logical(uint64_t stamp);
+
+/**
+ * The smallest stamp whose physical part is not before `unix_ns`: what comes before and after a moment in a log, say.
+ *
+ * UINT64_MAX for times after February 2106, which stamps cannot tell. Thread-safe, also in signal handlers.
+ * Since 0.1.0.
+ */
+uint64_t rk_hlc_from_unix_ns(uint64_t unix_ns);
+
+/**
+ * Writes a stamp for people: the physical part as RFC 3339 has it, in UTC, and the logical part after a slash, such as
+ * "2026-11-25T07:14:50.123456776Z/3".
+ *
+ * text: room for capacity bytes, of which RK_HLC_TEXT_SIZE suffice; NUL-terminated. length: may be NULL; receives the
+ * bytes without the NUL, also where they do not fit. RK_ERROR_SIZE: they do not, and text is empty (if capacity is not
+ * 0). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_hlc_format(uint64_t stamp,
+                        char *text,
+                        size_t capacity,
+                        size_t *length);
+
+/**
+ * Fills in what is zero in `options` with what the environment and the runtime's configuration file say of sending, see
+ * rk_runtime_create(). rk_send() itself looks at neither, for it would have to with every message.
+ *
+ * options: with its struct_size set; no more is written. error: may be NULL. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_send_options_load(struct rk_runtime runtime,
+                               struct rk_send_options *options,
+                               struct rk_error *error);
+
+/**
+ * Writes the counters of all kernels of a runtime in the text format of Prometheus, as its scrapers take it
+ * (Content-Type: text/plain; version=0.0.4).
+ *
+ * flags: RK_METRICS_... bits, or 0. write: called in this thread with one part after the other, with no lock held; it
+ * may call the library, and must not unwind. user: passed to it. error: may be NULL. Makes no call to a driver. Names:
+ * ringkernel_accepted_total, _handled_total and so on as in rk_kernel_statistics, each with the labels kernel (its
+ * name), id and backend; ringkernel_handler_seconds and _queue_seconds are histograms, of kernels that were launched
+ * with latency_every. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_metrics_write(struct rk_runtime runtime,
+                           uint32_t flags,
+                           rk_write_fn write,
+                           void *user,
+                           struct rk_error *error);
+
+/**
+ * rk_metrics_write() into a buffer. text: room for capacity bytes; NUL-terminated. length: may be NULL; receives the
+ * bytes without the NUL, also where they do not fit. error: may be NULL. RK_ERROR_SIZE: they do not, and text is empty (if
+ * capacity is not 0); another call may need more, as counters and kernels grow.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_metrics_format(struct rk_runtime runtime,
+                            uint32_t flags,
+                            char *text,
+                            size_t capacity,
+                            size_t *length,
+                            struct rk_error *error);
+
+/**
+ * Reads how long a kernel's messages waited or its handlers took, since it was launched, of the messages that were
+ * measured: see rk_kernel_options.latency_every.
+ *
+ * which: RK_LATENCY_... worker: its number, or RK_NONE for all together. latency: caller-owned, with its struct_size set; no
+ * more is written. error: may be NULL. RK_ERROR_NOT_FOUND: no such worker. Makes no call to a driver, and works on a
+ * failed kernel. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_latency(struct rk_kernel kernel,
+                            uint32_t which,
+                            uint32_t worker,
+                            struct rk_latency *latency,
+                            struct rk_error *error);
+
+/**
+ * Sets `options` to zeros, for languages without RK_ALERT_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_alert_options_init(struct rk_alert_options *options, uint32_t struct_size);
+
+/**
+ * Creates an alert, which is not raised. It is looked at by rk_alerts_check() only.
+ *
+ * options: copied; not NULL. alert: receives the handle; set to zero on error. error: may be NULL. Destroyed with
+ * rk_alert_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_alert_create(struct rk_runtime runtime,
+                          const struct rk_alert_options *options,
+                          struct rk_alert *alert,
+                          struct rk_error *error);
+
+/**
+ * Destroys an alert; its function is not told of that.
+ *
+ * A check that another thread is in may still tell it: keep `user` until that has returned. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_alert_destroy(struct rk_alert alert);
+
+/**
+ * Looks at all alerts of a runtime, and tells the functions of those that have been raised or cleared since.
+ *
+ * Call it as often as alerts are to be seen: beside rk_poll(), say, or from a timer. raised: may be NULL; receives how
+ * many are raised now. error: may be NULL. Makes no call to a driver. Thread-safe; of several threads that check, one tells
+ * of a change. Since 0.1.0.
+ */
+rk_status rk_alerts_check(struct rk_runtime runtime,
+                          uint32_t *raised,
+                          struct rk_error *error);
+
+/**
+ * Sets `options` to zeros, for languages without RK_BUFFER_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_options_init(struct rk_buffer_options *options, uint32_t struct_size);
+
+/**
+ * Creates a buffer: zeros in the memory of a device, or memory that the program has.
+ *
+ * options: copied. buffer: receives the handle, whose id goes into messages; set to zero on error. error: may be NULL.
+ * RK_ERROR_UNSUPPORTED: the backend has no buffers, or cannot use such memory. Destroyed with rk_buffer_destroy(), or with
+ * the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_create(struct rk_runtime runtime,
+                           const struct rk_buffer_options *options,
+                           struct rk_buffer *buffer,
+                           struct rk_error *error);
+
+/**
+ * Destroys a buffer. Its handle and id are stale from now on; its memory is freed when transfers and handlers that may be
+ * using it are done, which this call does not wait for.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_destroy(struct rk_buffer buffer);
+
+/**
+ * Describes a buffer. properties: caller-owned, with its struct_size set; no more is written. error: may be NULL.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_info(struct rk_buffer buffer,
+                         struct rk_buffer_properties *properties,
+                         struct rk_error *error);
+
+/**
+ * Where the host program can reach the bytes of a buffer, until it is destroyed; what handlers write is seen there and the
+ * other way round, once a message or a call has come between.
+ *
+ * address: receives it, aligned to 16 bytes; set to NULL on error. error: may be NULL. RK_ERROR_UNSUPPORTED: it is in
+ * memory that the host cannot reach. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_map(struct rk_buffer buffer,
+                        void **address,
+                        struct rk_error *error);
+
+/**
+ * Copies `size` bytes of the host program to a buffer, from `offset` on, and returns when that is done. Handlers of
+ * messages that are sent then see them; one that runs meanwhile may see some of them.
+ *
+ * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer,
+ * or `data` does.
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_upload(struct rk_buffer buffer,
+                           uint64_t offset,
+                           const void *data,
+                           size_t size,
+                           struct rk_error *error);
+
+/**
+ * Copies `size` bytes of a buffer, from `offset` on, to the host program, and returns when that is done: what handlers wrote
+ * whose replies have been received is among them.
+ *
+ * data: may be NULL if size is 0. error: may be NULL. RK_ERROR_INVALID_ARGUMENT: they do not lie within the buffer,
+ * or `data` does.
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_download(struct rk_buffer buffer,
+                             uint64_t offset,
+                             void *data,
+                             size_t size,
+                             struct rk_error *error);
+
+/**
+ * rk_buffer_upload() without waiting: the completion is a message of kind RK_MESSAGE_EVENT and type RK_EVENT_TRANSFER.
+ *
+ * data: must stay as it is until the completion. queue: receives that, with `correlation` and as reason RK_OK or why it
+ * failed; zero for the runtime's own queue. error: may be NULL. RK_AGAIN: 65,536 transfers wait. Transfers of a runtime
+ * are made in the order asked for. Those that wait when the runtime is destroyed are not made. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_upload_async(struct rk_buffer buffer,
+                                 uint64_t offset,
+                                 const void *data,
+                                 size_t size,
+                                 struct rk_queue queue,
+                                 uint64_t correlation,
+                                 struct rk_error *error);
+
+/**
+ * rk_buffer_download() without waiting; as rk_buffer_upload_async(). data: is the library's until the completion.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_buffer_download_async(struct rk_buffer buffer,
+                                   uint64_t offset,
+                                   void *data,
+                                   size_t size,
+                                   struct rk_queue queue,
+                                   uint64_t correlation,
+                                   struct rk_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -18,7 +18,7 @@
  *         for (const rk_message &message : inbox)
  *             if (const sum *total = rk::get_if<sum>(message)) ...
  *
- * Ownership    runtime, module, kernel and queue are owners: move-only, and the destructor destroys what they own.
+ * Ownership    runtime, module, kernel, queue, buffer and alert are owners: move-only; the destructor destroys what they own.
  *              Default-made or moved from they own nothing, and using them gives RK_ERROR_STALE_HANDLE. No order in
  *              which they die does harm: destroying a runtime destroys all that is in it, and the library refuses
  *              handles of what is gone. actor is a value: an address, copied freely, that owns nothing.
@@ -39,6 +39,8 @@
 #include <cstdio>
 #include <functional>
 #include <limits>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -77,6 +79,8 @@ template <class Options> struct sized_options : Options {
 using runtime_options = sized_options<rk_runtime_options>;
 using kernel_options = sized_options<rk_kernel_options>;
 using send_options = sized_options<rk_send_options>;
+using alert_options = sized_options<rk_alert_options>;
+using buffer_options = sized_options<rk_buffer_options>;
 
 /** How long to wait. Any std::chrono duration converts: one that is not positive does not wait, and none overflows. */
 class timeout {
@@ -437,6 +441,89 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
         }
         return devices;
     }
+    /** All counters in the text format of Prometheus; with those of every worker if asked for. */
+    result<std::string> try_metrics(bool workers = false) const {
+        const std::uint32_t flags = workers ? RK_METRICS_WORKERS : 0;
+        std::string text;
+        rk_error error;
+        const auto append = [](void *user, const char *part, std::size_t length) {
+            static_cast<std::string *>(user)->append(part, length);
+        };
+        if (rk_metrics_write(get(), flags, append, &text, &error) != RK_OK)
+            return error;
+        return text;
+    }
+    /** rk_alerts_check(): tells alerts' functions of what has changed. The value is how many are raised. */
+    result<std::uint32_t> try_check_alerts() const noexcept {
+        std::uint32_t raised = 0;
+        rk_error error;
+        if (rk_alerts_check(get(), &raised, &error) != RK_OK)
+            return error;
+        return raised;
+    }
+    /** rk_registry_...: names of kernels and actors. Levels are divided by '/'. */
+    result<> try_add_name(std::string_view name, rk_kernel kernel) const noexcept {
+        rk_error error;
+        if (rk_registry_add_kernel(get(), name.data(), name.size(), kernel, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_add_name(std::string_view name, actor actor) const noexcept {
+        rk_error error;
+        if (rk_registry_add_actor(get(), name.data(), name.size(), actor.get(), &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_remove_name(std::string_view name) const noexcept {
+        rk_error error;
+        if (rk_registry_remove(get(), name.data(), name.size(), &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    /** The handle is not owned. */
+    result<rk_kernel> try_kernel_named(std::string_view name) const noexcept {
+        rk_kernel handle;
+        rk_error error;
+        if (rk_registry_kernel(get(), name.data(), name.size(), &handle, &error) != RK_OK)
+            return error;
+        return handle;
+    }
+    result<actor> try_actor_named(std::string_view name) const noexcept {
+        rk_actor handle;
+        rk_error error;
+        if (rk_registry_actor(get(), name.data(), name.size(), &handle, &error) != RK_OK)
+            return error;
+        return actor(handle);
+    }
+    /** All whose names a pattern matches: '*' is one level, '#' all that follow. */
+    result<std::vector<rk_registry_entry>> try_find(std::string_view pattern) const {
+        std::vector<rk_registry_entry> entries;
+        std::uint32_t count = 0;
+        do { /* more may come while we make room */
+            entries.resize(count);
+            rk_error error;
+            const auto room = static_cast<std::uint32_t>(entries.size());
+            if (rk_registry_find(get(), pattern.data(), pattern.size(), entries.data(), room, &count, &error) != RK_OK)
+                return error;
+        } while (count > entries.size());
+        entries.resize(count);
+        return entries;
+    }
+    /** rk_send_options_load(): what is zero in the options, as configured outside the program. */
+    result<send_options> try_load(send_options options) const noexcept {
+        rk_error error;
+        if (rk_send_options_load(get(), &options, &error) != RK_OK)
+            return error;
+        return options;
+    }
+    /** rk_hlc_merge(): tells the clock of a stamp from outside, and gives a later one. */
+    result<std::uint64_t> try_merge(std::uint64_t stamp) const noexcept {
+        std::uint64_t now = 0;
+        rk_error error;
+        if (rk_hlc_merge(get(), stamp, &now, &error) != RK_OK)
+            return error;
+        return now;
+    }
     /** A stamp of the runtime's hybrid logical clock. */
     result<std::uint64_t> try_now() const noexcept {
         std::uint64_t stamp = 0;
@@ -457,6 +544,16 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
     int fd() const { return try_fd().value(); }
     std::vector<rk_device_properties> devices() const { return try_devices().value(); }
     std::uint64_t now() const { return try_now().value(); }
+    std::string metrics(bool workers = false) const { return try_metrics(workers).value(); }
+    std::uint32_t check_alerts() const { return try_check_alerts().value(); }
+    void add_name(std::string_view name, rk_kernel kernel) const { (void)try_add_name(name, kernel).value(); }
+    void add_name(std::string_view name, actor actor) const { (void)try_add_name(name, actor).value(); }
+    void remove_name(std::string_view name) const { (void)try_remove_name(name).value(); }
+    rk_kernel kernel_named(std::string_view name) const { return try_kernel_named(name).value(); }
+    actor actor_named(std::string_view name) const { return try_actor_named(name).value(); }
+    std::vector<rk_registry_entry> find(std::string_view pattern) const { return try_find(pattern).value(); }
+    send_options load(const send_options &options) const { return try_load(options).value(); }
+    std::uint64_t merge(std::uint64_t stamp) const { return try_merge(stamp).value(); }
 #endif
 };
 
@@ -634,6 +731,14 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
             return error;
         return rk_kernel_statistics(statistics);
     }
+    /** How long messages waited or handlers took: RK_LATENCY_...; of one worker, or of all. */
+    result<rk_latency> try_latency(std::uint32_t which, std::uint32_t worker = RK_NONE) const noexcept {
+        sized_options<rk_latency> latency;
+        rk_error error;
+        if (rk_kernel_latency(get(), which, worker, &latency, &error) != RK_OK)
+            return error;
+        return rk_latency(latency);
+    }
     result<rk::actor> try_actor(std::uint32_t index) const noexcept {
         rk_actor handle = rk_actor();
         const rk_status status = rk_kernel_actor(get(), index, &handle);
@@ -651,9 +756,108 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
     [[nodiscard]] bool drain(timeout wait = forever) const { return try_drain(wait).value(); }
     std::uint64_t terminate() const { return try_terminate().value(); }
     std::uint32_t state() const { return try_state().value(); }
+    rk_latency latency(std::uint32_t which, std::uint32_t worker = RK_NONE) const {
+        return try_latency(which, worker).value();
+    }
     rk_kernel_statistics statistics() const { return try_statistics().value(); }
     rk::actor actor(std::uint32_t index) const { return try_actor(index).value(); }
 #endif
+};
+
+/** Bytes that handlers read and write in place. Its id goes into messages. Destroying it does not wait for handlers. */
+class buffer : public detail::owner<rk_buffer, rk_buffer_destroy> {
+  public:
+    buffer() noexcept = default;
+    /** Takes over a handle. */
+    explicit buffer(rk_buffer handle) noexcept : owner(handle) {}
+    static result<buffer> create(const runtime &runtime, const rk_buffer_options &options) noexcept {
+        rk_buffer handle;
+        rk_error error;
+        if (rk_buffer_create(runtime.get(), &options, &handle, &error) != RK_OK)
+            return error;
+        return buffer(handle);
+    }
+    static result<buffer> create(const runtime &runtime, std::uint64_t bytes) noexcept {
+        buffer_options options;
+        options.size = bytes;
+        return create(runtime, options);
+    }
+
+    /** For messages. */
+    std::uint64_t id() const noexcept { return get().id; }
+    result<> try_upload(std::uint64_t offset, const void *data, std::size_t size) const noexcept {
+        rk_error error;
+        if (rk_buffer_upload(get(), offset, data, size, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_download(std::uint64_t offset, void *data, std::size_t size) const noexcept {
+        rk_error error;
+        if (rk_buffer_download(get(), offset, data, size, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    /** Where the host reaches the bytes, as long as the buffer lives. */
+    result<void *> try_map() const noexcept {
+        void *address = nullptr;
+        rk_error error;
+        if (rk_buffer_map(get(), &address, &error) != RK_OK)
+            return error;
+        return address;
+    }
+#if !defined(RK_NO_EXCEPTIONS)
+    buffer(const runtime &runtime, const rk_buffer_options &options) : buffer(create(runtime, options).value()) {}
+    buffer(const runtime &runtime, std::uint64_t bytes) : buffer(create(runtime, bytes).value()) {}
+    void upload(std::uint64_t offset, const void *data, std::size_t size) const {
+        (void)try_upload(offset, data, size).value();
+    }
+    void download(std::uint64_t offset, void *data, std::size_t size) const {
+        (void)try_download(offset, data, size).value();
+    }
+    /** Elements from the start of the buffer. */
+    template <class T> void upload(const std::vector<T> &elements) const {
+        static_assert(std::is_trivially_copyable<T>::value, "elements have to be plain bytes");
+        upload(0, elements.data(), elements.size() * sizeof(T));
+    }
+    template <class T> std::vector<T> download(std::size_t count) const {
+        static_assert(std::is_trivially_copyable<T>::value, "elements have to be plain bytes");
+        std::vector<T> elements(count);
+        download(0, elements.data(), count * sizeof(T));
+        return elements;
+    }
+    void *map() const { return try_map().value(); }
+#endif
+};
+
+/** Tells a function when a value crosses a threshold, inside runtime.check_alerts(). The function must not throw. Destroy
+ * it in the thread that checks, or when none does. */
+class alert : public detail::owner<rk_alert, rk_alert_destroy> {
+  public:
+    using function = std::function<void(const rk_alert_notice &)>;
+
+    alert() noexcept = default;
+    alert(alert &&) noexcept = default;
+    alert &operator=(alert &&) noexcept = default;
+    /** options.notify and user are ours. */
+    static result<alert> create(const runtime &runtime, rk_alert_options options, function notify) {
+        auto kept = std::make_unique<function>(std::move(notify));
+        options.notify = [](void *user, const rk_alert_notice *notice) { (*static_cast<function *>(user))(*notice); };
+        options.user = kept.get();
+        rk_alert handle;
+        rk_error error;
+        if (rk_alert_create(runtime.get(), &options, &handle, &error) != RK_OK)
+            return error;
+        return alert(handle, std::move(kept));
+    }
+#if !defined(RK_NO_EXCEPTIONS)
+    alert(const runtime &runtime, const rk_alert_options &options, function notify)
+        : alert(create(runtime, options, std::move(notify)).value()) {}
+#endif
+    ~alert() { (void)reset(); } /* before the function goes */
+
+  private:
+    alert(rk_alert handle, std::unique_ptr<function> notify) noexcept : owner(handle), notify_(std::move(notify)) {}
+    std::unique_ptr<function> notify_;
 };
 
 } // namespace rk

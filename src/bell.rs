@@ -20,7 +20,7 @@ pub fn heavy() {
 }
 
 /// The half of the side with news, between its store and its look at the bell.
-#[inline]
+#[inline(always)]
 pub fn light() {
     #[cfg(not(loom))]
     if barrier::available() {
@@ -29,6 +29,14 @@ pub fn light() {
         return;
     }
     fence(Ordering::SeqCst);
+}
+
+/// Whether [`light`] costs nothing. Once true it stays true.
+pub fn is_asymmetric() -> bool {
+    #[cfg(not(loom))]
+    return barrier::available();
+    #[cfg(loom)]
+    true
 }
 
 #[cfg(not(loom))]
@@ -56,7 +64,7 @@ pub(crate) mod barrier {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn available() -> bool {
         AVAILABLE.load(Ordering::Relaxed)
     }
@@ -114,7 +122,7 @@ impl Bell {
     }
 
     /// Wakes everyone who waits. Call after storing the news.
-    #[inline]
+    #[inline(always)]
     pub fn ring(&self) {
         light();
         // Relaxed: ordered after our news by `light`; its partner is `heavy` in `mark`.

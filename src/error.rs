@@ -61,8 +61,8 @@ pub enum Error {
     /// Nothing of that name or number.
     #[error("not found: {0}")]
     NotFound(String),
-    /// The payload is too large.
-    #[error("payload of {size} bytes, {limit} are possible")]
+    /// The payload, or a text, is too large.
+    #[error("{size} bytes, where there is room for {limit}")]
     Size {
         /// Bytes that it has.
         size: u32,
@@ -72,6 +72,9 @@ pub enum Error {
     /// The message became a dead letter.
     #[error("the message became a dead letter: {0}")]
     Undelivered(DeadReason),
+    /// Something else has it.
+    #[error("{0}")]
+    Exists(String),
     /// A limit of the library.
     #[error("limit reached: {0}")]
     Limit(String),
@@ -116,6 +119,14 @@ pub enum Error {
         /// The compiler's words.
         log: String,
     },
+    /// The stamp of a clock that is too far ahead.
+    #[error("the stamp is {ahead:?} ahead of this machine's time, the bound is {bound:?}")]
+    Drift {
+        /// How far.
+        ahead: std::time::Duration,
+        /// How far it may be.
+        bound: std::time::Duration,
+    },
     /// Full or empty; not an error.
     #[error("try again")]
     Again,
@@ -145,6 +156,14 @@ pub enum Native {
 impl Error {
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::InvalidArgument(text.into())
+    }
+
+    /// The same error, with where an invalid argument stands.
+    pub(crate) fn within(self, place: &str) -> Self {
+        match self {
+            Self::InvalidArgument(text) => Self::InvalidArgument(format!("{place}: {text}")),
+            other => other,
+        }
     }
 
     pub(crate) fn not_found(what: &str, which: impl fmt::Display) -> Self {

@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 use std::ffi::{c_char, c_void};
+use std::sync::atomic::AtomicU64;
 
 /// Version of every struct here and of the slots in rings.
 pub const LAYOUT_VERSION: u32 = 1;
@@ -40,6 +41,28 @@ pub struct Outgoing {
     pub reserved: u64,
 }
 
+/// Buffers that can exist at once.
+pub const BUFFERS: usize = 4096;
+
+/// `rk_buffer_entry`
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct BufferEntry {
+    pub id: AtomicU64,
+    pub size: AtomicU64,
+    pub address: AtomicU64,
+    pub reserved: u64,
+}
+
+/// `rk_buffer_table`
+#[repr(C)]
+#[derive(Debug)]
+pub struct BufferTable {
+    pub sink: u64,
+    pub reserved: [u64; 3],
+    pub entries: [BufferEntry; BUFFERS],
+}
+
 /// `rk_context`
 #[repr(C)]
 #[derive(Debug)]
@@ -63,7 +86,8 @@ pub struct Context {
     pub result: u32,
     pub fail_code: i32,
     pub refused: u32,
-    pub reserved: [u64; 4],
+    pub buffers: *const BufferTable,
+    pub reserved: [u64; 3],
 }
 
 /// `rk_handler_fn`

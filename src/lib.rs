@@ -19,6 +19,8 @@ mod align;
 #[doc(hidden)]
 pub mod bell;
 #[doc(hidden)]
+pub mod bias;
+#[doc(hidden)]
 pub mod ring;
 mod sync;
 
@@ -28,7 +30,11 @@ mod models;
 #[cfg(not(loom))]
 mod address;
 #[cfg(not(loom))]
+mod alerts;
+#[cfg(not(loom))]
 mod backend;
+#[cfg(not(loom))]
+mod buffer;
 #[cfg(not(loom))]
 mod calls;
 #[cfg(not(loom))]
@@ -40,9 +46,15 @@ mod fork;
 #[cfg(not(loom))]
 mod futex;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod histogram;
+#[cfg(not(loom))]
 mod hlc;
 #[cfg(not(loom))]
 mod kernel;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod latency;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod layout;
@@ -51,17 +63,30 @@ mod log;
 #[cfg(not(loom))]
 mod message;
 #[cfg(not(loom))]
+mod metrics;
+#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod module;
 #[cfg(not(loom))]
-mod pins;
+mod pattern;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod pins;
 #[cfg(not(loom))]
 mod queue;
 #[cfg(not(loom))]
+mod registry;
+#[cfg(not(loom))]
+mod regular_file;
+#[cfg(not(loom))]
 mod runtime;
+#[cfg(not(loom))]
+mod settings;
 #[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]
 mod time;
+#[cfg(not(loom))]
+mod transfers;
 #[cfg(not(loom))]
 mod wall;

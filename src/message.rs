@@ -1,8 +1,10 @@
 //! Messages as host threads see them.
 
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::error::{DeadReason, Result};
+use crate::ring::{AREA, INLINE_BYTES};
 use crate::time::Deadline;
 
 /// Priority levels, in the order of the rings: 0 low, 1 normal, 2 high, 3 critical.
@@ -72,6 +74,7 @@ pub(crate) enum Event {
     ActorFailed = 1,
     KernelTerminated = 2,
     KernelFailed = 3,
+    Transfer = 4,
 }
 
 /// A message for the host.
@@ -93,16 +96,10 @@ pub(crate) struct Incoming<P> {
 /// One that owns its payload.
 pub(crate) type Owned = Incoming<Box<[u8]>>;
 
-impl<P: AsRef<[u8]>> Incoming<P> {
-    pub(crate) fn borrowed(&self) -> Incoming<&[u8]> {
-        self.with(self.payload.as_ref())
-    }
-
-    pub(crate) fn to_owned(&self) -> Owned {
-        self.with(self.payload.as_ref().into())
-    }
-
-    fn with<Q>(&self, payload: Q) -> Incoming<Q> {
+impl<P> Incoming<P> {
+    /// The same with another payload.
+    #[inline(always)]
+    pub(crate) fn with<Q>(&self, payload: Q) -> Incoming<Q> {
         let Self { class, from, to, correlation, time, kind, reason, level, call, .. } = *self;
         Incoming { class, from, to, correlation, time, kind, reason, level, call, payload }
     }
@@ -110,6 +107,81 @@ impl<P: AsRef<[u8]>> Incoming<P> {
     /// Why it died, if it did.
     pub(crate) fn dead(&self) -> Option<DeadReason> {
         (self.class == Class::DeadLetter).then(|| DeadReason::from_code(self.reason)).flatten()
+    }
+}
+
+impl<P: Payload> Incoming<P> {
+    pub(crate) fn to_owned(&self) -> Owned {
+        self.with(self.payload.bytes().into())
+    }
+}
+
+/// A payload, wherever it lies.
+pub(crate) trait Payload {
+    fn bytes(&self) -> &[u8];
+
+    /// Copies it to the start of `room`, which is large enough. Bytes of `room` after it may be written too: whole words are
+    /// quicker to copy than what a length says that the compiler does not know.
+    #[inline(always)]
+    fn copy_to(&self, room: &mut [MaybeUninit<u8>]) {
+        copy(self.bytes(), room);
+    }
+}
+
+fn copy(bytes: &[u8], room: &mut [MaybeUninit<u8>]) {
+    // SAFETY: bytes are good as bytes that may be uninitialised.
+    let bytes = unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) };
+    room[..bytes.len()].copy_from_slice(bytes);
+}
+
+impl Payload for Box<[u8]> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+/// One that came in a slot, and is still in registers.
+pub(crate) struct Inline {
+    pub(crate) words: [u64; AREA],
+    pub(crate) size: u32,
+}
+
+impl Payload for Inline {
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        &bytemuck::bytes_of(&self.words)[..self.size as usize]
+    }
+
+    #[inline(always)]
+    fn copy_to(&self, room: &mut [MaybeUninit<u8>]) {
+        match room.first_chunk_mut::<INLINE_BYTES>() {
+            // SAFETY: as large as the words, and any bytes will do.
+            Some(whole) => unsafe { whole.as_mut_ptr().cast::<[u64; AREA]>().write_unaligned(self.words) },
+            None => copy(self.bytes(), room),
+        }
+    }
+}
+
+/// One that lies in a slot's body.
+pub(crate) struct InBody<'a> {
+    /// The whole body, in lines of 64 bytes.
+    pub(crate) body: &'a [u8],
+    pub(crate) size: u32,
+}
+
+impl Payload for InBody<'_> {
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        &self.body[..self.size as usize]
+    }
+
+    #[inline(always)]
+    fn copy_to(&self, room: &mut [MaybeUninit<u8>]) {
+        const LINE: usize = 64;
+        match (self.body.first_chunk::<LINE>(), room.first_chunk_mut::<LINE>()) {
+            (Some(line), Some(whole)) if self.size as usize <= LINE => *whole = line.map(MaybeUninit::new),
+            _ => copy(self.bytes(), room),
+        }
     }
 }
 
@@ -122,10 +194,10 @@ pub(crate) enum Offer {
     Full,
 }
 
-/// Where polled messages go: the caller's arrays.
+/// Where received messages go. Not an object: for every message a call through memory would cost as much as the rest.
 pub(crate) trait Sink {
     /// Takes a copy of a message if there is room. An error ends the poll with the message still queued.
-    fn offer(&mut self, message: &Incoming<&[u8]>) -> Result<Offer>;
+    fn offer<P: Payload>(&mut self, message: &Incoming<P>) -> Result<Offer>;
     /// How many were taken.
     fn taken(&self) -> usize;
 }

@@ -1,16 +1,17 @@
-//! Models of the rings and bells: loom tries every interleaving of these threads, and every value that the memory model
+//! Models of the rings, biased words and bells: loom tries every interleaving of these threads, and every value that the memory model
 //! lets a load return.
 //!
 //!     RUSTFLAGS="--cfg loom" cargo test --release --lib
 
 use crate::bell::Bell;
+use crate::bias::{Biased, Section};
 use crate::ring::{Cursor, Envelope, Refused, Ring, Slot, Storage, Word};
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::sync::Arc;
 use loom::thread;
 
 /// Storage whose words are what [`Storage`] asks for, no more: each load gives what one store wrote, stores release and
-/// loads acquire. A word holds the number of its value in a log. Bodies are cells that loom checks for races.
+/// nothing acquires but fences. A word holds the number of its value in a log. Bodies are cells that loom checks for races.
 struct Model {
     words: Vec<AtomicU64>,
     log: std::sync::Mutex<Vec<Word>>,
@@ -39,12 +40,18 @@ impl Storage for Model {
         self.bodies.len()
     }
 
-    fn load(&self, index: usize) -> Word {
-        let number = self.words[index].load(Ordering::Acquire);
-        self.log.lock().unwrap()[number as usize]
+    fn upper(&self, index: usize) -> u64 {
+        let number = self.words[index].load(Ordering::Relaxed);
+        self.log.lock().unwrap()[number as usize][1]
     }
 
-    fn store(&self, index: usize, word: Word) {
+    fn lower(&self, index: usize) -> u64 {
+        let number = self.words[index].load(Ordering::Relaxed);
+        self.log.lock().unwrap()[number as usize][0]
+    }
+
+    fn store(&self, index: usize, [lower, upper]: Word, stamp: u16) {
+        let word = [lower, upper | u64::from(stamp) << 48];
         let mut log = self.log.lock().unwrap();
         log.push(word);
         let number = log.len() as u64 - 1;
@@ -69,8 +76,13 @@ fn message(value: u8) -> (Slot, Vec<u8>) {
     (Slot::encode(&envelope, &payload).0, payload)
 }
 
-fn send(ring: &Ring<Model>, value: u8) -> Result<(), Refused> {
-    let ticket = ring.reserve(1)?.next().expect("one was reserved");
+/// A section for a thread. Never freed, as those of real threads are not.
+fn section() -> &'static Section {
+    Box::leak(Box::default())
+}
+
+fn send(ring: &Ring<Model>, me: &'static Section, value: u8) -> Result<(), Refused> {
+    let ticket = ring.reserve(me, 1)?.next().expect("one was reserved");
     let (slot, body) = message(value);
     ring.write(ticket, &slot, &body);
     Ok(())
@@ -140,7 +152,8 @@ fn mpsc_loses_and_doubles_nothing() {
             .map(|base| {
                 let ring = ring.clone();
                 thread::spawn(move || {
-                    (1..=2).filter(|value| send(&ring, base + value).is_ok()).map(|v| base + v).collect()
+                    let me = section();
+                    (1..=2).filter(|value| send(&ring, me, base + value).is_ok()).map(|v| base + v).collect()
                 })
             })
             .collect();
@@ -165,9 +178,9 @@ fn batches_keep_together() {
         let ring = Arc::new(Model::ring(4));
         let other = {
             let ring = ring.clone();
-            thread::spawn(move || send(&ring, 9).is_ok())
+            thread::spawn(move || send(&ring, section(), 9).is_ok())
         };
-        let tickets = ring.reserve(2).expect("an empty ring has room");
+        let tickets = ring.reserve(section(), 2).expect("an empty ring has room");
         let mut value = 0;
         for ticket in tickets {
             value += 1;
@@ -186,15 +199,21 @@ fn batches_keep_together() {
 fn consumer_death() {
     model(|| {
         let ring = Arc::new(Model::ring(2));
+        // Two senders before, and the tail is shared: who takes it from whom is another model's.
+        let mut cursor = Cursor::default();
+        for value in [8, 9] {
+            assert_eq!(send(&ring, section(), value), Ok(()));
+            assert_eq!(receive(&ring, &mut cursor), Some(value));
+        }
         let producers: Vec<_> = [1, 2]
             .into_iter()
             .map(|value| {
                 let ring = ring.clone();
-                thread::spawn(move || send(&ring, value))
+                thread::spawn(move || send(&ring, section(), value))
             })
             .collect();
-        let mut cursor = Cursor::default();
-        let accepted = ring.close();
+        let me = section();
+        let accepted = ring.close(me);
         let mut buried = 0;
         while cursor.position() < accepted {
             match receive(&ring, &mut cursor) {
@@ -206,7 +225,53 @@ fn consumer_death() {
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64, buried);
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(Refused::Closed))));
         assert_eq!(receive(&ring, &mut cursor), None);
-        assert_eq!(send(&ring, 3), Err(Refused::Closed));
+        assert_eq!(send(&ring, me, 3), Err(Refused::Closed));
+    });
+}
+
+/// Threads that take a word from each other, until it is shared: no change is lost, and each sees what the others did
+/// before theirs.
+#[test]
+fn biased_words_lose_no_change() {
+    model(|| {
+        let word = Arc::new(Biased::default());
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let word = word.clone();
+                thread::spawn(move || {
+                    let me = section();
+                    let step = || word.update(me, |before| Ok::<_, ()>(before + 1)).unwrap();
+                    [step(), step()]
+                })
+            })
+            .collect();
+        let mut seen: Vec<u64> = Vec::new();
+        for thread in threads {
+            let [first, second] = thread.join().unwrap();
+            assert!(first < second);
+            seen.extend([first, second]);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2, 3]);
+        assert_eq!(word.load(Ordering::Relaxed), 4);
+    });
+}
+
+/// The owner of a word comes back after another thread has used it once.
+#[test]
+fn biased_words_change_hands_and_back() {
+    model(|| {
+        let word = Arc::new(Biased::default());
+        let me = section();
+        word.update(me, |before| Ok::<_, ()>(before + 1)).unwrap();
+        let other = {
+            let word = word.clone();
+            thread::spawn(move || word.update(section(), |before| Ok::<_, ()>(before + 10)).unwrap())
+        };
+        word.update(me, |before| Ok::<_, ()>(before + 1)).unwrap();
+        word.update(me, |before| Ok::<_, ()>(before + 1)).unwrap();
+        assert!((1..=3).contains(&other.join().unwrap()));
+        assert_eq!(word.load(Ordering::Relaxed), 13);
     });
 }
 

@@ -12,6 +12,8 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
+use crate::bias::Section;
+
 /// Things that a thread can use at once; one call uses three at most, a log callback's calls not included.
 const PLACES: usize = 6;
 /// Records from which on those of dead threads are looked for.
@@ -21,6 +23,7 @@ const MANY: usize = 64;
 #[repr(align(128))]
 pub(crate) struct Record {
     places: [AtomicUsize; PLACES],
+    section: Section,
     /// The thread, by the system's number.
     owner: AtomicI32,
     /// The record made before. Records are never freed.
@@ -33,9 +36,39 @@ unsafe impl Sync for Record {}
 static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
+/// What the library keeps for each thread; together, for finding it is a call in a shared library.
+struct Mine {
+    record: Cell<*const Record>,
+    inside: Cell<bool>,
+}
+
 thread_local! {
-    /// This thread's record. Without a destructor: nothing is registered with the host's thread.
-    static MINE: Cell<*const Record> = const { Cell::new(ptr::null()) };
+    /// Without a destructor: nothing is registered with the host's thread.
+    static MINE: Mine = const { Mine { record: Cell::new(ptr::null()), inside: Cell::new(false) } };
+}
+
+/// Notes whether this thread is in a call of the library, and gives what was noted before.
+#[inline(always)]
+pub(crate) fn set_inside(inside: bool) -> bool {
+    MINE.with(|mine| mine.inside.replace(inside))
+}
+
+/// Whether this thread is in a call of the library.
+pub(crate) fn is_inside() -> bool {
+    MINE.with(|mine| mine.inside.get())
+}
+
+#[inline(always)]
+fn mine() -> &'static Record {
+    let record = MINE.with(|mine| mine.record.get());
+    // SAFETY: records are never freed.
+    unsafe { record.as_ref() }.unwrap_or_else(|| register())
+}
+
+/// This thread's section.
+#[inline(always)]
+pub fn section() -> &'static Section {
+    &mine().section
 }
 
 /// A place that says that something is in use.
@@ -44,11 +77,8 @@ pub(crate) type Place = &'static AtomicUsize;
 /// Says that this thread uses what is at `address`. None if it uses too many things at once.
 #[inline(always)]
 pub(crate) fn announce(address: usize) -> Option<Place> {
-    let mine = MINE.with(Cell::get);
-    // SAFETY: records are never freed.
-    let record = unsafe { mine.as_ref() }.unwrap_or_else(|| register());
     // Relaxed: only this thread writes its places. A signal handler's calls, should there be any, clear what they took.
-    let place = record.places.iter().find(|place| place.load(Ordering::Relaxed) == 0)?;
+    let place = mine().places.iter().find(|place| place.load(Ordering::Relaxed) == 0)?;
     // Release: whoever finds this address rather than the one before, or zero, sees that the use before is over.
     place.store(address, Ordering::Release);
     crate::bell::light();
@@ -74,7 +104,7 @@ fn register() -> &'static Record {
     // SAFETY: gettid only gives a number.
     let me = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
     let record = inherit(me).unwrap_or_else(|| add(me));
-    MINE.with(|mine| mine.set(record));
+    MINE.with(|mine| mine.record.set(record));
     record
 }
 
@@ -105,6 +135,7 @@ fn is_alive(thread: i32) -> bool {
 fn add(me: i32) -> &'static Record {
     let record = Box::leak(Box::new(Record {
         places: [const { AtomicUsize::new(0) }; PLACES],
+        section: Section::default(),
         owner: AtomicI32::new(me),
         next: ptr::null(),
     }));

@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Backends, Device, Kind, VulkanContext};
 use crate::bell::heavy;
+use crate::buffer;
 use crate::calls::{Calls, CALLS};
 use crate::error::{Error, Result};
 use crate::fork;
-use crate::hlc::Clock;
+use crate::hlc::{Clock, Drift};
 use crate::kernel::{directory, Kernel, Plan};
 use crate::log::{Level, Log};
 use crate::message::Timeout;
 use crate::module::Module;
 use crate::queue::Queue;
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::transfers::Transfers;
 
 /// What a runtime is created with; every number is checked and final.
 pub(crate) struct Config {
@@ -25,9 +29,12 @@ pub(crate) struct Config {
     pub(crate) cpus: Vec<u32>,
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
+    pub(crate) drift: Drift,
     pub(crate) log: Log,
     /// The host program's own Vulkan objects.
     pub(crate) vulkan: Option<VulkanContext>,
+    /// For what is launched and sent later.
+    pub(crate) settings: Settings,
 }
 
 /// What everything in a runtime has at hand.
@@ -35,11 +42,15 @@ pub(crate) struct Home {
     pub(crate) clock: Clock,
     pub(crate) calls: &'static Calls,
     pub(crate) log: Log,
+    pub(crate) registry: Registry,
+    pub(crate) buffers: buffer::Directory,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
     /// Parks that have not been undone.
     parked: AtomicU32,
+    /// Key of the runtime in the table of those.
+    pub(crate) handle: AtomicU32,
     poisoned: AtomicBool,
     closing: AtomicBool,
     queues: Mutex<Vec<Weak<Queue>>>,
@@ -95,7 +106,9 @@ impl Home {
 pub(crate) struct Runtime {
     home: Arc<Home>,
     queue: Arc<Queue>,
-    backends: Backends,
+    backends: Arc<Backends>,
+    transfers: Transfers,
+    settings: Settings,
 }
 
 impl crate::table::Noun for Arc<Runtime> {
@@ -113,12 +126,15 @@ impl Runtime {
             return Err(Error::Unsupported("the processor has no AVX".into()));
         }
         let home = Arc::new(Home {
-            clock: Clock::default(),
+            clock: Clock::new(config.drift),
             calls: &CALLS,
             log: config.log,
+            registry: Registry::default(),
+            buffers: buffer::Directory::default(),
             spin: config.spin,
             quantum: config.quantum,
             parked: AtomicU32::new(0),
+            handle: AtomicU32::new(0),
             poisoned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             queues: Mutex::default(),
@@ -126,7 +142,12 @@ impl Runtime {
         let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus, config.vulkan)?;
         let queue = home.add_queue();
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
-        Ok(Arc::new(Self { home, queue, backends }))
+        for source in config.settings.sources() {
+            home.log.write(Level::Info, format_args!("options are also from {source}"));
+        }
+        let backends = Arc::new(backends);
+        let transfers = Transfers::new(backends.clone());
+        Ok(Arc::new(Self { home, queue, backends, transfers, settings: config.settings }))
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {
@@ -135,6 +156,14 @@ impl Runtime {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.home.clock
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.transfers
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -215,7 +244,7 @@ impl Runtime {
     }
 
     /// Keys of its kernels.
-    fn kernels(&self) -> Vec<u32> {
+    pub(crate) fn kernels(&self) -> Vec<u32> {
         directory::keys(|kernel| Arc::ptr_eq(&kernel.home, &self.home))
     }
 
@@ -244,6 +273,7 @@ impl Runtime {
         for backend in self.backends.open() {
             backend.stop();
         }
+        self.transfers.stop();
         self.home.log.write(Level::Info, format_args!("runtime destroyed"));
     }
 }
@@ -252,6 +282,7 @@ impl Runtime {
 pub(crate) fn destroy(key: u32) -> bool {
     let Some(removed) = directory::remove(key) else { return false };
     removed.value().close();
+    removed.value().home.registry.forget(key);
     let kernel: Arc<Kernel> = removed.take();
     kernel.finish();
     true

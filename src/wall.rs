@@ -23,6 +23,8 @@ pub(crate) struct Wall {
     /// Nanoseconds to add to `CLOCK_MONOTONIC` for time since 1970.
     offset: u64,
     invariant: bool,
+    /// Counter and monotonic time at the start.
+    start: (u64, u64),
     /// Seqlock: odd while the anchor is being changed.
     version: AtomicU64,
     anchor_tsc: AtomicU64,
@@ -58,6 +60,7 @@ impl Wall {
         Self {
             offset: system_ns(libc::CLOCK_REALTIME).saturating_sub(now),
             invariant,
+            start: (tsc, now),
             version: AtomicU64::new(0),
             anchor_tsc: AtomicU64::new(tsc),
             anchor_ns: AtomicU64::new(now),
@@ -67,8 +70,28 @@ impl Wall {
         }
     }
 
-    /// Now, in units since 1970. May step back by less than a microsecond; the hybrid clock does not.
+    /// A counter for short times, cheaper than [`now`](Self::now) and finer.
     #[inline]
+    pub(crate) fn ticks(&self) -> u64 {
+        if self.invariant {
+            // SAFETY: as in `start`.
+            unsafe { _rdtsc() }
+        } else {
+            system_ns(libc::CLOCK_MONOTONIC)
+        }
+    }
+
+    /// Nanoseconds in a tick, in the mean since the start.
+    pub(crate) fn tick_ns(&self) -> f64 {
+        if !self.invariant {
+            return 1.0;
+        }
+        let ns = system_ns(libc::CLOCK_MONOTONIC).saturating_sub(self.start.1);
+        ns as f64 / self.ticks().saturating_sub(self.start.0).max(1) as f64
+    }
+
+    /// Now, in units since 1970. May step back by less than a microsecond; the hybrid clock does not.
+    #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
         self.to_units(self.interpolated().unwrap_or_else(|| self.refresh()))
     }
@@ -80,7 +103,7 @@ impl Wall {
         ((u128::from(ns) * u128::from(FACTOR)) >> 69) as u64
     }
 
-    #[inline]
+    #[inline(always)]
     fn interpolated(&self) -> Option<u64> {
         if !self.invariant {
             return None;

@@ -36,8 +36,10 @@ fn assertions() -> String {
         "rk_outgoing" = layout::Outgoing { to correlation deadline kind r#type size priority reserved }
         "rk_context" = layout::Context {
             state message scratch outbox outbox_used outbox_limit r#type size index actors self_ sender correlation time
-            counters priority result fail_code refused reserved
+            counters priority result fail_code refused buffers reserved
         }
+        "rk_buffer_entry" = layout::BufferEntry { id size address reserved }
+        "rk_buffer_table" = layout::BufferTable { sink reserved entries }
         "rk_handler" = layout::Handler { r#type size run }
         "rk_actor_type" = layout::ActorType { name state_size scratch_size handlers handler_count reserved }
         "rk_message_type" = layout::MessageType { name r#type size }
@@ -48,13 +50,18 @@ fn assertions() -> String {
         "rk_error" = capi::rk_error { status native_domain native_code flags reserved message }
         "rk_runtime_options" = capi::rk_runtime_options {
             struct_size backend cpu_threads spin_us quantum_us log_level log log_user cpus cpu_count reserved
+            clock_drift_ms reserved2 config config_length vulkan
+        }
+        "rk_vulkan_context" = capi::rk_vulkan_context {
+            struct_size queue_family instance physical_device device queue get_instance_proc_addr features reserved lock
+            unlock lock_user
         }
         "rk_device_properties" = capi::rk_device_properties {
             struct_size backend ordinal usable workers lanes memory name reason
         }
         "rk_kernel_options" = capi::rk_kernel_options {
             struct_size backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
-            outbox_bytes initial_state_size initial_state queues queue_count name_length name
+            outbox_bytes initial_state_size initial_state queues queue_count name_length name latency_every reserved
         }
         "rk_kernel_statistics" = capi::rk_kernel_statistics {
             struct_size state backend actors workers lanes accepted handled dead_letters pending high_water sent_host
@@ -65,6 +72,20 @@ fn assertions() -> String {
         "rk_message" = capi::rk_message {
             from to correlation time payload kind r#type size reason priority reserved
         }
+        "rk_registry_entry" = capi::rk_registry_entry { kernel actor name_length reserved name }
+        "rk_latency" = capi::rk_latency { struct_size reserved count mean_ns p50_ns p90_ns p99_ns p999_ns max_ns }
+        "rk_alert_options" = capi::rk_alert_options {
+            struct_size metric kernel threshold clear_below quantile window_ms reserved notify user
+        }
+        "rk_alert_notice" = capi::rk_alert_notice { alert kernel metric raised value threshold time }
+        "rk_buffer_options" = capi::rk_buffer_options {
+            struct_size backend device reserved size host device_address
+        }
+        "rk_buffer_properties" = capi::rk_buffer_properties {
+            struct_size backend device imported mappable reserved size
+        }
+        "rk_buffer" = capi::rk_buffer { id }
+        "rk_alert" = capi::rk_alert { id }
         "rk_runtime" = capi::rk_runtime { id }
         "rk_actor" = capi::rk_actor { id }
     }
@@ -75,6 +96,7 @@ fn assertions() -> String {
         ("RK_SCRATCH_MAX", layout::SCRATCH_MAX),
         ("RK_TYPE_MAX", layout::TYPE_MAX),
         ("RK_COUNTERS", layout::COUNTERS as u32),
+        ("RK_BUFFERS", layout::BUFFERS as u32),
         ("RK_RESULT_FAIL", layout::RESULT_FAIL),
         ("RK_RESULT_STOP", layout::RESULT_STOP),
         ("RK_POST_REPLY", layout::POST_REPLY),

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
+use ringkernel::pins::section;
 use ringkernel::ring::{flags, Cursor, Envelope, Memory, Refused, Ring, Slot};
 
 const BODY: usize = 256;
@@ -47,7 +48,7 @@ proptest! {
         for (envelope, payload) in &messages {
             let (slot, body) = Slot::encode(envelope, payload);
             prop_assert!(body.is_empty() || body == &payload[..]);
-            let ticket = ring.reserve(1).expect("room").next().expect("one");
+            let ticket = ring.reserve(section(), 1).expect("room").next().expect("one");
             ring.write(ticket, &slot, body);
             prop_assert_eq!(read(&ring, &cursor), Some((*envelope, payload.clone())));
             cursor.advance();
@@ -67,7 +68,7 @@ proptest! {
             match step {
                 0 | 1 => {
                     let occupied = model.len() as u64 + unpublished;
-                    match ring.reserve(count) {
+                    match ring.reserve(section(), count) {
                         Ok(tickets) => {
                             prop_assert_eq!(tickets.remaining() as u64, count.min(capacity - occupied));
                             for ticket in tickets {
@@ -97,8 +98,8 @@ proptest! {
             }
             prop_assert_eq!(ring.accepted() - cursor.position(), model.len() as u64);
         }
-        prop_assert_eq!(ring.close(), sent);
-        prop_assert_eq!(ring.reserve(1).err(), Some(Refused::Closed));
+        prop_assert_eq!(ring.close(section()), sent);
+        prop_assert_eq!(ring.reserve(section(), 1).err(), Some(Refused::Closed));
     }
 }
 
@@ -138,7 +139,7 @@ fn threads() {
                         ..Envelope::default()
                     };
                     let ticket = loop {
-                        match ring.reserve(1) {
+                        match ring.reserve(section(), 1) {
                             Ok(mut tickets) => break tickets.next().expect("one"),
                             Err(_) => std::thread::yield_now(),
                         }

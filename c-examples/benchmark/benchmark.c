@@ -31,7 +31,7 @@ static const char *const help =
     "  --window N         messages on their way to and from one worker; default 512\n"
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
-    "  --only TEXT        only measurements whose name begins so: round-trip send echo hops creation memory idle\n"
+    "  --only TEXT        only measurements whose name begins so: round-trip send batches echo hops creation memory idle\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
     "\n"
@@ -45,6 +45,7 @@ static const struct {
     {"creation", measure_creation},
     {"round-trip", measure_round_trips},
     {"send", measure_send},
+    {"batches", measure_batches},
     {"echo", measure_echoes},
     {"hops", measure_hops},
     {"idle", measure_idle},
@@ -114,6 +115,20 @@ double share_of(double *values, uint32_t count, double share) {
 double share_of_ticks(uint32_t *values, uint32_t count, double share) {
     qsort(values, count, sizeof *values, compare_ticks);
     return values[position(count, share)];
+}
+
+double median_of_steps(uint32_t *values, uint32_t count) {
+    const double middle = share_of_ticks(values, count, 0.5);
+    double step = 0;
+    uint32_t below = 0;
+    uint32_t within = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        below += values[i] < middle;
+        within += values[i] == middle;
+        if (i > 0 && values[i] != values[i - 1] && (step == 0 || values[i] - values[i - 1] < step))
+            step = values[i] - values[i - 1];
+    }
+    return middle + step * ((0.5 * count - below) / within - 0.5);
 }
 
 rk_kernel launch(const setup *s, const char *actor, const rk_kernel_options *options, rk_actor *addresses) {

@@ -28,6 +28,7 @@ enum { MAX_RUNS = 99, NAME_SIZE = 96 };
 /* One measurement: all runs, and the lines about them. */
 void measure_round_trips(setup *s);
 void measure_send(setup *s);
+void measure_batches(setup *s);
 void measure_echoes(setup *s);
 void measure_hops(setup *s);
 void measure_creation(setup *s);
@@ -48,6 +49,9 @@ _Noreturn void wrong(const char *what);
 /* Sorts. share: 0.5 for the median. */
 double share_of(double *values, uint32_t count, double share);
 double share_of_ticks(uint32_t *values, uint32_t count, double share);
+/* The median of values that a counter gives which advances in steps, of 10 ns on some processors: each stands for all
+ * within half a step of it, as usual for the median of grouped data. Sorts. */
+double median_of_steps(uint32_t *values, uint32_t count);
 
 /* Launches and activates a kernel of `actors` actors; addresses: receives theirs. */
 rk_kernel launch(const setup *s, const char *actor, const rk_kernel_options *options, rk_actor *addresses);

@@ -5,9 +5,10 @@
 /* 32 bytes there and back: the round trip. */
 RK_MESSAGE(ping, 1, rk_u64 words[4];)
 RK_MESSAGE(pong, 2, rk_u64 words[4];)
-/* 48 and 64 bytes there and back: the throughput. */
+/* 32, 48 and 64 bytes there and back: the throughput. */
 RK_MESSAGE(echo48, 3, rk_u64 words[6];)
 RK_MESSAGE(echo64, 4, rk_u64 words[8];)
+RK_MESSAGE(echo32, 9, rk_u64 words[4];)
 /* 32 bytes one way, and a question about them: the cost of sending. */
 RK_MESSAGE(note, 5, rk_u64 words[4];)
 RK_MESSAGE(ask, 6, rk_u64 key;)
@@ -22,6 +23,13 @@ RK_ON(echoer, ping) {
     rk_barrier();
     if (rk_lane() == 0u) rk_state.handled += rk_u64(1);
     rk_reply(pong);
+}
+
+RK_ON(echoer, echo32) {
+    for (rk_u32 i = rk_lane(); i < 4u; i += rk_lanes()) RK_OUT(echo32).words[i] = rk_msg.words[i] + rk_state.handled;
+    rk_barrier();
+    if (rk_lane() == 0u) rk_state.handled += rk_u64(1);
+    rk_reply(echo32);
 }
 
 RK_ON(echoer, echo48) {
@@ -55,6 +63,7 @@ RK_ON(echoer, ask) {
 
 RK_ACTOR(echoer,
          RK_HANDLES(echoer, ping)
+         RK_HANDLES(echoer, echo32)
          RK_HANDLES(echoer, echo48)
          RK_HANDLES(echoer, echo64)
          RK_HANDLES(echoer, note)

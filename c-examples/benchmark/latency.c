@@ -151,7 +151,7 @@ void measure_send(setup *s) {
             const uint64_t begin = ticks_fenced();
             samples[i] = (uint32_t)(ticks_fenced() - begin);
         }
-        const double overhead = share_of_ticks(samples, count, 0.5);
+        const double overhead = median_of_steps(samples, count);
 
         for (uint32_t b = 0; b < bursts; b++) {
             fill_burst(s, &to, burst);
@@ -163,7 +163,7 @@ void measure_send(setup *s) {
             }
             verify_burst(s, &to, in);
         }
-        medians[run] = (share_of_ticks(samples, count, 0.5) - overhead) * s->ns_per_tick;
+        medians[run] = (median_of_steps(samples, count) - overhead) * s->ns_per_tick;
 
         uint64_t taken = 0;
         for (uint32_t b = 0; b < bursts; b++) {

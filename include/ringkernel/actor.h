@@ -22,7 +22,7 @@
  * Types        rk_u8 rk_u16 rk_u32 rk_u64 rk_i32 rk_i64 rk_f32 rk_f64 rk_address (of an actor; an rk_u64). Conversions
  *              are calls: rk_u32(x). Literals: 1, 1u, 1.0f. Structs hold these and arrays of them, fields separated by
  *              `;` alone (one field a declaration, no commas). Bytes are the same on every backend, in C's layout.
- *              Field names that GLSL knows as words (length, sample, input, output, filter, active, half) are not for use.
+ *              Field names that GLSL knows as words (length, sample, buffer, input, output, filter, active, half) are not for use.
  *              Arithmetic on rk_u8 and rk_u16 is int's in C and the type's own in GLSL: widen them to rk_u32 first.
  * In a handler rk_state, rk_msg: the state and the payload, in place. RK_OUT(type): the message being written; fields
  *              not written hold whatever was there. Then, each by all lanes together:
@@ -37,6 +37,14 @@
  *              rk_lane() rk_lanes() rk_barrier() rk_scratch(actor): lanes share the worker's scratch memory, declared
  *              with RK_SCRATCH(actor, fields). Its contents do not outlive the handler.
  *              rk_fail(code), rk_stop(): leave the handler; the actor fails, or takes no further message. By all lanes.
+ *              RK_OPEN(view, id): declares `view` of the buffer whose handle's id it is (an rk_u64: rk_buffer.id of the C
+ *              API, from a message or state); if there is none, or not where this handler runs, fails with
+ *              RK_FAIL_NO_BUFFER. By all lanes. rk_at(view, type, i) is element i, to read and write; rk_length(view, type)
+ *              how many there are (on Vulkan the first 2^32 are in reach). Indices are not checked, unless the module is
+ *              compiled with RK_DEBUG defined: then one that is too large does no harm, and the actor fails with
+ *              RK_FAIL_OUT_OF_BOUNDS when the handler ends.
+ *              rk_has(id): 1u if RK_OPEN would succeed. Element types are declared with RK_BUFFER(type), before the
+ *              handlers; records for them with RK_RECORD(name, fields).
  *              rk_count(k, n): adds n to user counter k of the kernel, k < RK_COUNTERS; called by one lane.
  * Functions    RK_FUNC rk_f32 square(rk_f32 x) { return x * x; }. One that uses the above takes RK_PARAMS(actor) first
  *              and is called with RK_ARGS.

@@ -15,13 +15,21 @@
 #define RK_DATA static const
 #endif
 
+/* Of what another thread may be writing. */
+#if defined(__GNUC__)
+#define RK_LOAD_(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+#else
+#define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
+#endif
+
 #define rk_lane() 0u
 #define rk_lanes() 1u
 #define rk_barrier() ((void)0)
 #define rk_count(k, n) ((void)(rk_cx->counters[(k) % RK_COUNTERS] += (n)))
 
 /* The pump leaves room for one largest message past outbox_limit, so staging never checks. */
-RK_DEVICE void *rk_stage_(rk_context *rk_cx) {
+RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
+    (void)size;
     return rk_cx->outbox + rk_cx->outbox_used + sizeof(rk_outgoing);
 }
 
@@ -51,11 +59,11 @@ RK_DEVICE rk_address rk_peer_(rk_context *rk_cx, rk_u32 index) {
 }
 
 #define RK_ON(A_, M_)                                                                                          \
-    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in);                                       \
+    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in);                                       \
     RK_DEVICE void A_##_run_##M_(rk_context *rk_cx) {                                                          \
         A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message);                           \
     }                                                                                                                  \
-    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in)
+    RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in)
 
 #define RK_HANDLES(actor, message) {RK_TYPE(message), RK_SIZE(message), actor##_run_##message},
 

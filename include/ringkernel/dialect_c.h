@@ -87,13 +87,27 @@ typedef uint64_t rk_address;
     } actor##_rk_scratch;                                                                                              \
     RK_ASSERT(sizeof(actor##_rk_scratch) <= RK_SCRATCH_MAX, "RK_SCRATCH(" #actor ", ...): over 32 KiB");
 
+/* A plain struct, for the elements of buffers. */
+#define RK_RECORD(name, fields)                                                                                        \
+    typedef struct name {                                                                                              \
+        fields                                                                                                         \
+    } name;
+
 #define RK_FUNC RK_DEVICE
-#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *rk_self_state
+/* State and payload are reached in no other way, least of all through the message being written: what was read of them need
+ * not be read again. */
+#if defined(__GNUC__) || defined(__CUDACC__)
+#define RK_RESTRICT __restrict__
+#else
+#define RK_RESTRICT
+#endif
+
+#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *RK_RESTRICT rk_self_state
 #define RK_ARGS rk_cx, rk_self_state
 
 #define rk_state (*rk_self_state)
 #define rk_msg (*rk_in)
-#define RK_OUT(message) (*(message *)rk_stage_(rk_cx))
+#define RK_OUT(message) (*(message *)rk_stage_(rk_cx, RK_SIZE(message)))
 #define rk_scratch(actor) (*(actor##_rk_scratch *)rk_cx->scratch)
 
 #define rk_reply(message) rk_post_(rk_cx, RK_POST_REPLY, 0, RK_TYPE(message), RK_SIZE(message), 0, 0, 0)
@@ -116,6 +130,45 @@ typedef uint64_t rk_address;
 #define rk_size() (rk_cx->size)
 #define rk_time() (rk_cx->time)
 #define rk_priority() (rk_cx->priority)
+
+/* A buffer where this handler can reach it. */
+typedef struct rk_view {
+    rk_u64 address; /* 0: there is none */
+    rk_u64 size;    /* bytes */
+} rk_view;
+
+/* The host may be taking the buffer away; what we found stays until the handler has returned. */
+RK_DEVICE rk_view rk_view_(rk_context *rk_cx, rk_u64 id) {
+    rk_view view = {0, 0};
+    const rk_buffer_entry *entry;
+    if (!rk_cx->buffers || id == 0u) return view;
+    entry = &rk_cx->buffers->entries[id % RK_BUFFERS];
+    if (RK_LOAD_(entry->id) != id) return view;
+    view.address = entry->address;
+    view.size = entry->size;
+    return view;
+}
+
+RK_DEVICE rk_u64 rk_element_(rk_context *rk_cx, rk_view view, rk_u64 element, rk_u64 index) {
+    if (index < view.size / element) return view.address + index * element;
+    rk_cx->fail_code = RK_FAIL_OUT_OF_BOUNDS;
+    rk_cx->result |= RK_RESULT_FAIL;
+    return rk_cx->buffers->sink;
+}
+
+#define RK_BUFFER(type)                                                                                                \
+    RK_ASSERT(sizeof(type) <= RK_PAYLOAD_MAX, "RK_BUFFER(" #type "): an element is over 64 KiB");                      \
+    RK_ASSERT(RK_ALIGNOF(type) <= 16, "RK_BUFFER(" #type "): an element wants more than 16-byte alignment");
+#define rk_has(id) (rk_view_(rk_cx, (id)).address != 0u ? 1u : 0u)
+#define RK_OPEN(view, id)                                                                                              \
+    rk_view view = rk_view_(rk_cx, (id));                                                                              \
+    if (view.address == 0u) rk_fail(RK_FAIL_NO_BUFFER)
+#define rk_length(view, type) ((view).size / sizeof(type))
+#if defined(RK_DEBUG)
+#define rk_at(view, type, index) (*(type *)(uintptr_t)rk_element_(rk_cx, (view), sizeof(type), (index)))
+#else
+#define rk_at(view, type, index) (((type *)(uintptr_t)(view).address)[index])
+#endif
 
 #define rk_fail(code)                                                                                                  \
     do {                                                                                                               \

@@ -90,6 +90,11 @@
     };                                                                                                                 \
     shared actor##_rk_scratch actor##_rk_scratch_memory;
 
+#define RK_RECORD(name, fields)                                                                                        \
+    struct name {                                                                                                      \
+        fields                                                                                                         \
+    };
+
 #define RK_FUNC
 #define RK_PARAMS(actor) actor##_rk_ref rk_self_state
 #define RK_ARGS rk_self_state
@@ -137,6 +142,52 @@
 #define rk_size() rk_cx.size
 #define rk_time() rk_cx.time
 #define rk_priority() rk_cx.priority
+
+struct rk_view {
+    rk_u64 address;
+    rk_u64 size;
+};
+
+rk_view rk_view_(rk_u64 id) {
+    rk_view view = rk_view(rk_u64(0), rk_u64(0));
+    if (rk_cx.buffers == rk_u64(0) || id == rk_u64(0)) return view;
+    rk_buffer_entry entry = rk_buffer_table_ref(rk_cx.buffers).entries[rk_u32(id) % RK_BUFFERS];
+    if (entry.id == id) view = rk_view(entry.address, entry.size);
+    return view;
+}
+
+rk_u64 rk_element_(rk_view view, rk_u64 element, rk_u64 index) {
+    if (index < view.size / element) return view.address + index * element;
+    rk_cx.fail_code = RK_FAIL_OUT_OF_BOUNDS;
+    rk_cx.result |= RK_RESULT_FAIL;
+    return rk_buffer_table_ref(rk_cx.buffers).sink;
+}
+
+/* Arrays are indexed with 32 bits. One element, at any address; an array of them; and two, whose distance is the size, as in RK_SIZED_ (which would have the
+ * type's name replaced by what it is a macro for). */
+#define RK_BUFFER(type)                                                                                                \
+    layout(buffer_reference, scalar, buffer_reference_align = 1) buffer type##_rk_element {                            \
+        nonprivate type v;                                                                                             \
+    };                                                                                                                 \
+    layout(buffer_reference, scalar, buffer_reference_align = 16) buffer type##_rk_elements {                          \
+        nonprivate type v[];                                                                                           \
+    };                                                                                                                 \
+    layout(buffer_reference, scalar, buffer_reference_align = 1) buffer type##_rk_pair {                               \
+        type v[2];                                                                                                     \
+    };                                                                                                                 \
+    rk_u64 type##_rk_stride() {                                                                                        \
+        return rk_u64(type##_rk_pair(rk_u64(0)) + 1) - rk_u64(type##_rk_element(rk_u64(0)) + 1);                       \
+    }
+#define rk_has(id) (rk_view_(id).address != rk_u64(0) ? 1u : 0u)
+#define RK_OPEN(view, id)                                                                                              \
+    rk_view view = rk_view_(id);                                                                                       \
+    if (view.address == rk_u64(0)) rk_fail(RK_FAIL_NO_BUFFER)
+#define rk_length(view, type) ((view).size / type##_rk_stride())
+#if defined(RK_DEBUG)
+#define rk_at(view, type, index) type##_rk_element(rk_element_((view), type##_rk_stride(), rk_u64(index))).v
+#else
+#define rk_at(view, type, index) type##_rk_elements((view).address).v[rk_u32(index)]
+#endif
 
 #define rk_fail(code)                                                                                                  \
     do {                                                                                                               \

@@ -18,6 +18,7 @@ typedef unsigned char uint8_t;
 typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
 typedef unsigned long long uint64_t;
+typedef unsigned long long uintptr_t;
 typedef signed int int32_t;
 typedef signed long long int64_t;
 #endif
@@ -62,6 +63,29 @@ typedef struct rk_outgoing {
     uint64_t reserved; /**< keeps the payload 16-byte aligned */
 } rk_outgoing;
 
+/** Buffers that can exist at once. */
+#define RK_BUFFERS 4096u
+
+/** Codes that a handler fails with which misused a buffer; the reason of its RK_EVENT_ACTOR_FAILED. */
+#define RK_FAIL_NO_BUFFER (-2000000001)     /**< there is none of that id, or not where the handler runs */
+#define RK_FAIL_OUT_OF_BOUNDS (-2000000002) /**< an index was too large; in modules compiled with RK_DEBUG */
+
+/** A buffer as handlers find it. 32 bytes. */
+typedef struct rk_buffer_entry {
+    uint64_t id;      /**< its handle; 0 for none */
+    uint64_t size;    /**< bytes */
+    uint64_t address; /**< where it lies for handlers of this device; 0: out of their reach */
+    uint64_t reserved;
+} rk_buffer_entry;
+
+/** The buffers of a runtime, for the handlers of one device. Entries change while handlers run, but what one says of an id
+ * stays true until every handler has returned that may have read it. */
+typedef struct rk_buffer_table {
+    uint64_t sink; /**< address of RK_PAYLOAD_MAX bytes, for accesses that are out of bounds */
+    uint64_t reserved[3];
+    rk_buffer_entry entries[RK_BUFFERS]; /**< a buffer's is that of its id modulo RK_BUFFERS */
+} rk_buffer_table;
+
 /** What a handler sees while it runs. Owned by the worker; valid during one call of one handler. 144 bytes. */
 typedef struct rk_context {
     void *state;           /**< the actor's state, in place */
@@ -83,7 +107,8 @@ typedef struct rk_context {
     uint32_t result;      /**< out: RK_RESULT_... */
     int32_t fail_code;    /**< out: with RK_RESULT_FAIL */
     uint32_t refused;     /**< out: posts that found the outbox full */
-    uint64_t reserved[4];
+    const rk_buffer_table *buffers; /**< NULL: the pump has none */
+    uint64_t reserved[3];
 } rk_context;
 
 /** A handler compiled for the CPU. */

@@ -6,11 +6,14 @@ mod gpu;
 mod signals;
 mod vulkan;
 
+pub(crate) use signals::SignalsBlocked;
+
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures};
+use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Plan};
+use crate::kernel::{Kernel, Plan, Route};
 use crate::runtime::Home;
 use crate::time::Deadline;
 
@@ -26,14 +29,6 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn from_number(number: u32) -> Option<Self> {
         [Self::Cpu, Self::Cuda, Self::Vulkan].into_iter().find(|kind| *kind as u32 == number)
-    }
-
-    /// As in `RINGKERNEL_BACKEND`.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [("cpu", Self::Cpu), ("cuda", Self::Cuda), ("vulkan", Self::Vulkan)]
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| kind)
     }
 }
 
@@ -62,6 +57,34 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Makes a kernel whose workers hold, until its state lets them run.
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>>;
+
+    /// Which way messages go from one of its kernels to another kernel. As it stands, devices have no way to others.
+    fn route(&self, from: &Kernel, to: &Kernel) -> Route {
+        if Arc::ptr_eq(&from.backend, &to.backend) && from.device == to.device {
+            Route::Device
+        } else {
+            Route::Nowhere
+        }
+    }
+
+    /// Memory for a buffer, zeros, that handlers on the device reach.
+    fn allocate(&self, _device: u32, _size: u64) -> Result<Box<dyn Memory>> {
+        Err(self.without_buffers())
+    }
+
+    /// Memory of the host program, for handlers on the device.
+    fn import_host(&self, _device: u32, _host: HostMemory, _size: u64) -> Result<Box<dyn Memory>> {
+        Err(self.without_buffers())
+    }
+
+    /// Memory of the device that the host program allocated.
+    fn import_device(&self, _device: u32, _address: u64, _size: u64) -> Result<Box<dyn Memory>> {
+        Err(self.without_buffers())
+    }
+
+    fn without_buffers(&self) -> Error {
+        Error::Unsupported("the backend cannot use such memory for buffers".into())
+    }
 
     /// Has all workers look at what they are to do.
     fn kick(&self);
@@ -98,10 +121,7 @@ impl Backends {
         cpus: &[u32],
         vulkan_context: Option<VulkanContext>,
     ) -> Result<Self> {
-        let preferred = match kind {
-            Some(kind) => kind,
-            None => Self::from_environment()?.unwrap_or(Kind::Cpu),
-        };
+        let preferred = kind.unwrap_or(Kind::Cpu);
         let backends = Self {
             cpu: cpu::Cpu::start(home, threads, cpus)?,
             cuda: OnceLock::new(),
@@ -116,19 +136,6 @@ impl Backends {
             return Err(error);
         }
         Ok(backends)
-    }
-
-    fn from_environment() -> Result<Option<Kind>> {
-        match std::env::var("RINGKERNEL_BACKEND") {
-            Ok(name) if name == "auto" || name.is_empty() => Ok(None),
-            Ok(name) => match Kind::from_name(&name) {
-                Some(kind) => Ok(Some(kind)),
-                None => {
-                    Err(Error::invalid(format!("RINGKERNEL_BACKEND is {name:?}; it can be auto, cpu, cuda or vulkan")))
-                }
-            },
-            Err(_) => Ok(None),
-        }
     }
 
     pub(crate) fn get(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {

@@ -3,10 +3,10 @@
 use crate::error::{Error, Result};
 
 /// Blocks all signals of this thread while it lives.
-pub(super) struct SignalsBlocked(libc::sigset_t);
+pub(crate) struct SignalsBlocked(libc::sigset_t);
 
 impl SignalsBlocked {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         // SAFETY: sigset_t is plain data; both calls write only to the sets given.
         unsafe {
             let mut all: libc::sigset_t = std::mem::zeroed();

@@ -5,9 +5,13 @@
 
 use std::sync::Arc;
 
+use super::alert::rk_alert;
+use super::buffer::rk_buffer;
 use super::convert;
 use super::types::{rk_actor, rk_kernel, rk_module, rk_queue, rk_runtime};
 use crate::address::Address;
+use crate::alerts::{Alert, Notice, Rule};
+use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::kernel::directory;
 use crate::module::Module;
@@ -19,6 +23,8 @@ const RUNTIME: u64 = 0xa1 << 56;
 const MODULE: u64 = 0xa2 << 56;
 const KERNEL: u64 = 0xa3 << 56;
 const QUEUE: u64 = 0xa4 << 56;
+const ALERT: u64 = 0xa5 << 56;
+const BUFFER: u64 = 0xa6 << 56;
 
 /// A module with the runtime it was created in.
 pub(super) struct OwnedModule {
@@ -35,6 +41,17 @@ impl Noun for OwnedModule {
 static RUNTIMES: Table<Arc<Runtime>> = Table::new();
 static MODULES: Table<OwnedModule> = Table::new();
 static QUEUES: Table<Arc<Queue>> = Table::new();
+static ALERTS: Table<Arc<Alert>> = Table::new();
+static BUFFERS: Table<Arc<Buffer>> = Table::new();
+
+// Handlers find a buffer by the slot of its key.
+const _: () = assert!(crate::table::CAPACITY == crate::layout::BUFFERS);
+
+// A call, where a value would be made and dropped on every way.
+#[cold]
+fn stale() -> Error {
+    Error::Stale
+}
 
 fn key(id: u64, noun: u64) -> Result<u32> {
     if id & !u64::from(u32::MAX) == noun {
@@ -69,24 +86,29 @@ pub(super) unsafe fn out<'a, T>(out: *mut T) -> Result<&'a mut T> {
 
 #[inline(always)]
 pub(super) fn runtime(handle: rk_runtime) -> Result<Pinned<'static, Arc<Runtime>>> {
-    let runtime = RUNTIMES.get(key(handle.id, RUNTIME)?).ok_or(Error::Stale)?;
+    let runtime = RUNTIMES.get(key(handle.id, RUNTIME)?).ok_or_else(stale)?;
     runtime.home().check()?;
     Ok(runtime)
 }
 
 pub(super) fn module(handle: rk_module) -> Result<Pinned<'static, OwnedModule>> {
-    MODULES.get(key(handle.id, MODULE)?).ok_or(Error::Stale)
+    MODULES.get(key(handle.id, MODULE)?).ok_or_else(stale)
 }
 
 #[inline(always)]
 pub(super) fn queue(handle: rk_queue) -> Result<Pinned<'static, Arc<Queue>>> {
-    let queue = QUEUES.get(key(handle.id, QUEUE)?).ok_or(Error::Stale)?;
+    let queue = QUEUES.get(key(handle.id, QUEUE)?).ok_or_else(stale)?;
     queue.home().check()?;
     Ok(queue)
 }
 
 pub(super) fn kernel(handle: rk_kernel) -> Result<directory::Found> {
     find_kernel(key(handle.id, KERNEL)?)
+}
+
+/// The handle of the kernel with that key.
+pub(super) fn of_kernel(key: u32) -> rk_kernel {
+    rk_kernel { id: KERNEL | u64::from(key) }
 }
 
 /// The kernel of an actor.
@@ -97,14 +119,18 @@ pub(super) fn kernel_of(actor: rk_actor) -> Result<directory::Found> {
 
 #[inline(always)]
 fn find_kernel(key: u32) -> Result<directory::Found> {
-    let kernel = directory::find(key).ok_or(Error::Stale)?;
+    let kernel = directory::find(key).ok_or_else(stale)?;
     kernel.home.check()?;
     Ok(kernel)
 }
 
 pub(super) fn insert_runtime(runtime: Arc<Runtime>) -> Result<rk_runtime> {
     match RUNTIMES.reserve() {
-        Ok(place) => Ok(rk_runtime { id: RUNTIME | u64::from(place.fill(runtime)) }),
+        Ok(place) => {
+            // Release: pairs with the Acquire in `runtime_of`.
+            runtime.home().handle.store(place.key(), std::sync::atomic::Ordering::Release);
+            Ok(rk_runtime { id: RUNTIME | u64::from(place.fill(runtime)) })
+        }
         Err(error) => {
             runtime.close();
             runtime.finish();
@@ -122,10 +148,71 @@ pub(super) fn insert_queue(queue: Arc<Queue>) -> Result<rk_queue> {
     Ok(rk_queue { id: QUEUE | u64::from(QUEUES.reserve()?.fill(queue)) })
 }
 
+/// `tell` is given the alert's own handle too.
+pub(super) fn insert_alert(
+    runtime: &Runtime,
+    rule: Rule,
+    tell: impl Fn(rk_alert, &Rule, &Notice) + Send + Sync + 'static,
+) -> Result<rk_alert> {
+    let place = ALERTS.reserve()?;
+    let handle = rk_alert { id: ALERT | u64::from(place.key()) };
+    let tell = Box::new(move |rule: &Rule, notice: &Notice| tell(handle, rule, notice));
+    place.fill(Arc::new(Alert::new(runtime.home().clone(), rule, tell)));
+    Ok(handle)
+}
+
+/// The alerts of a runtime, by themselves.
+pub(super) fn alerts(runtime: &Runtime) -> Vec<Arc<Alert>> {
+    let keys = ALERTS.keys(|alert| Arc::ptr_eq(&alert.home, runtime.home()));
+    keys.into_iter().filter_map(|key| ALERTS.get(key).map(|alert| Arc::clone(&*alert))).collect()
+}
+
+pub(super) fn remove_alert(handle: rk_alert) -> Result<()> {
+    let key = key(handle.id, ALERT)?;
+    ALERTS.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
+}
+
+pub(super) fn buffer(handle: rk_buffer) -> Result<Pinned<'static, Arc<Buffer>>> {
+    let buffer = BUFFERS.get(key(handle.id, BUFFER)?).ok_or(Error::Stale)?;
+    buffer.home.check()?;
+    Ok(buffer)
+}
+
+pub(super) fn insert_buffer(runtime: &Runtime, buffer: Buffer) -> Result<rk_buffer> {
+    let place = BUFFERS.reserve()?;
+    let handle = rk_buffer { id: BUFFER | u64::from(place.key()) };
+    runtime.home().buffers.publish(handle.id, &buffer)?;
+    place.fill(Arc::new(buffer));
+    Ok(handle)
+}
+
+pub(super) fn remove_buffer(handle: rk_buffer) -> Result<()> {
+    let key = key(handle.id, BUFFER)?;
+    let home = BUFFERS.get(key).ok_or(Error::Stale)?.home.clone();
+    // The runtime stays while this is held, or is being destroyed and waits for nobody new.
+    let runtime = runtime_of(&home)?;
+    let removed = BUFFERS.remove(key).ok_or(Error::Stale)?;
+    home.buffers.withdraw(handle.id, removed.value());
+    // The slot is used again only when handlers cannot mistake its next buffer for this one.
+    runtime.transfers().free(Box::new(move || drop(removed.take())));
+    Ok(())
+}
+
+/// The runtime that has that home.
+pub(super) fn runtime_of(home: &Arc<Home>) -> Result<Pinned<'static, Arc<Runtime>>> {
+    let key = home.handle.load(std::sync::atomic::Ordering::Acquire);
+    RUNTIMES.get(key).ok_or(Error::Stale)
+}
+
 impl OwnedModule {
     /// Number of the actor type with that name.
     pub(super) fn find(&self, actor: Option<&str>) -> Result<usize> {
         self.module.find(actor)
+    }
+
+    /// Name of an actor type.
+    pub(super) fn actor_name(&self, number: usize) -> &str {
+        &self.module.actors()[number].name
     }
 
     /// Bytes of the state of an actor type.
@@ -160,7 +247,7 @@ pub(super) fn launch(
     }
     let backend = runtime.backend(spec.backend)?;
     let plan = spec.plan(runtime.home(), &*backend, module.module.clone(), number, queues)?;
-    Ok(rk_kernel { id: KERNEL | u64::from(runtime.launch(backend, plan)?) })
+    Ok(of_kernel(runtime.launch(backend, plan)?))
 }
 
 pub(super) fn remove_kernel(handle: rk_kernel) -> Result<()> {
@@ -176,22 +263,22 @@ pub(super) fn remove_module(handle: rk_module) -> Result<()> {
     if !module(handle)?.module.retire() {
         return Err(Error::BadState { call: "destroying the module", state: "while a kernel uses it" });
     }
-    MODULES.remove(key).map(|removed| drop(removed.take())).ok_or(Error::Stale)
+    MODULES.remove(key).map(|removed| drop(removed.take())).ok_or_else(stale)
 }
 
 pub(super) fn remove_queue(handle: rk_queue) -> Result<()> {
     let key = key(handle.id, QUEUE)?;
-    if !QUEUES.get(key).ok_or(Error::Stale)?.retire() {
+    if !QUEUES.get(key).ok_or_else(stale)?.retire() {
         return Err(Error::BadState { call: "destroying the queue", state: "while a kernel uses it" });
     }
-    let removed = QUEUES.remove(key).ok_or(Error::Stale)?;
+    let removed = QUEUES.remove(key).ok_or_else(stale)?;
     removed.value().close();
     drop(removed.take());
     Ok(())
 }
 
 pub(super) fn remove_runtime(handle: rk_runtime) -> Result<()> {
-    let removed = RUNTIMES.remove(key(handle.id, RUNTIME)?).ok_or(Error::Stale)?;
+    let removed = RUNTIMES.remove(key(handle.id, RUNTIME)?).ok_or_else(stale)?;
     // First nobody new gets in and whoever waits is told; then, when all have left, everything goes.
     removed.value().close();
     let runtime = removed.take();
@@ -199,6 +286,13 @@ pub(super) fn remove_runtime(handle: rk_runtime) -> Result<()> {
     let home = runtime.home();
     for key in MODULES.keys(|module| Arc::ptr_eq(&module.home, home)) {
         drop(MODULES.remove(key).map(|removed| removed.take()));
+    }
+    for key in BUFFERS.keys(|buffer| Arc::ptr_eq(&buffer.home, home)) {
+        // Its kernels have ended: no handler uses it.
+        drop(BUFFERS.remove(key).map(|removed| removed.take()));
+    }
+    for key in ALERTS.keys(|alert| Arc::ptr_eq(&alert.home, home)) {
+        drop(ALERTS.remove(key).map(|removed| removed.take()));
     }
     for key in QUEUES.keys(|queue| Arc::ptr_eq(queue.home(), home)) {
         if let Some(removed) = QUEUES.remove(key) {

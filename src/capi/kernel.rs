@@ -6,7 +6,7 @@ use super::guard::{enter, in_out};
 use super::options::{copy_in, copy_out, write_init};
 use super::status::{rk_error, rk_status};
 use super::types::{rk_actor, rk_kernel, rk_kernel_options, rk_kernel_statistics, rk_module, rk_runtime};
-use super::{convert, handle};
+use super::{config, convert, handle};
 
 /// Sets `options` to the defaults, for languages without RK_KERNEL_OPTIONS_INIT.
 ///
@@ -21,6 +21,7 @@ pub unsafe extern "C" fn rk_kernel_options_init(options: *mut rk_kernel_options,
 /// accepted, and handled once rk_kernel_activate() is called.
 ///
 /// actor: name of the actor type, actor_length bytes, UTF-8; NULL if the module has only one. options: may be NULL.
+/// What is zero in the options may be configured from outside, see rk_runtime_create().
 /// kernel: receives the handle; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND: no such actor type.
 /// RK_ERROR_NO_MEMORY, RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED: as the error says. Destroyed with
 /// rk_kernel_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
@@ -47,6 +48,10 @@ pub unsafe extern "C" fn rk_kernel_launch(
         let module = handle::module(module)?;
         let number = module.find(actor)?;
         // SAFETY: the pointers in the options are what the caller said they are, by the contract of the struct.
+        let name = unsafe { convert::optional_string(options.name, options.name_length as usize, "name") }?;
+        let view = runtime.settings().kernel(name.unwrap_or(module.actor_name(number)));
+        let options = config::kernel_options(options, &view);
+        // SAFETY: as above, or they point to the settings, which the runtime keeps.
         let spec = unsafe { convert::kernel_spec(&options, module.state_size(number)) }?;
         *out = handle::launch(&runtime, &module, number, spec)?;
         Ok(())

@@ -7,6 +7,7 @@ use super::options::{copy_in, write_init};
 use super::status::{rk_error, rk_status};
 use super::types::{rk_actor, rk_message, rk_outbound, rk_runtime, rk_send_options};
 use super::{convert, handle};
+use crate::error::Result;
 
 /// Sets `options` to the defaults, for languages without RK_SEND_OPTIONS_INIT.
 ///
@@ -36,13 +37,25 @@ pub unsafe extern "C" fn rk_send(
     options: *const rk_send_options,
 ) -> rk_status {
     enter(|| {
-        // SAFETY: the caller passes NULL or a struct whose first field is its size.
-        let options = unsafe { copy_in(options) }?;
         // SAFETY: the caller passes NULL or size readable bytes.
         let payload = unsafe { convert::payload(payload, size) }?;
-        let letter = convert::letter(to, r#type, payload, &options)?;
-        handle::kernel_of(to)?.send(&letter, convert::timeout(options.timeout_ns)?)
+        if options.is_null() {
+            // Compiled apart, for constants that make much of the work go away.
+            // SAFETY: NULL is as good as the defaults.
+            return send(to, r#type, payload, &unsafe { copy_in(std::ptr::null()) }?);
+        }
+        // SAFETY: the caller passes NULL or a struct whose first field is its size.
+        send(to, r#type, payload, &unsafe { copy_in(options) }?)
     })
+}
+
+#[inline(always)]
+fn send(to: rk_actor, kind: u32, payload: &[u8], options: &rk_send_options) -> Result<()> {
+    let letter = convert::letter(to, kind, payload, options)?;
+    let kernel = handle::kernel_of(to)?;
+    // Not the call's own result: an error's many words would be carried over the end of the pin.
+    kernel.send(&letter, convert::timeout(options.timeout_ns)?)?;
+    Ok(())
 }
 
 /// Sends many messages, to any actors, in order.
@@ -95,7 +108,7 @@ pub unsafe extern "C" fn rk_poll(
 ) -> rk_status {
     enter(|| {
         // SAFETY: the caller passes NULL or places as large as said.
-        let mut sink = unsafe { convert::MessageSink::new(messages, capacity, payloads, payload_bytes, count) }?;
+        let mut sink = unsafe { convert::Inbox::new(messages, capacity, payloads, payload_bytes, count) }?;
         handle::runtime(runtime)?.queue().poll(&mut sink, convert::timeout(timeout_ns)?)
     })
 }

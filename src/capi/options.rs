@@ -3,8 +3,11 @@
 use std::mem::{size_of, MaybeUninit};
 use std::ptr;
 
+use super::alert::rk_alert_options;
+use super::buffer::{rk_buffer_options, rk_buffer_properties};
+use super::metrics::rk_latency;
 use super::types::{
-    rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
+    rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options, rk_vulkan_context,
 };
 use crate::error::{Error, Result};
 
@@ -20,6 +23,8 @@ pub(super) unsafe trait Sized32: Copy {}
 // SAFETY: integers, raw pointers and an optional function pointer; `struct_size` is first.
 unsafe impl Sized32 for rk_runtime_options {}
 // SAFETY: as above.
+unsafe impl Sized32 for rk_vulkan_context {}
+// SAFETY: as above.
 unsafe impl Sized32 for rk_kernel_options {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_send_options {}
@@ -27,8 +32,17 @@ unsafe impl Sized32 for rk_send_options {}
 unsafe impl Sized32 for rk_kernel_statistics {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_device_properties {}
+// SAFETY: as above, and numbers.
+unsafe impl Sized32 for rk_latency {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_alert_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_buffer_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_buffer_properties {}
 
-fn zeroed<T: Sized32>() -> T {
+/// All defaults.
+pub(super) fn zeroed<T: Sized32>() -> T {
     // SAFETY: zeros are a value.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }

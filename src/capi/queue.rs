@@ -45,7 +45,7 @@ pub unsafe extern "C" fn rk_queue_poll(
 ) -> rk_status {
     enter(|| {
         // SAFETY: the caller passes NULL or places as large as said.
-        let mut sink = unsafe { convert::MessageSink::new(messages, capacity, payloads, payload_bytes, count) }?;
+        let mut sink = unsafe { convert::Inbox::new(messages, capacity, payloads, payload_bytes, count) }?;
         handle::queue(queue)?.poll(&mut sink, convert::timeout(timeout_ns)?)
     })
 }

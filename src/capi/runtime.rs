@@ -4,7 +4,7 @@ use super::guard::{enter, in_out};
 use super::options::{copy_in, write_init};
 use super::status::{rk_error, rk_status};
 use super::types::{rk_runtime, rk_runtime_options};
-use super::{convert, handle, version};
+use super::{config, convert, handle, version};
 use crate::runtime::Runtime;
 
 /// Sets `options` to the defaults, for languages without RK_RUNTIME_OPTIONS_INIT.
@@ -23,6 +23,18 @@ pub unsafe extern "C" fn rk_runtime_options_init(options: *mut rk_runtime_option
 /// options: may be NULL for the defaults; copied. runtime: receives the handle; set to zero on error. error: may be
 /// NULL. The caller destroys the runtime with rk_runtime_destroy(). Installs no signal
 /// handlers; its threads have all signals blocked. Thread-safe. Since 0.1.0.
+///
+/// Options that are zero, here and in rk_kernel_options and rk_send_options (see rk_send_options_load()), may be set from
+/// outside the program. First comes what the program says, then an environment variable, then the file that
+/// options->config or RINGKERNEL_CONFIG names, then the default; no other file is ever read. Options have the names of
+/// the fields, and their ranges. In the environment: RINGKERNEL_CPU_THREADS, RINGKERNEL_KERNEL_LANES,
+/// RINGKERNEL_SEND_PRIORITY. In the file, in TOML: the tables [runtime], [kernel] for all kernels, [kernels.NAME] for
+/// those of a name, which come before it, and [send]. Words stand for numbers: "auto" "cpu" "cuda" "vulkan"; "error"
+/// "warn" "info" "debug"; "low" "normal" "high" "critical"; "none" for RK_NONE; "forever". Lists are [0, 2] in the file
+/// and 0,2 in the environment, initial_state is hexadecimal. What is the program's own cannot be set: log, log_user,
+/// queues. A name that is not known, in the file or after RINGKERNEL_, a value of another form or out of range, used or
+/// not, is RK_ERROR_INVALID_ARGUMENT, and error->message says where it stands and which known name is nearest.
+/// RK_ERROR_NOT_FOUND: there is no such file. All is read during this call.
 #[no_mangle]
 pub unsafe extern "C" fn rk_runtime_create(
     version: u32,
@@ -39,8 +51,11 @@ pub unsafe extern "C" fn rk_runtime_create(
         version::check(version)?;
         // SAFETY: the caller passes NULL or a struct whose first field is its size.
         let options = unsafe { copy_in(options) }?;
-        // SAFETY: `cpus` and `log` are what the caller said they are, by the contract of the struct.
-        let config = unsafe { convert::runtime_config(&options) }?;
+        // SAFETY: `config` is what the caller said it is, by the contract of the struct.
+        let settings = unsafe { config::load(&options) }?;
+        let options = config::runtime_options(options, &settings.runtime());
+        // SAFETY: so are `cpus` and `log`, where they are not the settings', which outlive the call.
+        let config = unsafe { convert::runtime_config(&options, settings.clone()) }?;
         *out = handle::insert_runtime(Runtime::create(config)?)?;
         Ok(())
     })

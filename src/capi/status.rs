@@ -45,7 +45,7 @@ pub const RK_ERROR_LAYOUT: rk_status = -13;
 pub const RK_ERROR_COMPILE: rk_status = -14;
 /// There is nothing of that name, or the actor does not handle that message type.
 pub const RK_ERROR_NOT_FOUND: rk_status = -15;
-/// The payload is larger than its message type, or than a reply's buffer.
+/// The payload is larger than its message type, or something is larger than the caller's buffer.
 pub const RK_ERROR_SIZE: rk_status = -16;
 /// The message, or the reply to it, became a dead letter.
 pub const RK_ERROR_UNDELIVERED: rk_status = -17;
@@ -55,6 +55,10 @@ pub const RK_ERROR_LIMIT: rk_status = -18;
 pub const RK_ERROR_SYSTEM: rk_status = -19;
 /// A device driver refused; native_code is its code.
 pub const RK_ERROR_DRIVER: rk_status = -20;
+/// The stamp is further ahead of this machine's time than the clock's bound allows.
+pub const RK_ERROR_DRIFT: rk_status = -21;
+/// Something else has the name already.
+pub const RK_ERROR_EXISTS: rk_status = -22;
 
 /// rk_error.native_domain: there is no native code.
 pub const RK_NATIVE_NONE: u32 = 0;
@@ -119,11 +123,12 @@ fn name(status: rk_status) -> &'static CStr {
         RK_OK RK_AGAIN RK_TIMEOUT RK_ERROR_INVALID_ARGUMENT RK_ERROR_STALE_HANDLE RK_ERROR_FORKED RK_ERROR_PANIC
         RK_ERROR_POISONED RK_ERROR_NO_MEMORY RK_ERROR_VERSION RK_ERROR_UNSUPPORTED RK_ERROR_NO_DEVICE
         RK_ERROR_BAD_STATE RK_ERROR_KERNEL_FAILED RK_ERROR_BAD_IMAGE RK_ERROR_LAYOUT RK_ERROR_COMPILE
-        RK_ERROR_NOT_FOUND RK_ERROR_SIZE RK_ERROR_UNDELIVERED RK_ERROR_LIMIT RK_ERROR_SYSTEM RK_ERROR_DRIVER)
+        RK_ERROR_NOT_FOUND RK_ERROR_SIZE RK_ERROR_UNDELIVERED RK_ERROR_LIMIT RK_ERROR_SYSTEM RK_ERROR_DRIVER
+        RK_ERROR_DRIFT RK_ERROR_EXISTS)
 }
 
 /// The status that stands for an error of the core.
-pub(super) fn status_of(error: &Error) -> rk_status {
+pub(crate) fn status_of(error: &Error) -> rk_status {
     match error {
         Error::InvalidArgument(_) => RK_ERROR_INVALID_ARGUMENT,
         Error::Stale => RK_ERROR_STALE_HANDLE,
@@ -148,6 +153,8 @@ pub(super) fn status_of(error: &Error) -> rk_status {
         Error::Vulkan { code: -1 | -2 | -10, .. } => RK_ERROR_NO_MEMORY,
         Error::Cuda { .. } | Error::Vulkan { .. } | Error::Unfinished(_) => RK_ERROR_DRIVER,
         Error::Compile { .. } => RK_ERROR_COMPILE,
+        Error::Drift { .. } => RK_ERROR_DRIFT,
+        Error::Exists(_) => RK_ERROR_EXISTS,
         Error::Again => RK_AGAIN,
         Error::Timeout => RK_TIMEOUT,
     }

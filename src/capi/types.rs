@@ -45,7 +45,7 @@ pub struct rk_actor {
     pub id: u64,
 }
 
-/// Backend by choice: RINGKERNEL_BACKEND from the environment if set, else the fastest one with a usable device.
+/// Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
 pub const RK_BACKEND_AUTO: u32 = 0;
 /// Worker threads of this process. Always there.
 pub const RK_BACKEND_CPU: u32 = 1;
@@ -72,6 +72,68 @@ pub type rk_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: u32, 
 pub const RK_NONE: u32 = 0xffff_ffff;
 /// As a timeout: wait without limit.
 pub const RK_FOREVER: i64 = -1;
+
+/// rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the
+/// others by modules that use such types.
+pub const RK_VULKAN_MEMORY_MODEL: u32 = 1;
+/// vulkanMemoryModelDeviceScope
+pub const RK_VULKAN_MEMORY_MODEL_DEVICE_SCOPE: u32 = 2;
+/// bufferDeviceAddress
+pub const RK_VULKAN_BUFFER_DEVICE_ADDRESS: u32 = 4;
+/// scalarBlockLayout
+pub const RK_VULKAN_SCALAR_BLOCK_LAYOUT: u32 = 8;
+/// timelineSemaphore
+pub const RK_VULKAN_TIMELINE_SEMAPHORE: u32 = 16;
+/// shaderInt64
+pub const RK_VULKAN_SHADER_INT64: u32 = 32;
+/// shaderBufferInt64Atomics
+pub const RK_VULKAN_SHADER_BUFFER_INT64_ATOMICS: u32 = 64;
+/// shaderInt16
+pub const RK_VULKAN_SHADER_INT16: u32 = 128;
+/// shaderInt8
+pub const RK_VULKAN_SHADER_INT8: u32 = 256;
+/// storageBuffer16BitAccess
+pub const RK_VULKAN_STORAGE_BUFFER_16BIT_ACCESS: u32 = 512;
+/// storageBuffer8BitAccess
+pub const RK_VULKAN_STORAGE_BUFFER_8BIT_ACCESS: u32 = 1024;
+/// shaderFloat64
+pub const RK_VULKAN_SHADER_FLOAT64: u32 = 2048;
+
+/// Takes a queue for the calling thread, or gives it back. Called from threads of the library, with no lock held that a
+/// host program could know; must not call back into the library, and must not unwind.
+pub type rk_vulkan_lock_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
+
+/// A Vulkan device of the host program, of Vulkan 1.2 or later. It is used from the library's threads while the runtime
+/// exists, which must be destroyed first, and none of it is ever destroyed or reset by the library.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_vulkan_context {
+    /// sizeof this struct, as RK_VULKAN_CONTEXT_INIT sets it.
+    pub struct_size: u32,
+    /// Family of `queue`, which computes.
+    pub queue_family: u32,
+    /// VkInstance.
+    pub instance: *mut c_void,
+    /// VkPhysicalDevice.
+    pub physical_device: *mut c_void,
+    /// VkDevice.
+    pub device: *mut c_void,
+    /// VkQueue. With a pump submitted to it at times, never for longer than some milliseconds.
+    pub queue: *mut c_void,
+    /// vkGetInstanceProcAddr of the loader that these are of; NULL: that of libvulkan.so.1.
+    pub get_instance_proc_addr: *mut c_void,
+    /// RK_VULKAN_... bits of the features that the device was created with.
+    pub features: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Called before and after the library submits to `queue`, which Vulkan lets one thread do at a time. Both or
+    /// neither: NULL says that the queue is the library's alone.
+    pub lock: rk_vulkan_lock_fn,
+    /// See lock.
+    pub unlock: rk_vulkan_lock_fn,
+    /// Passed to `lock` and `unlock`.
+    pub lock_user: *mut c_void,
+}
 
 /// Options of a runtime. Zero everywhere is a good default.
 #[repr(C)]
@@ -100,6 +162,19 @@ pub struct rk_runtime_options {
     pub cpu_count: u32,
     /// Zero.
     pub reserved: u32,
+    /// How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
+    /// 0: 1000. RK_NONE: no bound.
+    pub clock_drift_ms: u32,
+    /// Zero.
+    pub reserved2: u32,
+    /// Path of a TOML file with options for what is zero here and in other structs of options, see
+    /// rk_runtime_create(); UTF-8. NULL: what RINGKERNEL_CONFIG from the environment names, if set. Read during the call
+    /// only.
+    pub config: *const c_char,
+    /// Bytes of `config`.
+    pub config_length: usize,
+    /// The host program's own Vulkan device, for the Vulkan backend to use; NULL: it makes its own. Copied.
+    pub vulkan: *const rk_vulkan_context,
 }
 
 /// A device and what it can do. Filled by rk_device_info().
@@ -169,6 +244,11 @@ pub struct rk_kernel_options {
     pub name_length: u32,
     /// Name in logs and statistics, UTF-8, at most 63 bytes. NULL: the actor's.
     pub name: *const c_char,
+    /// Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
+    /// rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
+    pub latency_every: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Kernel states.
@@ -316,6 +396,8 @@ pub const RK_EVENT_ACTOR_FAILED: u32 = 1;
 pub const RK_EVENT_KERNEL_TERMINATED: u32 = 2;
 /// A kernel failed; reason is an rk_status.
 pub const RK_EVENT_KERNEL_FAILED: u32 = 3;
+/// A transfer of a buffer is done, or failed; reason is an rk_status.
+pub const RK_EVENT_TRANSFER: u32 = 4;
 
 /// One message for the host, filled by rk_poll(). 64 bytes.
 #[repr(C)]

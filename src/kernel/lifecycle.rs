@@ -114,7 +114,7 @@ impl Kernel {
     }
 
     /// Whether the host may send.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accepts(&self) -> Result<()> {
         match self.life.state.load(Ordering::Relaxed) {
             1..=3 => Ok(()),
@@ -169,6 +169,13 @@ impl Kernel {
 
     pub(crate) fn drain(&self, timeout: Timeout) -> Result<()> {
         let started = self.shift(&[State::Active, State::Suspended], State::Draining);
+        if started {
+            // A sender that found the kernel active may be on its way: either it has its place in a ring now, and is waited
+            // for, or it finds the ring closed.
+            self.ports.iter().flat_map(|port| &port.inbound).for_each(|channel| {
+                channel.close();
+            });
+        }
         // A drain that timed out may have ended since: whoever calls again, as told, is to learn that.
         let again = self.life.drain_timed_out.swap(0, Ordering::AcqRel) == 1;
         match self.state() {
@@ -250,7 +257,7 @@ impl Kernel {
             from: crate::address::Address::new(self.key, 0).to_bits(),
             to: 0,
             correlation: 0,
-            time: self.home.clock.tick(),
+            time: self.home.clock.witness(),
             kind: event as u32,
             reason,
             level: 1,

@@ -2,6 +2,7 @@
 
 pub(crate) mod directory;
 mod lifecycle;
+mod route;
 mod send;
 mod stats;
 mod types;
@@ -10,8 +11,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::Arc;
 
 pub(crate) use lifecycle::{Command, Life, State};
+pub(crate) use route::Route;
 pub(crate) use send::{send_many, Batch};
-pub(crate) use stats::{Counts, Statistics, Tally};
+pub(crate) use stats::{Counts, Load, Statistics, Tally};
 pub(crate) use types::TypeTable;
 
 use crate::address::{actor_bits, Address};
@@ -42,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) actor_capacity: u32,
     pub(crate) outbound_capacity: u32,
     pub(crate) outbox_bytes: u32,
+    /// Measures latencies of one message in so many; 0 of none.
+    pub(crate) latency_every: u32,
     pub(crate) initial_state: Option<Vec<u8>>,
     /// Worker w uses `queues[w * queues.len() / workers]`.
     pub(crate) queues: Vec<Arc<Queue>>,
@@ -63,6 +67,8 @@ pub(crate) struct Port {
     /// What the worker is blocked on, see [`Wait`].
     pub(crate) waits_for: Aligned<AtomicU64>,
     pub(crate) tally: Tally,
+    /// How long its messages wait and its handlers run, if that is measured.
+    pub(crate) latency: Option<crate::latency::View>,
 }
 
 /// Index of the channels in a port and in `used`.
@@ -101,6 +107,8 @@ pub(crate) struct Kernel {
     pub(crate) backend: Arc<dyn Backend>,
     /// Keeps the handlers' code where it is.
     pub(crate) module: Arc<Module>,
+    /// Number of the device within the backend.
+    pub(crate) device: u32,
     pub(crate) actors: u32,
     pub(crate) lanes: u32,
     pub(crate) placement: Placement,

@@ -1,47 +1,87 @@
 //! Sending from the host.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use super::{directory, Kernel, INBOUND_BIT};
+use super::{directory, Kernel, Port, INBOUND_BIT};
 use crate::address::index_of;
 use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::hlc;
 use crate::message::{Letter, Owned, Timeout};
+use crate::pins;
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 use crate::time::{Deadline, Spin};
 
 /// Messages that one reservation covers at most: their places and stamps are taken together.
-const RUN: usize = 32;
+const RUN: usize = 64;
 
 /// Messages for `rk_send_many`.
 pub(crate) trait Batch {
     fn len(&self) -> usize;
-    /// Key of the kernel, and the letter, of message `index`.
-    fn get(&self, index: usize) -> Result<(u32, Letter<'_>)>;
+    /// Key of the kernel, and the letter, of message `index`; none if that is not as a message must be.
+    fn get(&self, index: usize) -> Option<(u32, Letter<'_>)>;
+    /// What is wrong with a message that could not be had.
+    fn flaw(&self, index: usize) -> Error;
 }
 
 impl Kernel {
-    /// The channel of a letter; or why it cannot be sent.
+    /// The receiver's worker and the channel to it, if a letter can be sent. An option, since a result would go through
+    /// memory.
     #[inline(always)]
-    fn route(&self, letter: &Letter<'_>) -> Result<(usize, &Channel)> {
+    fn find(&self, letter: &Letter<'_>) -> Option<(&Port, &Channel)> {
         let index = index_of(letter.actor);
         if index >= self.actors {
-            return Err(Error::Stale);
+            return None;
         }
-        let Some((limit, _)) = self.types.find(letter.kind) else {
-            return Err(Error::NotFound(format!("message type {} in the actor's handlers", letter.kind)));
-        };
-        let size = letter.payload.len() as u32;
-        if size > limit {
-            return Err(Error::Size { size, limit });
+        let (limit, _) = self.types.find(letter.kind)?;
+        if letter.payload.len() as u32 > limit {
+            return None;
         }
-        let worker = self.placement.worker(index);
-        Ok((worker, &self.ports[worker].inbound[usize::from(letter.level)]))
+        let port = self.ports.get(self.placement.worker(index))?;
+        Some((port, port.inbound.get(usize::from(letter.level))?))
     }
 
-    #[inline]
+    /// Whether a letter goes the way of one before it, of which `find` gave the port.
+    #[inline(always)]
+    fn follows(&self, letter: &Letter<'_>, before: &Letter<'_>, port: &Port) -> bool {
+        if letter.kind == before.kind && letter.payload.len() == before.payload.len() && letter.level == before.level {
+            // As nearly all do. The type need not be looked up again.
+            let index = index_of(letter.actor);
+            let its = self.ports.get(self.placement.worker(index));
+            return index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port));
+        }
+        letter.level == before.level && self.find(letter).is_some_and(|(its, _)| std::ptr::eq(its, port))
+    }
+
+    /// The same, or why it cannot be sent.
+    #[inline(always)]
+    fn route(&self, letter: &Letter<'_>) -> Result<(&Port, &Channel)> {
+        match self.find(letter) {
+            Some(found) => Ok(found),
+            None => Err(self.misfit(*letter)),
+        }
+    }
+
+    // Takes a copy, as all do that are called seldom: a letter that nobody points to stays in registers.
+    #[cold]
+    fn misfit(&self, letter: Letter<'_>) -> Error {
+        if index_of(letter.actor) >= self.actors {
+            return Error::Stale;
+        }
+        match self.types.find(letter.kind) {
+            None => Error::NotFound(format!("message type {} in the actor's handlers", letter.kind)),
+            Some((limit, _)) => Error::Size { size: letter.payload.len() as u32, limit },
+        }
+    }
+
+    #[inline(always)]
+    fn encode<'a>(letter: &Letter<'a>, time: u64, extra: u8) -> (Slot, &'a [u8]) {
+        Slot::encode(&Self::envelope(letter, time, extra), letter.payload)
+    }
+
+    #[inline(always)]
     fn envelope(letter: &Letter<'_>, time: u64, extra: u8) -> Envelope {
         Envelope {
             actor: letter.actor,
@@ -53,7 +93,7 @@ impl Kernel {
             sender: 0,
             deadline: match letter.deadline_ns {
                 0 => 0,
-                ns => hlc::deadline(hlc::physical(), ns),
+                ns => hlc::deadline_from_now(ns),
             },
             time,
         }
@@ -63,16 +103,16 @@ impl Kernel {
     #[inline(always)]
     fn try_send(&self, letter: &Letter<'_>, extra: u8) -> Result<()> {
         self.accepts()?;
-        let (worker, channel) = self.route(letter)?;
-        let mut tickets = channel.ring.reserve(1).map_err(|refused| self.full(refused))?;
+        let (port, channel) = self.route(letter)?;
+        let me = pins::section();
+        let mut tickets = channel.ring.reserve(me, 1).map_err(|refused| self.full(refused))?;
         // The stamp is taken after the place: messages in a ring have growing stamps per sender in any case.
-        let envelope = Self::envelope(letter, self.home.clock.tick(), extra);
-        let (slot, body) = Slot::encode(&envelope, letter.payload);
-        let port = &self.ports[worker];
+        let (slot, body) = Self::encode(letter, self.home.clock.tick(me), extra);
         port.mark_used(INBOUND_BIT + u32::from(letter.level));
         if let Some(ticket) = tickets.next() {
             channel.ring.write(ticket, &slot, body);
         }
+        channel.ring.flush();
         port.bell.ring();
         Ok(())
     }
@@ -89,12 +129,15 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn send(&self, letter: &Letter<'_>, timeout: Timeout) -> Result<()> {
         match self.try_send(letter, 0) {
-            Err(Error::Again) if timeout != Timeout::None => {
-                let (_, channel) = self.route(letter)?;
-                self.wait_for_room(channel, &Arc::default(), timeout.deadline(), || self.try_send(letter, 0))
-            }
+            Err(Error::Again) if timeout != Timeout::None => self.send_later(*letter, timeout.deadline()),
             other => other,
         }
+    }
+
+    #[cold]
+    fn send_later(&self, letter: Letter<'_>, deadline: Deadline) -> Result<()> {
+        let (_, channel) = self.route(&letter)?;
+        self.wait_for_room(channel, &Arc::default(), deadline, || self.try_send(&letter, 0))
     }
 
     /// Tries until it says something else than [`Error::Again`]. `bell` is rung when there may be room.
@@ -133,8 +176,8 @@ impl Kernel {
         let call = calls.begin();
         let letter = Letter { correlation: call.number(), ..*letter };
         let deadline = timeout.deadline();
-        let (worker, channel) = self.route(&letter)?;
-        let own = &self.ports[worker].outbound.queue;
+        let (port, channel) = self.route(&letter)?;
+        let own = &port.outbound.queue;
         match self.try_send(&letter, flags::CALL) {
             // There may be no room because the worker waits for somebody to receive: we do.
             Err(Error::Again) if timeout != Timeout::None => {
@@ -186,37 +229,41 @@ impl Kernel {
 
     /// Sends messages `first..` of a batch as far as they go to one ring of this kernel. Gives how many were sent; an error
     /// only if that is none.
+    #[inline(always)]
     fn send_run(&self, batch: &impl Batch, first: usize, key: u32) -> Result<usize> {
         self.accepts()?;
-        let (_, letter) = batch.get(first)?;
-        let (worker, channel) = self.route(&letter)?;
+        let Some((_, letter)) = batch.get(first) else { return Err(batch.flaw(first)) };
+        let (port, channel) = self.route(&letter)?;
         let level = letter.level;
         // Encoded before anything is reserved: what was checked is what is sent, whatever the caller's other threads do to
         // the array meanwhile; and the slots are then written one right after the other, so that the processor fetches
         // their lines, which the worker has read, at the same time.
-        let mut run = [(Slot::default(), &[][..]); RUN];
-        run[0] = Slot::encode(&Self::envelope(&letter, 0, 0), letter.payload);
-        let mut length = 1;
-        while length < RUN.min(batch.len() - first) {
-            match batch.get(first + length) {
-                Ok((next, letter)) if next == key && letter.level == level => match self.route(&letter) {
-                    Ok((next, _)) if next == worker => {
-                        run[length] = Slot::encode(&Self::envelope(&letter, 0, 0), letter.payload);
-                    }
-                    _ => break,
-                },
+        let me = pins::section();
+        let longest = RUN.min(batch.len() - first);
+        let time = self.home.clock.reserve(me, longest as u64);
+        let mut run = [const { MaybeUninit::<(Slot, &[u8])>::uninit() }; RUN];
+        let mut length = 0;
+        for ((index, place), time) in (first..first + longest).zip(&mut run).zip(time..) {
+            match batch.get(index) {
+                Some((to, next)) if to == key && self.follows(&next, &letter, port) => {
+                    place.write(Self::encode(&next, time, 0));
+                }
                 _ => break,
             }
             length += 1;
         }
-        let tickets = channel.ring.reserve(length as u64).map_err(|refused| self.full(refused))?;
-        let sent = tickets.remaining();
-        let time = self.home.clock.reserve(sent as u64);
-        let port = &self.ports[worker];
-        port.mark_used(INBOUND_BIT + u32::from(level));
-        for (((slot, body), ticket), time) in run.iter().zip(tickets).zip(time..) {
-            channel.ring.write(ticket, &slot.at(time), body);
+        if length == 0 {
+            return Err(batch.flaw(first));
         }
+        let tickets = channel.ring.reserve(me, length).map_err(|refused| self.full(refused))?;
+        let sent = tickets.remaining();
+        port.mark_used(INBOUND_BIT + u32::from(level));
+        for (place, ticket) in run.iter().zip(tickets) {
+            // SAFETY: no more tickets than places were written.
+            let (slot, body) = unsafe { place.assume_init_ref() };
+            channel.ring.write(ticket, slot, body);
+        }
+        channel.ring.flush();
         port.bell.ring();
         Ok(sent)
     }
@@ -228,7 +275,7 @@ pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) ->
     let deadline = timeout.deadline();
     while (*sent as usize) < batch.len() {
         let first = *sent as usize;
-        let (key, letter) = batch.get(first)?;
+        let Some((key, letter)) = batch.get(first) else { return Err(batch.flaw(first)) };
         if kernel.as_ref().is_none_or(|kernel| kernel.key != key) {
             kernel = Some(directory::find(key).ok_or(Error::Stale)?);
         }
@@ -249,7 +296,7 @@ pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) ->
     Ok(())
 }
 
-impl super::Port {
+impl Port {
     /// Makes the worker look at a ring from now on.
     #[inline]
     pub(crate) fn mark_used(&self, bit: u32) {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Kernel, State};
+use crate::error::{Error, Result};
+use crate::latency::{Times, Which};
 use crate::layout::COUNTERS;
 use crate::message::LEVELS;
 use crate::ring::Channel;
@@ -78,30 +80,47 @@ pub(crate) struct Statistics {
     pub(crate) actors: u32,
     pub(crate) workers: u32,
     pub(crate) lanes: u32,
+    pub(crate) memory: u64,
+    pub(crate) memory_per_actor: u64,
+    pub(crate) sum: Load,
+}
+
+/// The counters of a worker, or of several together.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Load {
     pub(crate) accepted: u64,
     pub(crate) pending: u64,
     pub(crate) high_water: u64,
-    pub(crate) memory: u64,
-    pub(crate) memory_per_actor: u64,
-    pub(crate) sum: Counts,
+    pub(crate) counts: Counts,
+}
+
+impl super::Port {
+    pub(crate) fn load(&self) -> Load {
+        let mut load = Load::default();
+        self.add_to(&mut load);
+        load
+    }
+
+    fn add_to(&self, sum: &mut Load) {
+        self.tally.add_to(&mut sum.counts);
+        // Accepted first, then the counts again would race the other way: with the worker at rest `consumed` stands
+        // still, so that what is accepted now and not consumed is what is pending, exactly.
+        let mut waiting = 0;
+        for channel in self.channels() {
+            let all = channel.ring.accepted();
+            sum.accepted += all;
+            waiting += all.saturating_sub(channel.consumed());
+        }
+        sum.pending += waiting;
+        sum.high_water = sum.high_water.max(waiting).max(self.tally.high_water.load(Ordering::Acquire));
+    }
 }
 
 impl Kernel {
     pub(crate) fn stats(&self) -> Statistics {
-        let mut sum = Counts::default();
-        let (mut accepted, mut pending, mut high_water) = (0, 0, 0);
+        let mut sum = Load::default();
         for port in &self.ports {
-            port.tally.add_to(&mut sum);
-            // Accepted first, then the counts again would race the other way: with the worker at rest `consumed` stands
-            // still, so that what is accepted now and not consumed is what is pending, exactly.
-            let mut waiting = 0;
-            for channel in port.channels() {
-                let all = channel.ring.accepted();
-                accepted += all;
-                waiting += all.saturating_sub(channel.consumed());
-            }
-            pending += waiting;
-            high_water = high_water.max(waiting).max(port.tally.high_water.load(Ordering::Acquire));
+            port.add_to(&mut sum);
         }
         Statistics {
             state: self.state(),
@@ -109,13 +128,22 @@ impl Kernel {
             actors: self.actors,
             workers: self.ports.len() as u32,
             lanes: self.lanes,
-            accepted,
-            pending,
-            high_water,
             memory: self.memory,
             memory_per_actor: self.memory_per_actor,
             sum,
         }
+    }
+
+    /// Latencies of one worker, or of all.
+    pub(crate) fn times(&self, which: Which, worker: Option<usize>) -> Result<Times> {
+        let ports = match worker {
+            None => &self.ports[..],
+            Some(worker) => match self.ports.get(worker) {
+                Some(port) => std::slice::from_ref(port),
+                None => return Err(Error::NotFound(format!("worker {worker} of {}", self.ports.len()))),
+            },
+        };
+        Ok(Times::of(which, ports.iter().filter_map(|port| port.latency.as_ref())))
     }
 
     /// Whether at some moment during this call no message was in the kernel or on its way within it.

@@ -26,15 +26,28 @@ impl TypeTable {
         Ok(table)
     }
 
+    #[inline(always)]
+    fn start(&self, kind: u32) -> usize {
+        (kind.wrapping_mul(0x9e37_79b9) >> self.shift) as usize
+    }
+
     fn probe(&self, kind: u32) -> impl Iterator<Item = usize> {
         let mask = self.entries.len() - 1;
-        let start = (kind.wrapping_mul(0x9e37_79b9) >> self.shift) as usize;
+        let start = self.start(kind);
         (0..=mask).map(move |step| (start + step) & mask)
     }
 
     /// Declared size and number of the handler of a type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, kind: u32) -> Option<(u32, usize)> {
+        match self.entries.get(self.start(kind)) {
+            Some((found, size, number)) if *found == kind && kind != 0 => Some((*size, *number as usize)),
+            _ => self.find_further(kind),
+        }
+    }
+
+    #[cold]
+    fn find_further(&self, kind: u32) -> Option<(u32, usize)> {
         for at in self.probe(kind) {
             match self.entries[at] {
                 (0, ..) => return None,

@@ -3,9 +3,6 @@
 pub mod file;
 mod image;
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -79,14 +76,10 @@ impl Module {
             std::io::ErrorKind::NotFound => Error::not_found("module file", path.display()),
             _ => Error::System { what: "reading the module file", errno: error.raw_os_error().unwrap_or(libc::EIO) },
         };
-        // Not blocking, and nothing but files: a pipe or a device could keep us for ever.
-        let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(refused)?;
-        if !file.metadata().map_err(refused)?.is_file() {
-            return Err(Error::BadImage(format!("{} is not a file", path.display())));
+        match crate::regular_file::read(path).map_err(refused)? {
+            Some(bytes) => Self::from_bytes(&bytes),
+            None => Err(Error::BadImage(format!("{} is not a file", path.display()))),
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(refused)?;
-        Self::from_bytes(&bytes)
     }
 
     pub(crate) fn name(&self) -> &str {

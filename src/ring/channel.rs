@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Cursor, Memory, Ring, Storage};
 use crate::bell::{heavy, light, Bell};
 use crate::error::Result;
+use crate::pins;
 
 /// A ring in this process's memory, and who waits for room in it.
 pub(crate) struct Channel {
@@ -54,7 +55,7 @@ impl Channel {
 
     /// Lets nobody in any more, tells those who wait, and returns how many messages there have been.
     pub(crate) fn close(&self) -> u64 {
-        let accepted = self.ring.close();
+        let accepted = self.ring.close(pins::section());
         self.room.made();
         accepted
     }

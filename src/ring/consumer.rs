@@ -1,9 +1,10 @@
 //! The consumer's side of a ring.
 
 use super::{Ring, Slot, Storage};
+use crate::sync::{fence, Ordering};
 
 /// Where a ring's one consumer stands.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
     position: u64,
     published: u64,
@@ -23,19 +24,24 @@ impl Cursor {
     /// The next message, if it is there whole. Looking takes one load when the ring is empty.
     #[inline(always)]
     pub fn peek<S: Storage>(&self, ring: &Ring<S>) -> Option<Slot> {
-        let index = self.index(ring);
+        let index = self.index(ring) * 4;
         let stamp = ring.lap(self.position);
-        // Each load acquires (see Storage): the body was written before the stamps.
-        let first = ring.storage.load(index * 4);
+        let first = ring.storage.upper(index);
         if Slot::stamp(first) != stamp {
             return None;
         }
-        // Word by word, not as an array: they stay in registers.
-        let second = ring.storage.load(index * 4 + 1);
-        let third = ring.storage.load(index * 4 + 2);
-        let fourth = ring.storage.load(index * 4 + 3);
-        let whole = Slot::stamp(second) == stamp && Slot::stamp(third) == stamp && Slot::stamp(fourth) == stamp;
-        whole.then_some(Slot::new([first, second, third, fourth]))
+        // One by one, not as an array: they stay in registers.
+        let (second, third, fourth) =
+            (ring.storage.upper(index + 1), ring.storage.upper(index + 2), ring.storage.upper(index + 3));
+        if Slot::stamp(second) != stamp || Slot::stamp(third) != stamp || Slot::stamp(fourth) != stamp {
+            return None;
+        }
+        ring.storage.fetch(((self.position + super::AHEAD) & (ring.capacity - 1)) as usize);
+        // Pairs with the release of each store (see Storage): lower halves and the body were written before the stamps that
+        // we have seen. One fence for all four: each keeps the compiler from what it knows of memory.
+        fence(Ordering::Acquire);
+        let lower = |word: usize| ring.storage.lower(index + word);
+        Some(Slot::new([[lower(0), first], [lower(1), second], [lower(2), third], [lower(3), fourth]]))
     }
 
     /// Slot of the next message, for its body.
@@ -53,7 +59,7 @@ impl Cursor {
     /// Whether so many slots wait for publication that a producer might soon miss them.
     #[inline]
     pub fn is_due<S: Storage>(&self, ring: &Ring<S>) -> bool {
-        self.position - self.published >= (ring.capacity / 4).clamp(1, 32)
+        self.position - self.published >= ring.stride
     }
 
     /// Gives the slots before our position back to the producers. True if there were any.

@@ -27,7 +27,10 @@ mod consumer;
 mod slot;
 mod storage;
 
+use std::convert::Infallible;
+
 use crate::align::Aligned;
+use crate::bias::{Biased, Section};
 use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(loom))]
@@ -40,6 +43,9 @@ pub use storage::Storage;
 
 /// In `tail`: nobody may reserve any more.
 const CLOSED: u64 = 1 << 63;
+
+/// So many slots ahead of the one in use lines are fetched.
+const AHEAD: u64 = 8;
 
 /// Why nothing could be reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +91,13 @@ impl Iterator for Reservation {
 #[derive(Debug)]
 pub struct Ring<S> {
     /// Next position to reserve, and [`CLOSED`].
-    tail: Aligned<AtomicU64>,
+    tail: Aligned<Biased>,
     /// A head that some producer saw; at or before the real one.
     head_seen: AtomicU64,
     capacity: u64,
     shift: u32,
+    /// Slots that the consumer frees together.
+    stride: u64,
     storage: S,
 }
 
@@ -99,7 +107,8 @@ impl<S: Storage> Ring<S> {
         let capacity = storage.capacity() as u64;
         assert!(capacity.is_power_of_two());
         let shift = capacity.trailing_zeros();
-        Self { tail: Aligned(AtomicU64::new(0)), head_seen: AtomicU64::new(0), capacity, shift, storage }
+        let stride = (capacity / 4).clamp(1, 32);
+        Self { tail: Aligned::default(), head_seen: AtomicU64::new(0), capacity, shift, stride, storage }
     }
 
     /// Slots.
@@ -114,24 +123,21 @@ impl<S: Storage> Ring<S> {
 
     /// Positions reserved so far: all messages ever accepted.
     pub fn accepted(&self) -> u64 {
-        // Acquire: with the Release in `close`, for the consumer that empties a closed ring. As a statistic any value is
-        // good that the counter had.
+        // As a statistic any value is good that the counter had; Acquire, for what was done before the count.
         self.tail.load(Ordering::Acquire) & !CLOSED
     }
 
-    /// Reserves up to `want` positions, at least one. Any thread may call it.
-    #[inline]
-    pub fn reserve(&self, want: u64) -> Result<Reservation, Refused> {
-        let mut tail = self.tail.load(Ordering::Relaxed);
-        loop {
-            let count = self.room(tail, want)?.min(want);
-            // Relaxed: the position is only a number; that its slot is free was learned with the Acquire in `room`, that
-            // it is full the consumer learns from the stamps.
-            match self.tail.compare_exchange_weak(tail, tail + count, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ok(Reservation { next: tail, end: tail + count }),
-                Err(now) => tail = now,
-            }
-        }
+    /// Reserves up to `want` positions, at least one. Any thread may call it; `me` is its section.
+    #[inline(always)]
+    pub fn reserve(&self, me: &'static Section, want: u64) -> Result<Reservation, Refused> {
+        let mut count = 0;
+        // The position is only a number; that its slot is free was learned with the Acquire in `room`, that it is full the
+        // consumer learns from the stamps.
+        let first = self.tail.update(me, |tail| {
+            count = self.room(tail, want)?;
+            Ok(tail + count)
+        })?;
+        Ok(Reservation { next: first, end: first + count })
     }
 
     /// [`reserve`](Self::reserve) of one position for a ring that has one producer only, without a read-modify-write.
@@ -144,48 +150,57 @@ impl<S: Storage> Ring<S> {
         Ok(Ticket(tail))
     }
 
-    /// Free slots when `tail` is the next position; exact if there are fewer than wanted.
-    #[inline]
+    /// How many of so many wanted slots are free when `tail` is the next position.
+    #[inline(always)]
     fn room(&self, tail: u64, want: u64) -> Result<u64, Refused> {
-        if tail & CLOSED != 0 {
-            return Err(Refused::Closed);
-        }
         // Acquire: pairs with the Release below by which another producer passed on what it had acquired.
         let seen = self.head_seen.load(Ordering::Acquire);
-        // A tail read before `seen` may lie behind it; the exchange will fail then.
-        let used = tail.saturating_sub(seen);
-        if used.saturating_add(want) <= self.capacity {
-            return Ok(self.capacity - used);
+        // A tail read before `seen` may lie behind it; the exchange will fail then. A closed one lies far ahead.
+        if tail + want <= seen + self.capacity {
+            return Ok(want);
+        }
+        self.look(tail, want)
+    }
+
+    /// The same with a look at the consumer's line.
+    #[cold]
+    fn look(&self, tail: u64, want: u64) -> Result<u64, Refused> {
+        if tail & CLOSED != 0 {
+            return Err(Refused::Closed);
         }
         // Acquire: pairs with the Release in `Cursor::publish`; the consumer is done reading those slots.
         let head = self.storage.head().load(Ordering::Acquire);
         // Release: see above. A slower producer may set it back to an older head, which costs a look, no more.
         self.head_seen.store(head, Ordering::Release);
         match tail.saturating_sub(head) {
-            used if used < self.capacity => Ok(self.capacity - used),
+            used if used < self.capacity => Ok(want.min(self.capacity - used)),
             _ => Err(Refused::Full),
         }
     }
 
-    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.
+    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it. [`flush`](Self::flush)
+    /// when it was the last for now.
     #[inline(always)]
     pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
         let index = (ticket.0 & (self.capacity - 1)) as usize;
+        self.storage.claim(((ticket.0 + AHEAD) & (self.capacity - 1)) as usize);
         if !body.is_empty() {
             self.storage.write_body(index, body);
         }
         // Each store releases what was written before it (see Storage): whoever sees the stamps sees the body.
-        let stamp = self.lap(ticket.0);
-        for word in (0..4).rev() {
-            self.storage.store(index * 4 + word, slot.stamped(word, stamp));
-        }
+        self.storage.store_slot(index, slot, self.lap(ticket.0));
+    }
+
+    /// Brings what was written out of the processor, if it keeps stores to this memory back.
+    #[inline(always)]
+    pub fn flush(&self) {
         self.storage.flush();
     }
 
     /// Lets nobody reserve any more, and returns how many messages there have been.
-    pub fn close(&self) -> u64 {
-        // AcqRel: whoever finds the bit, or the count, sees what the closer did before.
-        self.tail.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED
+    pub fn close(&self, me: &'static Section) -> u64 {
+        let Ok(tail) = self.tail.update(me, |tail| Ok::<_, Infallible>(tail | CLOSED));
+        tail & !CLOSED
     }
 
     /// Sets what a ring has come to that lies in a device's memory and of which this one is the host's image.

@@ -69,17 +69,16 @@ impl Slot {
         Self { words }
     }
 
-    /// Word `index` with a lap's stamp.
+    /// Word `index`, as yet without a stamp.
     #[inline(always)]
-    pub(super) fn stamped(&self, index: usize, stamp: u16) -> Word {
-        let [a, b] = self.words[index];
-        [a, b | u64::from(stamp) << 48]
+    pub(super) fn word(&self, index: usize) -> Word {
+        self.words[index]
     }
 
-    /// The stamp of a word.
+    /// The stamp in the upper half of a word.
     #[inline(always)]
-    pub(super) fn stamp(word: Word) -> u16 {
-        (word[1] >> 48) as u16
+    pub(super) fn stamp(upper: u64) -> u16 {
+        (upper >> 48) as u16
     }
 
     /// Puts a message into a slot. If its payload does not fit, the slot says so and the payload must be written to the
@@ -112,14 +111,6 @@ impl Slot {
         (Self { words }, body)
     }
 
-    /// The same message with another time stamp, of one encoded with time 0.
-    #[inline(always)]
-    pub fn at(&self, time: u64) -> Self {
-        let [[a, b], [c, d], [e, f], [g, h]] = self.words;
-        let t = |i: u32| (time >> (16 * i) & 0xffff) << 32;
-        Self { words: [[a, b | t(0)], [c, d | t(1)], [e, f | t(2)], [g, h | t(3)]] }
-    }
-
     /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if
     /// the slot has a body, which is the third.
     #[inline(always)]
@@ -127,21 +118,13 @@ impl Slot {
         let [[w0, w1], [w2, w3], [a1, w5], [w6, w7]] = self.words;
         let d1 = high(w0);
         let bits = (d1 >> 24) as u8;
-        let area = [join(high(w2), low(w3)), a1, join(low(w5), low(w6)), join(high(w6), low(w7)), 0, 0];
-        let mut used = 0;
-        let mut take = |flag: u8| {
-            if bits & flag == 0 {
-                return 0;
-            }
-            used += 1;
-            area[used - 1]
-        };
-        let sender = take(flags::SENDER);
-        let deadline = take(flags::DEADLINE);
-        let payload = match used {
-            0 => [area[0], area[1], area[2], area[3]],
-            1 => [area[1], area[2], area[3], 0],
-            _ => [area[2], area[3], 0, 0],
+        let area = [join(high(w2), low(w3)), a1, join(low(w5), low(w6)), join(high(w6), low(w7))];
+        // One well-predicted branch: most messages are of one kind.
+        let (sender, deadline, payload) = match bits & (flags::SENDER | flags::DEADLINE) {
+            0 => (0, 0, area),
+            flags::SENDER => (area[0], 0, [area[1], area[2], area[3], 0]),
+            flags::DEADLINE => (0, area[0], [area[1], area[2], area[3], 0]),
+            _ => (area[0], area[1], [area[2], area[3], 0, 0]),
         };
         let in_body = bits & flags::BODY != 0;
         let t = |word: u64, i: u32| (word >> 32 & 0xffff) << (16 * i);
@@ -176,6 +159,9 @@ fn join(low: u32, high: u32) -> u64 {
 /// not know are calls.
 #[inline(always)]
 fn load(bytes: &[u8]) -> [u64; AREA] {
+    if let Ok(full) = <&[u8; INLINE_BYTES]>::try_from(bytes) {
+        return bytemuck::pod_read_unaligned(full);
+    }
     let mut words = [0; AREA];
     let mut chunks = bytes.chunks_exact(8);
     for (word, chunk) in words.iter_mut().zip(&mut chunks) {

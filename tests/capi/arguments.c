@@ -40,7 +40,8 @@ CASE(arguments_version_and_names) {
         NAME(RK_ERROR_VERSION), NAME(RK_ERROR_UNSUPPORTED), NAME(RK_ERROR_NO_DEVICE), NAME(RK_ERROR_BAD_STATE),
         NAME(RK_ERROR_KERNEL_FAILED), NAME(RK_ERROR_BAD_IMAGE), NAME(RK_ERROR_LAYOUT), NAME(RK_ERROR_COMPILE),
         NAME(RK_ERROR_NOT_FOUND), NAME(RK_ERROR_SIZE), NAME(RK_ERROR_UNDELIVERED), NAME(RK_ERROR_LIMIT),
-        NAME(RK_ERROR_SYSTEM), NAME(RK_ERROR_DRIVER),
+        NAME(RK_ERROR_SYSTEM), NAME(RK_ERROR_DRIVER), NAME(RK_ERROR_DRIFT),
+        NAME(RK_ERROR_EXISTS),
 #undef NAME
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -55,6 +56,8 @@ typedef rk_status (*init_fn)(void *options, uint32_t size);
 static rk_status runtime_init(void *options, uint32_t size) { return rk_runtime_options_init(options, size); }
 static rk_status kernel_init(void *options, uint32_t size) { return rk_kernel_options_init(options, size); }
 static rk_status send_init(void *options, uint32_t size) { return rk_send_options_init(options, size); }
+static rk_status buffer_init(void *options, uint32_t size) { return rk_buffer_options_init(options, size); }
+static rk_status alert_init(void *options, uint32_t size) { return rk_alert_options_init(options, size); }
 
 /* The _init functions write what they are told to, the size and zeros, and no byte more. */
 static void check_init(init_fn init, uint32_t known, const void *macro) {
@@ -85,7 +88,11 @@ CASE(arguments_options_init) {
     rk_send_options send = RK_SEND_OPTIONS_INIT;
     check_init(runtime_init, sizeof runtime, &runtime);
     check_init(kernel_init, sizeof kernel, &kernel);
+    rk_alert_options alert = RK_ALERT_OPTIONS_INIT;
     check_init(send_init, sizeof send, &send);
+    check_init(alert_init, sizeof alert, &alert);
+    rk_buffer_options buffer = RK_BUFFER_OPTIONS_INIT;
+    check_init(buffer_init, sizeof buffer, &buffer);
 }
 
 /* Calls with an option struct of which only struct_size and a few bytes are what the case wants. */

@@ -38,7 +38,27 @@ fixture fixture_open(void) {
     all.kernel = fixture_launch(all.runtime, all.module, &options);
     CHECK_DONE(rk_kernel_activate(all.kernel, &test_error));
     CHECK_OK(rk_kernel_actor(all.kernel, 1, &all.actor));
+    CHECK_DONE(fixture_alert(&all, &all.alert, &test_error));
+    CHECK_DONE(fixture_buffer(&all, &all.buffer, &test_error));
     return all;
+}
+
+rk_status fixture_buffer(const fixture *all, rk_buffer *buffer, rk_error *error) {
+    rk_buffer_options options = RK_BUFFER_OPTIONS_INIT;
+    options.size = FIXTURE_BUFFER;
+    return rk_buffer_create(all->runtime, &options, buffer, error);
+}
+
+static void ignore(void *user, const rk_alert_notice *notice) {
+    (void)user, (void)notice;
+}
+
+rk_status fixture_alert(const fixture *all, rk_alert *alert, rk_error *error) {
+    rk_alert_options options = RK_ALERT_OPTIONS_INIT;
+    options.metric = RK_ALERT_MEMORY;
+    options.threshold = 1e18;
+    options.notify = ignore;
+    return rk_alert_create(all->runtime, &options, alert, error);
 }
 
 void fixture_close(const fixture *all) {

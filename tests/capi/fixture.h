@@ -7,7 +7,7 @@
 
 RK_DECLARE_MODULE(capi);
 
-enum { FIXTURE_ACTORS = 4 };
+enum { FIXTURE_ACTORS = 4, FIXTURE_BUFFER = 64 };
 
 typedef struct fixture {
     rk_runtime runtime;
@@ -15,6 +15,8 @@ typedef struct fixture {
     rk_queue queue;   /* of the runtime, used by no kernel */
     rk_kernel kernel; /* active; its messages go to the runtime's own queue */
     rk_actor actor;   /* index 1 of the kernel */
+    rk_alert alert;   /* of the runtime, for the handles' sake */
+    rk_buffer buffer; /* of the runtime, FIXTURE_BUFFER bytes */
 } fixture;
 
 /* The CPU backend, two threads. */
@@ -23,6 +25,11 @@ rk_module fixture_module(rk_runtime runtime);
 rk_kernel fixture_launch(rk_runtime runtime, rk_module module, const rk_kernel_options *options);
 fixture fixture_open(void);
 void fixture_close(const fixture *all);
+
+rk_status fixture_buffer(const fixture *all, rk_buffer *buffer, rk_error *error);
+
+/* Creates an alert that is never raised. */
+rk_status fixture_alert(const fixture *all, rk_alert *alert, rk_error *error);
 
 /* The module as a file that rkc wrote; its bytes, read once. */
 const char *fixture_file(void);

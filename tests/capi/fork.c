@@ -1,13 +1,15 @@
 /* After fork() the child cannot use what its parent has, and the parent does not notice. */
 #include "surface.h"
 
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static void child(const fixture *all) {
     alarm(60); /* not under the watchdog of the harness */
     for (size_t i = 0; i < surface_count; i++) surface_expect(&surface[i], all, RK_ERROR_FORKED, "in a forked child");
-    fixture nothing = {{0}, {0}, {0}, {0}, {0}};
+    fixture nothing;
+    memset(&nothing, 0, sizeof nothing);
     for (size_t i = 0; i < surface_count; i++)
         surface_expect(&surface[i], &nothing, RK_ERROR_FORKED, "in a forked child, zero handle");
     rk_runtime runtime = {UINT64_C(0xDEADBEEF)};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const noun_names[NOUNS] = {"runtime", "module", "queue", "kernel", "actor"};
+static const char *const noun_names[NOUNS] = {"runtime", "module", "queue", "kernel", "actor", "alert", "buffer"};
 
 /* Calls everything that takes a noun with each of the bad ids in its place, everything else being alive. */
 static void expect_stale(const fixture *alive, unsigned noun, const uint64_t *ids, size_t count, const char *why) {
@@ -27,16 +27,20 @@ CASE(handles_table_is_complete) {
     static const char *const without_handle[] = {
         "rk_version",         "rk_status_name",  "rk_runtime_options_init", "rk_kernel_options_init",
         "rk_send_options_init", "rk_runtime_create", "rk_actor_index",
+        "rk_hlc_compare",     "rk_hlc_unix_ns",  "rk_hlc_logical",          "rk_hlc_from_unix_ns",
+        "rk_hlc_format",      "rk_alert_options_init",  "rk_buffer_options_init",
     };
+    static const char *const results[] = {"rk_status ", "uint32_t ", "uint64_t ", "int32_t ", "const char *"};
     FILE *header = fopen(TEST_HEADER, "r");
     CHECK(header != NULL);
     char line[512];
     size_t found = 0;
     while (fgets(line, sizeof line, header) != NULL) {
         /* A declaration starts in the first column; comments, macros and struct members do not look like this. */
-        if (strncmp(line, "rk_status ", 10) != 0 && strncmp(line, "uint32_t ", 9) != 0 &&
-            strncmp(line, "const char *", 12) != 0)
-            continue;
+        bool declares = false;
+        for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
+            declares = declares || strncmp(line, results[i], strlen(results[i])) == 0;
+        if (!declares) continue;
         char *open = strchr(line, '(');
         if (open == NULL) continue;
         char *name = open;
@@ -68,10 +72,14 @@ CASE(handles_destroyed) {
     dead.kernel = fixture_launch(alive.runtime, dead.module, NULL);
     CHECK_OK(rk_kernel_actor(dead.kernel, 0, &dead.actor));
     CHECK_DONE(rk_queue_create(alive.runtime, &dead.queue, &test_error));
+    CHECK_DONE(fixture_alert(&alive, &dead.alert, &test_error));
+    CHECK_DONE(fixture_buffer(&alive, &dead.buffer, &test_error));
     dead.runtime = fixture_runtime();
     CHECK_OK(rk_kernel_destroy(dead.kernel));
     CHECK_OK(rk_module_destroy(dead.module));
     CHECK_OK(rk_queue_destroy(dead.queue));
+    CHECK_OK(rk_alert_destroy(dead.alert));
+    CHECK_OK(rk_buffer_destroy(dead.buffer));
     CHECK_OK(rk_runtime_destroy(dead.runtime));
     for (unsigned noun = 0; noun < NOUNS; noun++)
         expect_stale(&alive, noun, surface_id(&dead, 1u << noun), 1, "destroyed");

@@ -13,7 +13,7 @@
 /* A module written by hand: one actor that answers `ask`. */
 static void run_ask(rk_context *context) {
     const ask *question = context->message;
-    answer *reply = rk_stage_(context);
+    answer *reply = rk_stage_(context, RK_SIZE(answer));
     reply->nonce = question->nonce;
     reply->seen = ++*(uint64_t *)context->state;
     rk_post_(context, RK_POST_REPLY, 0, RK_TYPE(answer), sizeof *reply, 0, 0, 0);

@@ -27,6 +27,7 @@ static bool ordinary(rk_status status) {
     case RK_TIMEOUT:
     case RK_ERROR_STALE_HANDLE:
     case RK_ERROR_BAD_STATE:
+    case RK_ERROR_NOT_FOUND: /* a name that nothing has */
     case RK_ERROR_UNDELIVERED: return true;
     default: return false;
     }

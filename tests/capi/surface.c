@@ -209,6 +209,146 @@ static rk_status hlc_now(const fixture *with, rk_error *error) {
     return rk_hlc_now(with->runtime, &stamp);
 }
 
+static rk_status hlc_merge(const fixture *with, rk_error *error) {
+    uint64_t stamp = 0;
+    return rk_hlc_merge(with->runtime, 1, &stamp, error);
+}
+
+static rk_status send_options_load(const fixture *with, rk_error *error) {
+    rk_send_options options = RK_SEND_OPTIONS_INIT;
+    return rk_send_options_load(with->runtime, &options, error);
+}
+
+static rk_status registry_add_kernel(const fixture *with, rk_error *error) {
+    rk_status status = rk_registry_add_kernel(with->runtime, "kernel", 6, with->kernel, error);
+    if (status == RK_OK) (void)rk_registry_remove(with->runtime, "kernel", 6, NULL);
+    return status;
+}
+
+static rk_status registry_add_actor(const fixture *with, rk_error *error) {
+    rk_status status = rk_registry_add_actor(with->runtime, "actor", 5, with->actor, error);
+    if (status == RK_OK) (void)rk_registry_remove(with->runtime, "actor", 5, NULL);
+    return status;
+}
+
+static rk_status registry_remove(const fixture *with, rk_error *error) {
+    return rk_registry_remove(with->runtime, "nothing", 7, error);
+}
+
+static rk_status registry_kernel(const fixture *with, rk_error *error) {
+    rk_kernel kernel = {NOT_ZERO};
+    rk_status status = rk_registry_kernel(with->runtime, "nothing", 7, &kernel, error);
+    CHECK_EQ(kernel.id, 0);
+    return status;
+}
+
+static rk_status registry_actor(const fixture *with, rk_error *error) {
+    rk_actor actor = {NOT_ZERO};
+    rk_status status = rk_registry_actor(with->runtime, "nothing", 7, &actor, error);
+    CHECK_EQ(actor.id, 0);
+    return status;
+}
+
+static rk_status registry_find(const fixture *with, rk_error *error) {
+    rk_registry_entry entries[2];
+    uint32_t count = 0;
+    return rk_registry_find(with->runtime, "#", 1, entries, 2, &count, error);
+}
+
+static rk_status route(const fixture *with, rk_error *error) {
+    uint32_t way = 0;
+    return rk_route(with->actor, with->actor, &way, error);
+}
+
+static rk_status kernel_latency(const fixture *with, rk_error *error) {
+    rk_latency latency = RK_LATENCY_INIT;
+    return rk_kernel_latency(with->kernel, RK_LATENCY_HANDLER, RK_NONE, &latency, error);
+}
+
+static void write_nothing(void *user, const char *text, size_t length) {
+    (void)user, (void)text, (void)length;
+}
+
+static rk_status metrics_write(const fixture *with, rk_error *error) {
+    return rk_metrics_write(with->runtime, 0, write_nothing, NULL, error);
+}
+
+static rk_status metrics_format(const fixture *with, rk_error *error) {
+    static _Thread_local char text[1 << 20];
+    return rk_metrics_format(with->runtime, 0, text, sizeof text, NULL, error);
+}
+
+static rk_status alert_create(const fixture *with, rk_error *error) {
+    rk_alert alert = {NOT_ZERO};
+    rk_status status = fixture_alert(with, &alert, error);
+    if (status == RK_OK) {
+        CHECK(alert.id != 0);
+        rk_alert_destroy(alert);
+    } else {
+        CHECK_EQ(alert.id, 0);
+    }
+    return status;
+}
+
+static rk_status alert_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_alert_destroy(with->alert);
+}
+
+static rk_status alerts_check(const fixture *with, rk_error *error) {
+    uint32_t raised = 0;
+    return rk_alerts_check(with->runtime, &raised, error);
+}
+
+static rk_status buffer_create(const fixture *with, rk_error *error) {
+    rk_buffer buffer = {NOT_ZERO};
+    rk_status status = fixture_buffer(with, &buffer, error);
+    if (status == RK_OK) {
+        CHECK(buffer.id != 0);
+        rk_buffer_destroy(buffer);
+    } else {
+        CHECK_EQ(buffer.id, 0);
+    }
+    return status;
+}
+
+static rk_status buffer_destroy(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_buffer_destroy(with->buffer);
+}
+
+static rk_status buffer_info(const fixture *with, rk_error *error) {
+    rk_buffer_properties properties = RK_BUFFER_PROPERTIES_INIT;
+    return rk_buffer_info(with->buffer, &properties, error);
+}
+
+static rk_status buffer_map(const fixture *with, rk_error *error) {
+    void *address = &address;
+    rk_status status = rk_buffer_map(with->buffer, &address, error);
+    CHECK_EQ(address != NULL, status == RK_OK);
+    return status;
+}
+
+/* The same bytes every time, for threads that do this at once. */
+static rk_status buffer_upload(const fixture *with, rk_error *error) {
+    static const unsigned char data[FIXTURE_BUFFER];
+    return rk_buffer_upload(with->buffer, 0, data, sizeof data, error);
+}
+
+static rk_status buffer_download(const fixture *with, rk_error *error) {
+    unsigned char data[FIXTURE_BUFFER];
+    return rk_buffer_download(with->buffer, 0, data, sizeof data, error);
+}
+
+static rk_status buffer_upload_async(const fixture *with, rk_error *error) {
+    static const unsigned char data[FIXTURE_BUFFER];
+    return rk_buffer_upload_async(with->buffer, 0, data, sizeof data, with->queue, 1, error);
+}
+
+static rk_status buffer_download_async(const fixture *with, rk_error *error) {
+    return rk_buffer_download_async(with->buffer, 0, NULL, 0, with->queue, 1, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -240,6 +380,29 @@ const surface_call surface[] = {
     {"rk_queue_fd", queue_fd, TAKES_QUEUE, EFFECT_NONE, true},
     {"rk_queue_arm", queue_arm, TAKES_QUEUE, EFFECT_NONE, false},
     {"rk_hlc_now", hlc_now, TAKES_RUNTIME, EFFECT_NONE, false},
+    {"rk_hlc_merge", hlc_merge, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_add_kernel", registry_add_kernel, TAKES_RUNTIME | TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_registry_add_actor", registry_add_actor, TAKES_RUNTIME | TAKES_ACTOR, EFFECT_NONE, true},
+    {"rk_registry_remove", registry_remove, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_kernel", registry_kernel, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_actor", registry_actor, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_registry_find", registry_find, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_route", route, TAKES_ACTOR, EFFECT_NONE, true},
+    {"rk_kernel_latency", kernel_latency, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_metrics_write", metrics_write, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_metrics_format", metrics_format, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_alert_create", alert_create, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_alert_destroy", alert_destroy, TAKES_ALERT, EFFECT_DESTROYS, false},
+    {"rk_alerts_check", alerts_check, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_buffer_create", buffer_create, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_buffer_destroy", buffer_destroy, TAKES_BUFFER, EFFECT_DESTROYS, false},
+    {"rk_buffer_info", buffer_info, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_map", buffer_map, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_upload", buffer_upload, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_download", buffer_download, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_upload_async", buffer_upload_async, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_buffer_download_async", buffer_download_async, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_send_options_load", send_options_load, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];
 
@@ -249,6 +412,8 @@ uint64_t *surface_id(fixture *all, unsigned noun) {
     case TAKES_MODULE: return &all->module.id;
     case TAKES_QUEUE: return &all->queue.id;
     case TAKES_KERNEL: return &all->kernel.id;
+    case TAKES_ALERT: return &all->alert.id;
+    case TAKES_BUFFER: return &all->buffer.id;
     default: return &all->actor.id;
     }
 }

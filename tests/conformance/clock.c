@@ -32,11 +32,11 @@ static int by_value(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Unique and growing, under eight threads. */
+/* Unique and growing: eight threads, a million stamps each. */
 CASE(clock_threads) {
     enum { THREADS = 8 };
     world w = world_open();
-    ticking with = {.w = &w, .each = test_load(100000)};
+    ticking with = {.w = &w, .each = test_load(1000000)};
     size_t count = (size_t)THREADS * with.each;
     with.stamps = malloc(count * sizeof *with.stamps);
     CHECK(with.stamps != NULL);
@@ -147,5 +147,77 @@ CASE(clock_of_replies) {
         last = reply.time;
         received++;
     }
+    world_close(&w);
+}
+
+/* Along every path through every graph stamps grow: kernels, workers and edges are random, several trails are under way
+ * at once, and each is later than the host's stamp before it and earlier than the one after. */
+static void follow_trails(const world *w, const rk_actor *stations, uint32_t count, uint64_t *random) {
+    enum { TRAILS = 32 };
+    uint64_t before[TRAILS];
+    for (uint32_t i = 0; i < TRAILS; i++) {
+        /* Of any length, by starting in the midst of one. */
+        trail sent = {.depth = test_random_below(random, 16)};
+        before[i] = now_of(w);
+        for (uint32_t hop = 0; hop < sent.depth; hop++) sent.stamps[hop] = before[i];
+        send_with(stations[test_random_below(random, count)], RK_TYPE(trail), &sent, sizeof sent,
+                  SENDING(.correlation = i | (uint64_t)sent.depth << 32));
+    }
+    for (uint32_t i = 0; i < TRAILS; i++) {
+        trail got;
+        rk_message message = next_message(w, &got, sizeof got);
+        uint64_t after = now_of(w);
+        CHECK_EQ(message.type, RK_TYPE(trail));
+        CHECK_EQ(got.depth, 16);
+        uint64_t last = before[(uint32_t)message.correlation];
+        for (uint32_t hop = (uint32_t)(message.correlation >> 32); hop < 16; hop++) {
+            if (got.stamps[hop] <= last)
+                test_fail(__FILE__, __LINE__, "hop %u at %llx, not after %llx", hop,
+                          (unsigned long long)got.stamps[hop], (unsigned long long)last);
+            last = got.stamps[hop];
+        }
+        CHECK(message.time > last);
+        CHECK(after > message.time);
+    }
+}
+
+CASE(clock_over_random_topologies) {
+    enum { KERNELS = 5, ACTORS = 8 };
+    world w = world_open();
+    uint64_t random = test_seed();
+    for (uint32_t topology = 0; topology < test_load(60); topology++) {
+        rk_kernel kernels[KERNELS];
+        rk_actor stations[KERNELS * ACTORS];
+        uint32_t kernel_count = 1 + test_random_below(&random, KERNELS), count = 0;
+        for (uint32_t k = 0; k < kernel_count; k++) {
+            uint32_t actors = 1 + test_random_below(&random, ACTORS);
+            kernels[k] = world_start(
+                &w, "station", OPTIONS(.actors = actors, .workers = 1 + test_random_below(&random, actors)));
+            for (uint32_t i = 0; i < actors; i++) stations[count++] = actor_of(kernels[k], i);
+        }
+        for (uint32_t i = 0; i < count; i++) attach_to(stations[i], stations[test_random_below(&random, count)]);
+        for (uint32_t round = 0; round < 4; round++) follow_trails(&w, stations, count, &random);
+        for (uint32_t k = 0; k < kernel_count; k++) CHECK_OK(rk_kernel_destroy(kernels[k]));
+    }
+    world_close(&w);
+}
+
+/* A stamp from outside is a cause of all that follows here, in handlers too; one of a clock that is wrong is refused. */
+CASE(clock_merges_stamps_from_outside) {
+    enum { HOUR = 3600 };
+    world w = world_open_with((rk_runtime_options){.struct_size = sizeof(rk_runtime_options), .clock_drift_ms = 2000});
+    rk_kernel kernel = world_start(&w, "station", OPTIONS(.actors = 1));
+    attach_to(actor_of(kernel, 0), actor_of(kernel, 0));
+    uint64_t ahead = rk_hlc_from_unix_ns(rk_hlc_unix_ns(now_of(&w)) + SECOND), now = 0;
+    CHECK_DONE(rk_hlc_merge(w.runtime, ahead, &now, &test_error));
+    CHECK(now > ahead);
+    trail sent = {.depth = 0}, got;
+    send_to(actor_of(kernel, 0), RK_TYPE(trail), &sent, sizeof sent);
+    rk_message message = next_message(&w, &got, sizeof got);
+    CHECK(got.stamps[0] > now);
+    CHECK(message.time > got.stamps[15]);
+    uint64_t wrong = rk_hlc_from_unix_ns(rk_hlc_unix_ns(now) + HOUR * (uint64_t)SECOND);
+    CHECK_ERROR(rk_hlc_merge(w.runtime, wrong, &now, &test_error), RK_ERROR_DRIFT);
+    CHECK(now_of(&w) < wrong);
     world_close(&w);
 }

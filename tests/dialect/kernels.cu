@@ -2,7 +2,7 @@
 #define RUN(actor)                                                                                                     \
     extern "C" __global__ void run_##actor(rk_context *context) {                                                      \
         __shared__ __align__(64) unsigned char scratch[sizeof(everything_rk_scratch)];                                 \
-        rk_context own = *context;                                                                                     \
+        rk_lane_context own(*context);                                                                                   \
         own.scratch = scratch;                                                                                         \
         actor##_rk_dispatch(&own);                                                                                     \
         __syncthreads();                                                                                               \

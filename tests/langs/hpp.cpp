@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 #include <unordered_set>
+#include <vector>
 
 #include "cell.rk.h"
 #include "check.hpp"
@@ -317,6 +318,50 @@ void queues_and_descriptors() {
     CHECK(!devices.empty() && devices[0].backend == RK_BACKEND_CPU && devices[0].usable == 1);
     const std::uint64_t stamp = runtime.now();
     CHECK(runtime.now() > stamp);
+    CHECK(runtime.merge(stamp + 1000) > stamp + 1000);
+    rk::send_options urgent;
+    urgent.priority = RK_PRIORITY_HIGH;
+    CHECK(runtime.load(urgent).priority == RK_PRIORITY_HIGH);
+    CHECK(runtime.try_merge(UINT64_MAX).status() == RK_ERROR_DRIFT);
+
+    rk::kernel_options measured;
+    measured.latency_every = 1;
+    rk::kernel watched(runtime, module, measured, "cell");
+    watched.activate();
+    (void)watched.actor(0).call<stored>(store{1}, 10s);
+    watched.deactivate();
+    CHECK(watched.latency(RK_LATENCY_HANDLER).count == 1 && watched.latency(RK_LATENCY_QUEUE, 0).p99_ns > 0);
+    CHECK(watched.try_latency(RK_LATENCY_QUEUE, 1000).status() == RK_ERROR_NOT_FOUND);
+    CHECK(runtime.metrics().find("ringkernel_handler_seconds_count") != std::string::npos);
+    CHECK(runtime.metrics(true).size() > runtime.metrics().size());
+    int told = 0;
+    rk::alert_options rule;
+    rule.metric = RK_ALERT_DEPTH;
+    rule.kernel = watched.get();
+    rule.threshold = 1;
+    rk::alert deep(runtime, rule, [&](const rk_alert_notice &notice) { told += notice.raised == 1 ? 1 : 10; });
+    CHECK(runtime.check_alerts() == 0 && told == 0);
+    CHECK(watched.actor(0).send(store{1}));
+    rk::alert moved = std::move(deep);
+    CHECK(runtime.check_alerts() == 1 && told == 1);
+    CHECK(moved.reset() == RK_OK && runtime.check_alerts() == 0 && told == 1);
+
+    const rk::buffer bytes(runtime, 4 * sizeof(int));
+    bytes.upload(std::vector<int>{1, 2, 3, 4});
+    CHECK(static_cast<int *>(bytes.map())[2] == 3 && bytes.download<int>(2) == (std::vector<int>{1, 2}));
+    CHECK(bytes.id() != 0 && !bytes.try_upload(16, &bytes, 1));
+    CHECK(rk::buffer::create(runtime, 0).status() == RK_ERROR_INVALID_ARGUMENT);
+
+    runtime.add_name("cells", kernel.get());
+    for (std::uint32_t i = 0; i < 20; i++)
+        runtime.add_name("cells/" + std::to_string(i), kernel.actor(0));
+    CHECK(runtime.kernel_named("cells").id == kernel.get().id);
+    CHECK(runtime.actor_named("cells/3") == kernel.actor(0));
+    CHECK(runtime.try_actor_named("cells").status() == RK_ERROR_NOT_FOUND);
+    runtime.remove_name("cells/3");
+    const auto found = runtime.find("cells/*");
+    CHECK(found.size() == 19 && std::string_view(found[0].name) == "cells/0");
+    CHECK(runtime.find("nothing/#").empty());
 }
 
 void one_object_many_threads() {

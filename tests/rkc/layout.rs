@@ -11,7 +11,7 @@ struct Struct {
     fields: &'static [&'static str],
 }
 
-const STRUCTS: [Struct; 11] = [
+const STRUCTS: [Struct; 12] = [
     Struct {
         c: "rk_outgoing",
         fields: &["to", "correlation", "deadline", "kind", "type", "size", "priority", "reserved"],
@@ -38,9 +38,11 @@ const STRUCTS: [Struct; 11] = [
             "result",
             "fail_code",
             "refused",
+            "buffers",
             "reserved",
         ],
     },
+    Struct { c: "rk_buffer_entry", fields: &["id", "size", "address", "reserved"] },
     Struct { c: "all_types", fields: &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] },
     Struct { c: "one_byte", fields: &["x"] },
     Struct { c: "five_bytes", fields: &["x"] },

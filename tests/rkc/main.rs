@@ -4,7 +4,9 @@
 //! RINGKERNEL_CUDA_HOME (with bin/nvcc and lib/libnvrtc.so.13), else beside the nvcc on PATH.
 
 mod arguments;
+mod buffers;
 mod compilers;
+mod histogram;
 mod layout;
 mod module_file;
 mod nvrtc;

@@ -1,7 +1,8 @@
 /* The CUDA half of the dialect: a handler runs in every thread of a block, its lanes.
  *
  * A thread has a context of its own, in registers once it is all inlined: all lanes make the same calls with the same
- * arguments, so their copies stay equal and posting needs no barrier. Only the outbox is memory.
+ * arguments, so their copies stay equal and posting needs no barrier. Only the outbox is memory, of which the beginning
+ * may lie in shared memory: an entry that does not fit there, and all after it, go to the part behind it.
  */
 #ifndef RINGKERNEL_CUDA_CONTEXT_CUH
 #define RINGKERNEL_CUDA_CONTEXT_CUH
@@ -9,7 +10,13 @@
 #define RK_UNUSED __attribute__((unused))
 #define RK_DEVICE static __device__ __forceinline__ __attribute__((unused))
 
+#define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
+
+#if defined(RK_LANES) && RK_LANES == 1
+#define rk_lane() 0u
+#else
 #define rk_lane() threadIdx.x
+#endif
 #if defined(RK_LANES) /* by the library: a block has at least a warp, of which these run handlers */
 #define rk_lanes() ((rk_u32)RK_LANES)
 #if RK_LANES > 32
@@ -24,20 +31,57 @@
 #define rk_count(k, n)                                                                                                 \
     ((void)atomicAdd((unsigned long long *)&rk_cx->counters[(k) % RK_COUNTERS], (unsigned long long)(n)))
 
-/* See cpu_context.h. */
-RK_DEVICE void *rk_stage_(rk_context *rk_cx) {
-    return rk_cx->outbox + rk_cx->outbox_used + sizeof(rk_outgoing);
+/* Entries whose offsets the pump finds in a table. */
+#define RK_INDEXED 64u
+
+/* What a handler's thread knows. */
+struct rk_lane_context : rk_context {
+    rk_u8 *front;     /* the outbox's first bytes */
+    rk_u32 front_size; /* how many; 0: all of it is at `outbox` */
+    rk_u32 front_end; /* where the entries in the front end, once there is one behind it */
+    rk_u32 filled;    /* bytes of this handler's posts */
+    rk_u32 posts;     /* entries in the outbox */
+    rk_u32 origin;    /* which message of the batch is being handled */
+    rk_u32 *offsets;   /* of the first RK_INDEXED entries */
+
+    __device__ __forceinline__ rk_lane_context() {}
+    /* All of the outbox in one piece, and not indexed. */
+    __device__ __forceinline__ explicit rk_lane_context(const rk_context &plain)
+        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), origin(0), offsets(0) {}
+
+    /* Bytes of an entry with so large a payload. */
+    static __device__ __forceinline__ rk_u32 entry(rk_u32 size) {
+        return (rk_u32)sizeof(rk_outgoing) + ((size + 15u) & ~15u);
+    }
+    /* Offset of the next entry. */
+    __device__ __forceinline__ rk_u32 place(rk_u32 size) const {
+        return outbox_used < front_size && outbox_used + entry(size) > front_size ? front_size : outbox_used;
+    }
+    __device__ __forceinline__ rk_u8 *at(rk_u32 offset) const {
+        return (offset < front_size ? front : outbox) + offset;
+    }
+};
+
+/* The pump leaves room for one largest message past the limit, so staging never checks. */
+RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
+    const rk_lane_context *cx = static_cast<const rk_lane_context *>(rk_cx);
+    return cx->at(cx->place(size)) + sizeof(rk_outgoing);
 }
 
 RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 type, rk_u32 size, rk_u32 priority,
                           rk_u64 correlation, rk_u64 deadline) {
-    rk_u32 need = (rk_u32)sizeof(rk_outgoing) + ((size + 15u) & ~15u);
-    if (rk_cx->outbox_limit - rk_cx->outbox_used < need) {
-        rk_cx->refused++;
+    rk_lane_context *cx = static_cast<rk_lane_context *>(rk_cx);
+    const rk_u32 need = rk_lane_context::entry(size);
+    if (cx->outbox_limit - cx->filled < need) {
+        cx->refused++;
         return 1u;
     }
+    const rk_u32 at = cx->place(size);
+    if (at != cx->outbox_used) {
+        cx->front_end = cx->outbox_used;
+    }
     if (rk_lane() == 0u) {
-        rk_outgoing *entry = (rk_outgoing *)(rk_cx->outbox + rk_cx->outbox_used);
+        rk_outgoing *entry = (rk_outgoing *)cx->at(at);
         entry->to = to;
         entry->correlation = correlation;
         entry->deadline = deadline;
@@ -45,8 +89,14 @@ RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 
         entry->type = type;
         entry->size = size;
         entry->priority = priority;
+        entry->reserved = cx->origin;
+        if (cx->posts < RK_INDEXED) {
+            cx->offsets[cx->posts] = at;
+        }
     }
-    rk_cx->outbox_used += need;
+    cx->posts++;
+    cx->filled += need;
+    cx->outbox_used = at + need;
     return 0u;
 }
 
@@ -54,21 +104,37 @@ RK_DEVICE rk_address rk_peer_(rk_context *rk_cx, rk_u32 index) {
     return (rk_cx->self & ~(rk_address)0xffffffffu) | (index & 0xfffffu);
 }
 
-#define RK_ON(A_, M_) RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *rk_in)
+#define RK_ON(A_, M_) RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in)
+
+/* What becomes of a list of handlers is for `rk_each` to say: it is one of these two. */
+struct rk_dispatcher {
+    rk_u32 type;
+    template <class F> __device__ __forceinline__ void operator()(rk_u32 handled, rk_u32, const F &run) const {
+        if (handled == type) run();
+    }
+};
+struct rk_sizer {
+    rk_u32 type, size;
+    template <class F> __device__ __forceinline__ void operator()(rk_u32 handled, rk_u32 declared, const F &) {
+        size = handled == type ? declared : size;
+    }
+};
 
 #define RK_HANDLES(A_, M_)                                                                                             \
-    case M_##_rk_type:                                                                                                 \
-        A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message);                                    \
-        break;
+    rk_each(M_##_rk_type, M_##_rk_size,                                                                                \
+            [&]() { A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message); });
 
-/* What a pump calls with a context set up. */
+/* What a pump calls with a context set up; and the size of a type's payload, ~0 for one that is not handled. */
 #define RK_ACTOR(A_, handlers)                                                                                         \
     RK_DEVICE void A_##_rk_dispatch(rk_context *rk_cx) {                                                               \
-        switch (rk_cx->type) {                                                                                         \
-            handlers                                                                                                   \
-        default:                                                                                                       \
-            break;                                                                                                     \
-        }                                                                                                              \
+        const rk_dispatcher rk_each = {rk_cx->type};                                                                   \
+        handlers                                                                                                       \
+    }                                                                                                                  \
+    RK_DEVICE rk_u32 A_##_rk_declared(rk_u32 type) {                                                                   \
+        rk_context *const rk_cx = 0; /* nothing is run */                                                              \
+        rk_sizer rk_each = {type, ~0u};                                                                                \
+        handlers                                                                                                       \
+        return rk_each.size;                                                                                           \
     }
 
 #endif

@@ -103,7 +103,8 @@ struct rk_dev_worker {
     rk_dev_origin origins[RK_BATCH]; /* of posts in the outbox, by their `reserved` */
     rk_u32 outbox_used, outbox_sent; /* offsets; entries from `front_end` on lie past RK_FRONT */
     rk_u32 front_end, turn;
-    rk_u32 ended, reserved;
+    rk_u32 ended;
+    rk_u32 irregular; /* 1: an actor is not running or not of generation 0, so that all must be looked up */
     rk_u64 consumed, found_waiting;
     rk_u64 counts[RK_C_COUNT];
     rk_u64 counters[RK_COUNTERS];
@@ -167,6 +168,8 @@ struct rk_dev_kernel {
     rk_u64 aside_size;
     rk_u32 key, actors, worker_count, stride;
     rk_u32 type_shift, type_mask, outbox_limit, letter_mask, letter_stride;
+    rk_u32 block; /* actors of a worker */
+    rk_u32 near;  /* bytes of a worker's states, if it is to keep them close to it while it is on the device; or 0 */
     rk_u32 left_count;
     rk_u64 letter_tail;
 };

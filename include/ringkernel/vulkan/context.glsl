@@ -8,6 +8,9 @@
 #define RINGKERNEL_VULKAN_CONTEXT_GLSL
 
 #define RK_COUNTERS 8u
+#define RK_BUFFERS 4096u
+#define RK_FAIL_NO_BUFFER (-2000000001)
+#define RK_FAIL_OUT_OF_BOUNDS (-2000000002)
 #define RK_RESULT_FAIL 1u
 #define RK_RESULT_STOP 2u
 #define RK_POST_REPLY 1u
@@ -46,11 +49,24 @@ struct rk_context {
     uint32_t result;
     int32_t fail_code;
     uint32_t refused;
-    uint64_t reserved[4];
+    uint64_t buffers;
+    uint64_t reserved[3];
 };
 
 layout(buffer_reference, scalar, buffer_reference_align = 16) buffer rk_outgoing_ref {
     nonprivate rk_outgoing v;
+};
+struct rk_buffer_entry {
+    uint64_t id;
+    uint64_t size;
+    uint64_t address;
+    uint64_t reserved;
+};
+
+layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer rk_buffer_table_ref {
+    nonprivate uint64_t sink;
+    nonprivate uint64_t reserved[3];
+    nonprivate rk_buffer_entry entries[RK_BUFFERS];
 };
 layout(buffer_reference, scalar, buffer_reference_align = 8) buffer rk_counters_ref {
     nonprivate uint64_t v[RK_COUNTERS];

@@ -10,6 +10,7 @@ use crate::error::DeadReason;
 use crate::hlc::{self, WorkerClock};
 use crate::kernel::{directory, Counts, Kernel, Port, Wait, INBOUND_BIT};
 use crate::message::{Class, Incoming, Owned};
+use crate::pins;
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 
 /// What a worker delivers with.
@@ -22,7 +23,8 @@ pub(super) struct Courier {
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
-        Self { kernel, number, clock: WorkerClock::default(), counts: Counts::default() }
+        let clock = WorkerClock::new(kernel.home.clock.drift());
+        Self { kernel, number, clock, counts: Counts::default() }
     }
 
     #[inline]
@@ -227,7 +229,7 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
     let port = &kernel.ports[worker];
     let (rings, first_bit) = if kernel.remote { (&port.inbound, INBOUND_BIT) } else { (&port.peers, 0) };
     let channel = &rings[usize::from(envelope.level)];
-    let ticket = match channel.ring.reserve(1).map(|mut tickets| tickets.next()) {
+    let ticket = match channel.ring.reserve(pins::section(), 1).map(|mut tickets| tickets.next()) {
         Ok(Some(ticket)) => ticket,
         Ok(None) | Err(Refused::Full) => {
             return Outcome::Full(Wait::Worker { kernel: kernel.key, worker: worker as u32 })
@@ -236,11 +238,12 @@ fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) 
     };
     let deadline = match post.deadline_ns {
         0 => 0,
-        ns => hlc::deadline(hlc::physical(), ns),
+        ns => hlc::deadline_from_now(ns),
     };
     let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
     port.mark_used(first_bit + u32::from(envelope.level));
     channel.ring.write(ticket, &slot, body);
+    channel.ring.flush();
     port.bell.ring();
     Outcome::Sent
 }

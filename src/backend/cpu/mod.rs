@@ -14,8 +14,10 @@ use self::actors::Actors;
 use self::pool::{Pool, Seat};
 use self::worker::Worker;
 use super::{Backend, Device, Kind};
+use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Life, Placement, Plan, Port, Tally, TypeTable};
+use crate::kernel::{Kernel, Life, Placement, Plan, Port, Route, Tally, TypeTable};
+use crate::latency::Probe;
 use crate::message::LEVELS;
 use crate::queue::{Outbound, Queue};
 use crate::ring::{Channel, INLINE_BYTES};
@@ -36,7 +38,7 @@ impl Cpu {
 }
 
 /// The rings of one worker, which sits at `seat`. `handled`: largest payload that its actors handle.
-fn port(plan: &Plan, key: u32, handled: u32, queue: &Arc<Queue>, seat: &Seat) -> Result<Port> {
+fn port(plan: &Plan, key: u32, handled: u32, queue: &Arc<Queue>, seat: &Seat, probe: &Probe) -> Result<Port> {
     let channels = |capacity: u32| -> Result<[Channel; LEVELS]> {
         let side = (capacity / 4).max(4) as usize;
         let body = body_for(handled);
@@ -56,6 +58,7 @@ fn port(plan: &Plan, key: u32, handled: u32, queue: &Arc<Queue>, seat: &Seat) ->
         outbound: Arc::new(Outbound::new(to_host, key, queue.clone())),
         waits_for: Default::default(),
         tally: Tally::default(),
+        latency: probe.view(),
     })
 }
 
@@ -98,9 +101,10 @@ impl Backend for Cpu {
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
         let actors = Arc::new(Actors::new(plan.actors, actor.state_size as usize, plan.initial_state.as_deref())?);
         let seats = self.pool.choose(workers as usize);
+        let probes: Vec<_> = (0..workers).map(|worker| Probe::new(plan.latency_every, worker)).collect();
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
         let ports: Result<Vec<Port>> = (seats.iter().enumerate())
-            .map(|(worker, seat)| port(&plan, key, types.largest(), queue(worker), seat))
+            .map(|(worker, seat)| port(&plan, key, types.largest(), queue(worker), seat, &probes[worker]))
             .collect();
         let ports = ports?;
         let rings: usize = ports.iter().flat_map(Port::channels).map(Channel::size).sum();
@@ -112,6 +116,7 @@ impl Backend for Cpu {
             home: home.clone(),
             backend: me,
             module: plan.module.clone(),
+            device: plan.device,
             actors: plan.actors,
             lanes: 1,
             placement,
@@ -122,12 +127,32 @@ impl Backend for Cpu {
             memory_per_actor: actors.overhead() as u64,
             life: Life::new(workers),
         });
-        let built: Result<Vec<_>> =
-            (0..workers).map(|worker| Worker::new(kernel.clone(), worker, actors.clone(), &plan)).collect();
+        let built: Result<Vec<_>> = (probes.into_iter().zip(0..))
+            .map(|(probe, worker)| Worker::new(kernel.clone(), worker, actors.clone(), &plan, probe))
+            .collect();
         for (worker, seat) in built?.into_iter().zip(seats) {
             seat.adopt(worker);
         }
         Ok(kernel)
+    }
+
+    fn route(&self, _from: &Kernel, to: &Kernel) -> Route {
+        // A worker is a thread of the host: into a device's rings it writes what the host would.
+        if to.remote {
+            Route::Host
+        } else {
+            Route::Device
+        }
+    }
+
+    fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
+        self.default_workers(device)?;
+        Ok(Box::new(HostMemory::allocate(size)?))
+    }
+
+    fn import_host(&self, device: u32, host: HostMemory, _size: u64) -> Result<Box<dyn Memory>> {
+        self.default_workers(device)?;
+        Ok(Box::new(host))
     }
 
     fn kick(&self) {

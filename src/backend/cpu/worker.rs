@@ -12,6 +12,7 @@ use crate::bell::Bell;
 use crate::error::{DeadReason, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, Plan, Wait, INBOUND_BIT};
+use crate::latency::Probe;
 use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP};
 use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
 use crate::ring::{flags, Cursor, Envelope, Slot, AREA, INLINE_BYTES};
@@ -61,6 +62,7 @@ pub(super) struct Worker {
     /// Counts messages, for fairness.
     turn: u32,
     quantum: Duration,
+    probe: Probe,
 }
 
 // SAFETY: the pointers in `context` are to memory that the worker owns, or are set before each use; a worker is used by one
@@ -68,7 +70,13 @@ pub(super) struct Worker {
 unsafe impl Send for Worker {}
 
 impl Worker {
-    pub(super) fn new(kernel: Arc<Kernel>, number: u32, actors: Arc<Actors>, plan: &Plan) -> Result<Self> {
+    pub(super) fn new(
+        kernel: Arc<Kernel>,
+        number: u32,
+        actors: Arc<Actors>,
+        plan: &Plan,
+        probe: Probe,
+    ) -> Result<Self> {
         let kind = &plan.module.actors()[plan.actor];
         let outbox = Outbox::new(plan.outbox_bytes, plan.module.largest_message())?;
         let scratch = Buffer::new(kind.scratch_size as usize)?;
@@ -94,7 +102,8 @@ impl Worker {
             result: 0,
             fail_code: 0,
             refused: 0,
-            reserved: [0; 4],
+            buffers: kernel.home.buffers.table()?,
+            reserved: [0; 3],
         };
         Ok(Self {
             actors,
@@ -109,6 +118,7 @@ impl Worker {
             held: true,
             turn: 0,
             quantum: plan.quantum,
+            probe,
             courier: Courier::new(kernel, number),
         })
     }
@@ -337,7 +347,15 @@ impl Worker {
         context.refused = 0;
         // SAFETY: the handler is code of the module, called as module.h says: every pointer in the context is to memory of
         // the size that the module declared, and no other thread uses it meanwhile.
-        unsafe { run(context) };
+        unsafe {
+            if self.probe.due() {
+                let started = self.probe.begin(envelope.time);
+                run(context);
+                self.probe.end(started);
+            } else {
+                run(context);
+            }
+        }
         self.courier.counts.handled += 1;
         self.courier.counts.refused += u64::from(context.refused);
         let (used, result, code) = (context.outbox_used, context.result, context.fail_code);

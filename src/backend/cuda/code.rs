@@ -8,97 +8,144 @@ use cudarc::driver::sys;
 
 use super::super::gpu::{Program, Quantum};
 use super::compile;
-use super::driver::{check, Context, Stream};
+use super::driver::{check, Context, Pulse, Stream};
 use crate::error::{Error, Result};
 use crate::kernel::Plan;
 
-/// Machine code by module, actor, lanes and compute capability, of modules that are still there.
+/// Loaded code by module, actor, lanes and device, of modules that are still there. Loading waits for kernels that run, so
+/// it is done once.
 #[derive(Default)]
-pub(super) struct Cubins(Mutex<HashMap<CubinKey, Arc<[u8]>>>);
+pub(super) struct Images(Mutex<HashMap<ImageKey, Arc<Image>>>);
 
-type CubinKey = (usize, usize, u32, (i32, i32));
+type ImageKey = (usize, usize, u32, u32);
 
-impl Cubins {
-    fn get(&self, plan: &Plan, capability: (i32, i32)) -> Result<Arc<[u8]>> {
-        // The module outlives its kernels, and its sources are at their place as long as it lives.
-        let key = (plan.module.cuda_source.as_ptr() as usize, plan.actor, plan.lanes, capability);
-        let mut cubins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cubin) = cubins.get(&key) {
-            return Ok(cubin.clone());
-        }
-        let name = &plan.module.actors()[plan.actor].name;
-        let cubin: Arc<[u8]> = compile::compile(&plan.module.cuda_source, name, plan.lanes, capability)?.into();
-        cubins.insert(key, cubin.clone());
-        Ok(cubin)
-    }
-}
-
-/// A loaded pump with the handlers of one actor type, and the stream that it runs in.
-pub(super) struct Code {
+/// A loaded pump with the handlers of one actor type.
+struct Image {
     function: sys::CUfunction,
     module: sys::CUmodule,
     context: Arc<Context>,
-    stream: Stream,
-    workers: u32,
-    threads: u32,
-    scratch: u32,
-    crowded: bool,
 }
 
 // SAFETY: handles of the driver, which any thread may use with the context current.
-unsafe impl Send for Code {}
+unsafe impl Send for Image {}
+// SAFETY: as above.
+unsafe impl Sync for Image {}
+
+impl Images {
+    fn get(&self, context: &Arc<Context>, plan: &Plan) -> Result<Arc<Image>> {
+        // The module outlives its kernels, and its sources are at their place as long as it lives.
+        let key = (plan.module.cuda_source.as_ptr() as usize, plan.actor, plan.lanes, plan.device);
+        let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(image) = images.get(&key).filter(|image| Arc::ptr_eq(&image.context, context)) {
+            return Ok(image.clone());
+        }
+        let actor = &plan.module.actors()[plan.actor];
+        let target = compile::Target {
+            actor: &actor.name,
+            scratch: actor.scratch_size,
+            lanes: plan.lanes,
+            capability: context.properties.capability,
+        };
+        let image = Arc::new(Image::load(context, &compile::compile(&plan.module.cuda_source, &target)?)?);
+        images.insert(key, image.clone());
+        Ok(image)
+    }
+
+    /// Forgets what kernels do not use.
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Image {
+    fn load(context: &Arc<Context>, cubin: &[u8]) -> Result<Self> {
+        let _entered = context.enter()?;
+        let (mut module, mut function) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the cubin is whole; the module is unloaded when the image is dropped.
+        unsafe { check(sys::cuModuleLoadData(&mut module, cubin.as_ptr().cast::<c_void>()), "loading the module") }?;
+        let mut image = Self { function, module, context: context.clone() };
+        // SAFETY: the module is loaded, the pointer is a place for the answer.
+        let found = unsafe { sys::cuModuleGetFunction(&mut function, module, c"rk_pump_kernel".as_ptr()) };
+        check(found, "finding the pump")?;
+        image.function = function;
+        Ok(image)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        if let Ok(_entered) = self.context.enter() {
+            // SAFETY: loaded by us; no kernel of it runs any more.
+            unsafe { sys::cuModuleUnload(self.module) };
+        }
+    }
+}
+
+/// The code of one kernel, and the stream that it runs in.
+pub(super) struct Code {
+    image: Arc<Image>,
+    stream: Stream,
+    pulse: Arc<Pulse>,
+    workers: u32,
+    threads: u32,
+    /// Bytes of shared memory: scratch, and behind it states that are kept close.
+    shared: u32,
+    crowded: bool,
+}
 
 impl Code {
-    pub(super) fn load(cubins: &Cubins, context: &Arc<Context>, plan: &Plan, workers: u32) -> Result<Self> {
-        let cubin = cubins.get(plan, context.properties.capability)?;
-        let stream = Stream::new(context.clone())?;
-        let _entered = context.enter()?;
-        let (mut module, mut function, mut fitting) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    /// `near`: bytes of states that each worker keeps close.
+    pub(super) fn load(images: &Images, context: &Arc<Context>, plan: &Plan, workers: u32, near: u32) -> Result<Self> {
+        let image = images.get(context, plan)?;
         let threads = plan.lanes.max(32);
-        let scratch = plan.module.actors()[plan.actor].scratch_size.next_multiple_of(64);
-        // SAFETY: the cubin is whole; the module is unloaded when `Code` is dropped.
-        unsafe { check(sys::cuModuleLoadData(&mut module, cubin.as_ptr().cast::<c_void>()), "loading the module") }?;
-        let context = context.clone();
-        let mut code = Self { function, module, context, stream, workers, threads, scratch, crowded: false };
-        // SAFETY: the module is loaded, the pointers are places for the answers.
-        unsafe {
-            check(sys::cuModuleGetFunction(&mut function, module, c"rk_pump_kernel".as_ptr()), "finding the pump")?;
-            let scratch = scratch as usize;
-            let asked =
-                sys::cuOccupancyMaxActiveBlocksPerMultiprocessor(&mut fitting, function, threads as i32, scratch);
+        let shared = plan.module.actors()[plan.actor].scratch_size.next_multiple_of(64) + near;
+        let stream = Stream::new(context.clone())?;
+        let mut fitting = 0;
+        {
+            let _entered = context.enter()?;
+            // SAFETY: the function is loaded, the pointer is a place for the answer.
+            let asked = unsafe {
+                sys::cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                    &mut fitting,
+                    image.function,
+                    threads as i32,
+                    shared as usize,
+                )
+            };
             check(asked, "asking how many workers fit")?;
         }
         if fitting < 1 {
             return Err(Error::Unsupported(format!("a worker with {threads} threads does not fit the device")));
         }
-        code.function = function;
-        code.crowded = workers > fitting as u32 * code.context.properties.multiprocessors;
-        Ok(code)
+        let crowded = workers > fitting as u32 * context.properties.multiprocessors;
+        Ok(Self { image, stream, pulse: context.pulse(), workers, threads, shared, crowded })
     }
 }
 
 impl Program for Code {
-    fn launch(&mut self, quantum: &Quantum) -> Result<()> {
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
         let mode = quantum.mode as u32;
-        let mut arguments: [*mut c_void; 5] = [
+        let mut arguments: [*mut c_void; 6] = [
+            quantum.descriptor.as_ptr().cast_mut().cast(),
             (&raw const quantum.kernel).cast_mut().cast(),
             (&raw const quantum.number).cast_mut().cast(),
             (&raw const quantum.unix_ns).cast_mut().cast(),
             (&raw const quantum.length_ns).cast_mut().cast(),
             (&raw const mode).cast_mut().cast(),
         ];
-        let _entered = self.context.enter()?;
+        let _entered = self.image.context.enter()?;
+        self.pulse.begin();
         // SAFETY: the arguments are those of rk_pump_kernel, whose memory the caller keeps; the driver copies them.
         let launched = unsafe {
             sys::cuLaunchKernel(
-                self.function,
+                self.image.function,
                 self.workers,
                 1,
                 1,
                 self.threads,
                 1,
                 1,
-                self.scratch,
+                self.shared,
                 self.stream.raw(),
                 arguments.as_mut_ptr(),
                 std::ptr::null_mut(),
@@ -113,6 +160,7 @@ impl Program for Code {
 
     fn settle(&mut self) -> Result<()> {
         // What the pump wrote before its last word is in host memory by then: it fenced at system scope in between.
+        self.pulse.end();
         Ok(())
     }
 
@@ -121,15 +169,7 @@ impl Program for Code {
     }
 
     fn lost(&self) {
-        self.context.lost();
-    }
-}
-
-impl Drop for Code {
-    fn drop(&mut self) {
-        if let Ok(_entered) = self.context.enter() {
-            // SAFETY: loaded by us; no kernel of it runs any more.
-            unsafe { sys::cuModuleUnload(self.module) };
-        }
+        self.pulse.end();
+        self.image.context.lost();
     }
 }

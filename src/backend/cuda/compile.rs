@@ -9,12 +9,18 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 6] = [
+const HEADERS: [(&str, &str); 12] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
     ("ringkernel/device/layout.h", include_str!("../../../include/ringkernel/device/layout.h")),
     ("ringkernel/cuda/context.cuh", include_str!("../../../include/ringkernel/cuda/context.cuh")),
+    ("ringkernel/cuda/memory.cuh", include_str!("../../../include/ringkernel/cuda/memory.cuh")),
+    ("ringkernel/cuda/block.cuh", include_str!("../../../include/ringkernel/cuda/block.cuh")),
+    ("ringkernel/cuda/letters.cuh", include_str!("../../../include/ringkernel/cuda/letters.cuh")),
+    ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
+    ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
+    ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];
 
@@ -173,8 +179,20 @@ unsafe fn symbol<T: Copy>(library: &Library, name: &CStr) -> Option<T> {
     unsafe { library.get::<T>(name.to_bytes_with_nul()).ok().map(|symbol| *symbol) }
 }
 
-/// Machine code of the pump of an actor with `lanes` threads, for a device of that compute capability.
-pub(super) fn compile(source: &[(String, String)], actor: &str, lanes: u32, capability: (i32, i32)) -> Result<Vec<u8>> {
+/// What a pump is compiled for.
+pub(super) struct Target<'a> {
+    /// The actor type, and bytes of its scratch memory.
+    pub(super) actor: &'a str,
+    pub(super) scratch: u32,
+    /// Threads of a worker.
+    pub(super) lanes: u32,
+    /// Compute capability of the device.
+    pub(super) capability: (i32, i32),
+}
+
+/// Machine code of a pump.
+pub(super) fn compile(source: &[(String, String)], target: &Target<'_>) -> Result<Vec<u8>> {
+    let Target { actor, scratch, lanes, capability } = *target;
     let Some(((_, root), files)) = source.split_first() else {
         return Err(Error::Unsupported("the module has no CUDA source; build it with rkc".into()));
     };
@@ -185,6 +203,7 @@ pub(super) fn compile(source: &[(String, String)], actor: &str, lanes: u32, capa
         "-lineinfo".into(),
         format!("-DRK_LANES={lanes}"),
         format!("-DRK_PUMP_ACTOR={actor}"),
+        format!("-DRK_SCRATCH_BYTES={scratch}"),
     ];
     let root = format!("{root}\n#include <ringkernel/cuda/pump.cuh>\n");
     let nvrtc = Nvrtc::get()?;
@@ -270,12 +289,14 @@ mod tests {
         let source = [("module.cu".to_string(), actors), ("fixture.rk.h".to_string(), fixture.to_string())];
         for lanes in [1, 32, 100, 1024] {
             for capability in [(7, 5), (8, 0), (9, 0), (10, 0)] {
-                let code = compile(&source, "counter", lanes, capability).expect("compiles");
+                let target = Target { actor: "counter", scratch: 256, lanes, capability };
+                let code = compile(&source, &target).expect("compiles");
                 assert_eq!(&code[1..4], b"ELF");
             }
         }
         let broken = [source[0].clone(), ("fixture.rk.h".to_string(), format!("{fixture}\n\nint x = y;\n"))];
-        let error = compile(&broken, "counter", 1, (9, 0)).expect_err("must not compile").to_string();
+        let target = Target { actor: "counter", scratch: 256, lanes: 1, capability: (9, 0) };
+        let error = compile(&broken, &target).expect_err("must not compile").to_string();
         assert!(error.contains("fixture.rk.h(18)"), "{error}");
     }
 }

@@ -2,12 +2,14 @@
 
 use std::ffi::{c_void, CStr};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attribute, CUresult, CUstream};
 
 use super::bar::Window;
+use super::memory::Pool;
 use crate::error::{Error, Result};
 
 /// The oldest devices whose threads advance independently, which the pump's loops rely on, and that have 16-byte words.
@@ -118,7 +120,39 @@ pub(super) struct Context {
     window: OnceLock<std::result::Result<Arc<Window>, String>>,
     /// A fault of the device ended it.
     is_lost: AtomicBool,
+    /// How many use it.
+    runtimes: AtomicU32,
+    /// Of all kernels in it.
+    pulses: Mutex<Vec<Weak<Pulse>>>,
+    /// Memory for the next kernel.
+    pub(super) pool: Pool,
 }
+
+/// Counts a kernel's quanta: odd while one runs.
+#[derive(Default)]
+pub(super) struct Pulse(AtomicU64);
+
+impl Pulse {
+    pub(super) fn begin(&self) {
+        // SeqCst: before the kernel runs, and before anybody who finds the number even gives memory to another.
+        self.0.fetch_or(1, Ordering::SeqCst);
+    }
+
+    /// By the kernel's thread; idempotent.
+    pub(super) fn end(&self) {
+        let now = self.0.load(Ordering::SeqCst);
+        self.0.store(now + (now & 1), Ordering::SeqCst);
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How long to wait for a kernel's quantum to end: the longest quantum, and as much again.
+const BOUNDARY: Duration = Duration::from_secs(2);
 
 // SAFETY: a context may be used by any thread, which makes it current first.
 unsafe impl Send for Context {}
@@ -131,10 +165,12 @@ static CONTEXTS: Mutex<Vec<(u32, Arc<Context>)>> = Mutex::new(Vec::new());
 const DIRECTORY: usize = crate::table::CAPACITY;
 
 impl Context {
-    /// Kept for the process's next runtime, since making one takes a tenth of a second; until it is [lost](Self::lost).
+    /// For a runtime, that [releases](Self::release) it. Kept for the process's next runtime, since making one takes a tenth
+    /// of a second; until it is [lost](Self::lost).
     pub(super) fn get(ordinal: u32) -> Result<Arc<Self>> {
         let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, context)) = contexts.iter().find(|(other, _)| *other == ordinal) {
+            context.runtimes.fetch_add(1, Ordering::Relaxed);
             return Ok(context.clone());
         }
         let properties = Properties::of(ordinal)?;
@@ -154,6 +190,9 @@ impl Context {
             directory: OnceLock::new(),
             window: OnceLock::new(),
             is_lost: AtomicBool::new(false),
+            runtimes: AtomicU32::new(1),
+            pulses: Mutex::default(),
+            pool: Pool::default(),
         });
         let directory = Mapped::new(context.clone(), DIRECTORY * 16, false)?;
         // Just made: nobody can have set it.
@@ -169,6 +208,45 @@ impl Context {
         self.is_lost.store(true, Ordering::Relaxed);
         let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
         contexts.retain(|(_, other)| !std::ptr::eq(&**other, self));
+        drop(contexts);
+        // What it holds would hold it.
+        self.pool.clear();
+    }
+
+    /// For a new kernel.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        let pulse = Arc::<Pulse>::default();
+        let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        pulses.retain(|pulse| pulse.strong_count() > 0);
+        pulses.push(Arc::downgrade(&pulse));
+        pulse
+    }
+
+    /// Returns when every quantum that runs now has ended; false if one does not.
+    pub(super) fn await_boundaries(&self) -> bool {
+        let pulses: Vec<Arc<Pulse>> = {
+            let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+            pulses.iter().filter_map(Weak::upgrade).collect()
+        };
+        let until = Instant::now() + BOUNDARY;
+        pulses.iter().all(|pulse| {
+            let first = pulse.0.load(Ordering::SeqCst);
+            while first % 2 == 1 && pulse.0.load(Ordering::SeqCst) == first {
+                if Instant::now() > until {
+                    return false;
+                }
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            true
+        })
+    }
+
+    /// A runtime is done with it. The last one gives back the memory that is kept for kernels to come.
+    pub(super) fn release(&self) {
+        // AcqRel: the last one has seen the others' memory go to the pool.
+        if self.runtimes.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.pool.clear();
+        }
     }
 
     /// See [`lost`](Self::lost).

@@ -12,21 +12,25 @@ mod memory;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use self::code::{Code, Cubins};
+use self::code::{Code, Images};
 use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
-use super::gpu::Pumps;
+use super::gpu::{self, Pumps};
 use super::{Backend, Device, Kind};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::runtime::Home;
 use crate::time::Deadline;
 
+/// A worker whose states fit so many bytes keeps them in shared memory while it is on the device: an access takes 30 cycles
+/// instead of 270, and copying them in and out a microsecond in each quantum.
+const NEAR_LIMIT: usize = 4096;
+
 /// The backend.
 pub(super) struct Cuda {
     pumps: Arc<Pumps>,
     contexts: Mutex<HashMap<u32, Arc<Context>>>,
-    cubins: Cubins,
+    images: Images,
     me: Weak<Cuda>,
 }
 
@@ -40,7 +44,7 @@ impl Cuda {
         Ok(Arc::new_cyclic(|me| Self {
             pumps: Arc::default(),
             contexts: Mutex::default(),
-            cubins: Cubins::default(),
+            images: Images::default(),
             me: me.clone(),
         }))
     }
@@ -89,12 +93,17 @@ impl Backend for Cuda {
     }
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
+        if plan.latency_every != 0 {
+            return Err(Error::Unsupported("latencies are not measured on CUDA devices yet".into()));
+        }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
         let context = self.context(plan.device)?;
-        let code = Code::load(&self.cubins, &context, &plan, workers)?;
+        let states = gpu::states_of_a_worker(&plan);
+        let near = if states <= NEAR_LIMIT { states as u32 } else { 0 };
+        let code = Code::load(&self.images, &context, &plan, workers, near)?;
         let memories = Arc::new(KernelMemory::new(&context)?);
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        self.pumps.launch(me, home, key, &plan, memories, Box::new(code))
+        self.pumps.launch(me, home, key, &plan, near, memories, Box::new(code))
     }
 
     fn kick(&self) {
@@ -111,5 +120,9 @@ impl Backend for Cuda {
 
     fn stop(&self) {
         self.pumps.stop();
+        self.images.clear();
+        for (_, context) in self.contexts.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            context.release();
+        }
     }
 }

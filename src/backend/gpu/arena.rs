@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
-use super::{Block, Memories, Place};
+use super::{stride_of, Block, Memories, Place};
 use crate::error::Result;
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::layout::Outgoing;
@@ -40,6 +40,7 @@ pub(super) struct Arena {
     host: Block,
     device: Block,
     memories: Arc<dyn Memories>,
+    descriptor: Kernel,
     key: u32,
     workers: usize,
     command: usize,
@@ -77,16 +78,17 @@ struct HostRing {
 
 impl Arena {
     /// Takes the memory and fills it. Gives the rings with the host, one of each worker.
+    #[allow(clippy::too_many_arguments, reason = "each is another thing")]
     pub(super) fn new(
         memories: Arc<dyn Memories>,
         key: u32,
         plan: &Plan,
+        near: u32,
         types: &TypeTable,
         placement: Placement,
         workers: usize,
     ) -> Result<(Arc<Self>, Vec<HostRings>)> {
-        let state = plan.module.actors()[plan.actor].state_size as usize;
-        let stride = state.max(1).next_multiple_of(16);
+        let stride = stride_of(plan);
         let body = body_for(types.largest());
         let largest = plan.module.largest_message() as usize;
         let out_body = body_for(plan.module.largest_message());
@@ -139,11 +141,12 @@ impl Arena {
             })
             .collect();
 
-        let arena = Arc::new(Self {
+        let mut arena = Self {
             inbound: memories.allocate(Place::Inbound, inbound.0)?,
             host: memories.allocate(Place::Host, host.0)?,
             device: memories.allocate(Place::Device, device.0)?,
             memories,
+            descriptor: Kernel::default(),
             key,
             workers,
             command: command_at,
@@ -154,8 +157,8 @@ impl Arena {
             letter_stride,
             letter_count: letter_count as u64,
             size: device.0 + host.0 + inbound.0,
-        });
-        let memories = &arena.memories;
+        };
+        let memories = arena.memories.clone();
         let (base, shared, from_host) = (arena.device.device, arena.host.device, arena.inbound.device);
         memories.zero(&arena.inbound, 0, inbound.0)?;
         memories.zero(&arena.host, 0, host.0)?;
@@ -180,7 +183,7 @@ impl Arena {
             .collect();
         memories.upload(&arena.device, workers_at, bytemuck::cast_slice(&descriptions))?;
         memories.upload(&arena.device, types_at, bytemuck::cast_slice(&table))?;
-        let kernel = Kernel {
+        arena.descriptor = Kernel {
             workers: base + workers_at as u64,
             waits: base + waits_at as u64,
             states: base + states_at as u64,
@@ -203,9 +206,13 @@ impl Arena {
             outbox_limit: plan.outbox_bytes,
             letter_mask: letter_count as u32 - 1,
             letter_stride: letter_stride as u32,
+            block: plan.actors.div_ceil(plan.workers),
+            near,
             ..Kernel::default()
         };
-        memories.upload(&arena.device, kernel_at, bytemuck::bytes_of(&kernel))?;
+        let arena = Arc::new(arena);
+        let memories = &arena.memories;
+        memories.upload(&arena.device, kernel_at, arena.descriptor())?;
         if let Some(initial) = &plan.initial_state {
             let mut one = initial.clone();
             one.resize(stride, 0);
@@ -235,6 +242,11 @@ impl Arena {
         let size = (place.capacity, place.body);
         // SAFETY: the places were taken for this ring alone, are zeroed and aligned to 256, and the arena keeps them.
         Channel::over(unsafe { Memory::foreign(slots, head, far_head, size, self.memories.combines(), self.clone()) })
+    }
+
+    /// The kernel's descriptor, as it was when it was made.
+    pub(super) fn descriptor(&self) -> &[u8] {
+        bytemuck::bytes_of(&self.descriptor)
     }
 
     /// Address of the kernel's descriptor.
@@ -321,8 +333,12 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // Before the memory goes, which waits for kernels that have found the address.
-        self.memories.register(self.key, 0);
+        if !self.memories.unregister(self.key) {
+            // Lost rather than given to somebody else while a kernel may write to it.
+            for block in [&self.device, &self.host, &self.inbound] {
+                std::mem::forget(block.owner.clone());
+            }
+        }
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) struct Worker {
     front_end: u32,
     turn: u32,
     ended: u32,
-    reserved: u32,
+    irregular: u32,
     consumed: u64,
     found_waiting: u64,
     counts: [u64; COUNTS],
@@ -202,6 +202,8 @@ pub(super) struct Kernel {
     pub(super) outbox_limit: u32,
     pub(super) letter_mask: u32,
     pub(super) letter_stride: u32,
+    pub(super) block: u32,
+    pub(super) near: u32,
     pub(super) left_count: u32,
     pub(super) letter_tail: u64,
 }
@@ -245,7 +247,7 @@ mod tests {
             "rk_dev_post" = Post { to by correlation sender deadline_ns actor r#type size level flags reserved }
             "rk_dev_worker" = Worker {
                 rings outbound outbox message aside position out_tail out_head clock clock_offset aside_head aside_tail
-                origins outbox_used outbox_sent front_end turn ended reserved consumed found_waiting counts counters
+                origins outbox_used outbox_sent front_end turn ended irregular consumed found_waiting counts counters
                 failed_actor failed_code aside_count
             }
             "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting }
@@ -258,8 +260,8 @@ mod tests {
             "rk_dev_entry" = Entry { status generation restarts reserved }
             "rk_dev_kernel" = Kernel {
                 workers waits states entries types reports orders control command letters directory reciprocal aside_size
-                key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride left_count
-                letter_tail
+                key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride block near
+                left_count letter_tail
             }
         }
         let names = [("RK_FRONT", FRONT), ("RK_BATCH", BATCH), ("RK_C_COUNT", COUNTS), ("RK_LEVELS", LEVELS)];

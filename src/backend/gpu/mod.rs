@@ -72,14 +72,29 @@ pub(super) trait Memories: Send + Sync {
     /// Address, on the device, of the table of all kernels there: pairs of key and address, by slot of the key.
     fn directory(&self) -> u64;
 
-    /// Makes a kernel known to all others on the device; unknown again with an address of 0.
+    /// Makes a kernel known to all others on the device.
     fn register(&self, key: u32, address: u64);
+
+    /// Makes it unknown again, and returns when no kernel uses the address any more: at the end of the quanta that run
+    /// now. False if one did not end in time; its memory is not to be used again then.
+    fn unregister(&self, key: u32) -> bool;
+}
+
+/// Bytes of the states of a worker's actors.
+pub(super) fn states_of_a_worker(plan: &Plan) -> usize {
+    plan.actors.div_ceil(plan.workers) as usize * stride_of(plan)
+}
+
+/// Bytes from state to state.
+fn stride_of(plan: &Plan) -> usize {
+    (plan.module.actors()[plan.actor].state_size as usize).max(1).next_multiple_of(16)
 }
 
 /// One bounded stay of a kernel's pump on the device.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Quantum {
-    /// Address of the kernel's descriptor.
+pub(super) struct Quantum<'a> {
+    /// The kernel's descriptor, `rk_dev_kernel`, and its address.
+    pub(super) descriptor: &'a [u8],
     pub(super) kernel: u64,
     /// Grows by one.
     pub(super) number: u64,
@@ -91,7 +106,7 @@ pub(super) struct Quantum {
 
 /// The loaded code of a kernel.
 pub(super) trait Program: Send {
-    fn launch(&mut self, quantum: &Quantum) -> Result<()>;
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()>;
 
     /// Whether nothing runs on the device any more. An error is a fault of the device.
     fn is_over(&mut self) -> Result<bool>;
@@ -218,20 +233,23 @@ impl Pumps {
         }
     }
 
-    /// Makes a kernel of what the backend gives. See [`Backend::launch`].
+    /// Makes a kernel of what the backend gives. `near`: bytes of states that each worker keeps close to it while it is on
+    /// the device, 0 for none. See [`Backend::launch`].
+    #[allow(clippy::too_many_arguments, reason = "each is another thing")]
     pub(super) fn launch(
         self: &Arc<Self>,
         backend: Arc<dyn Backend>,
         home: &Arc<Home>,
         key: u32,
         plan: &Plan,
+        near: u32,
         memories: Arc<dyn Memories>,
         program: Box<dyn Program>,
     ) -> Result<Arc<Kernel>> {
         let actor = &plan.module.actors()[plan.actor];
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
-        let (arena, rings) = Arena::new(memories, key, plan, &types, placement, workers as usize)?;
+        let (arena, rings) = Arena::new(memories, key, plan, near, &types, placement, workers as usize)?;
         let bell = Arc::new(Bell::default());
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
         // Rings between actors are the device's: what the host has of them is what they have come to.
@@ -246,6 +264,7 @@ impl Pumps {
                     outbound: Arc::new(Outbound::new(to_host, key, queue(worker).clone())),
                     waits_for: crate::align::Aligned(AtomicU64::new(0)),
                     tally: Tally::default(),
+                    latency: None,
                 })
             })
             .collect();
@@ -255,6 +274,7 @@ impl Pumps {
             home: home.clone(),
             backend,
             module: plan.module.clone(),
+            device: plan.device,
             actors: plan.actors,
             lanes: plan.lanes,
             placement,

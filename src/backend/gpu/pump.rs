@@ -182,6 +182,7 @@ impl Pump {
         self.sample();
         self.launches += 1;
         self.program.launch(&Quantum {
+            descriptor: self.arena.descriptor(),
             kernel: self.arena.kernel(),
             number: self.launches,
             unix_ns: ((u128::from(hlc::physical() >> 8) * 1_000_000_000) >> 24) as u64,

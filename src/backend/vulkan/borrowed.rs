@@ -13,10 +13,11 @@ pub(crate) type LockFn = unsafe extern "C" fn(user: *mut c_void);
 /// What `rk_vulkan_context` says, checked.
 pub(crate) struct Borrowed {
     pub(crate) get_instance_proc_addr: Option<vk::PFN_vkGetInstanceProcAddr>,
-    pub(crate) instance: vk::Instance,
-    pub(crate) physical_device: vk::PhysicalDevice,
-    pub(crate) device: vk::Device,
-    pub(crate) queue: vk::Queue,
+    /// Handles, here and below.
+    pub(crate) instance: u64,
+    pub(crate) physical_device: u64,
+    pub(crate) device: u64,
+    pub(crate) queue: u64,
     pub(crate) family: u32,
     /// What the device was made with.
     pub(crate) features: Features,

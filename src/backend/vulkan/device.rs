@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ash::vk;
+use ash::vk::{self, Handle};
 
 use super::instance::Instance;
 use super::memory::Piece;
@@ -78,8 +78,11 @@ impl Device {
         }
         let family = properties.family.expect("a usable device has one");
         let (raw, queues) = match &borrowed {
-            // SAFETY: the host program says that it is its device, made with the instance.
-            Some(theirs) => (unsafe { ash::Device::load(instance.raw.fp_v1_0(), theirs.device) }, vec![theirs.queue]),
+            Some(theirs) => {
+                let device = vk::Device::from_raw(theirs.device);
+                // SAFETY: the host program says that it is its device, made with the instance.
+                (unsafe { ash::Device::load(instance.raw.fp_v1_0(), device) }, vec![vk::Queue::from_raw(theirs.queue)])
+            }
             None => create(instance, &properties)?,
         };
         let queues =

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ffi::{c_char, c_void, CStr};
 use std::sync::Arc;
 
-use ash::vk;
+use ash::vk::{self, Handle};
 
 use super::{refused, Borrowed};
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ impl Instance {
                 None => unsafe { ash::Entry::load() }.map_err(|error| no_vulkan(&error))?,
             };
             // SAFETY: the host program says that this is its instance, and that it outlives the runtime.
-            let raw = unsafe { ash::Instance::load(entry.static_fn(), borrowed.instance) };
+            let raw = unsafe { ash::Instance::load(entry.static_fn(), vk::Instance::from_raw(borrowed.instance)) };
             return Ok(Self { raw, messages: None, borrowed: true, _entry: entry });
         }
         // SAFETY: as above.

@@ -86,4 +86,9 @@ impl Memories for KernelMemory {
     fn register(&self, key: u32, address: u64) {
         self.device.register(key, address);
     }
+
+    fn unregister(&self, key: u32) -> bool {
+        self.device.register(key, 0);
+        self.device.outlast_dispatches()
+    }
 }

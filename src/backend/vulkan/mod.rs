@@ -19,7 +19,7 @@ mod transfer;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ash::vk;
+use ash::vk::{self, Handle};
 
 pub(crate) use self::borrowed::Borrowed;
 use self::code::PumpCode;
@@ -105,7 +105,7 @@ impl Vulkan {
         let _masked = SignalsBlocked::new()?;
         let instance = Arc::new(Instance::open(home, borrowed.as_deref())?);
         let physical = match &borrowed {
-            Some(theirs) => vec![theirs.restrict(Properties::of(&instance, theirs.physical_device)?)],
+            Some(theirs) => vec![theirs.restrict(Properties::of(&instance, vk::PhysicalDevice::from_raw(theirs.physical_device))?)],
             None => Properties::all(&instance)?,
         };
         let opened = Mutex::new(physical.iter().map(|_| None).collect());
@@ -206,7 +206,7 @@ impl Backend for Vulkan {
         let memories = Arc::new(KernelMemory::new(&device)?);
         let pump = Pump::new(&device, code, workers, bounds)?;
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        self.pumps.launch(me, home, key, &plan, memories, Box::new(pump))
+        self.pumps.launch(me, home, key, &plan, 0, memories, Box::new(pump))
     }
 
     fn kick(&self) {

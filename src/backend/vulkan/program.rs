@@ -144,7 +144,7 @@ impl Pump {
 }
 
 impl Program for Pump {
-    fn launch(&mut self, quantum: &Quantum) -> Result<()> {
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
         self.thorough = if self.wants_more() { THOROUGH } else { self.thorough.saturating_sub(1) };
         let fast = self.code.fast.is_some() && quantum.mode != Mode::End && self.thorough == 0;
         let slot = (quantum.number % IN_FLIGHT as u64) as usize;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// What is to be compiled, named after the module; then the user's files that it includes.
 pub fn sections(args: &Args, files: &[String]) -> Result<Vec<Section>, Error> {
-    let root = format!("#include <ringkernel/actor.h>\n{}", include_lines(&args.sources));
+    let root = format!("{}#include <ringkernel/actor.h>\n{}", definitions(args), include_lines(&args.sources));
     let names: HashMap<PathBuf, &str> =
         files.iter().filter_map(|file| Some((Path::new(file).canonicalize().ok()?, file.as_str()))).collect();
 
@@ -19,6 +19,15 @@ pub fn sections(args: &Args, files: &[String]) -> Result<Vec<Section>, Error> {
         sections.push(section(file.clone(), with_full_includes(args, file, &source, &names)));
     }
     Ok(sections)
+}
+
+/// What `-D` defines, which NVRTC is not told of.
+fn definitions(args: &Args) -> String {
+    let definition = |text: &str| {
+        let (name, value) = text.split_once('=').unwrap_or((text, "1"));
+        format!("#define {name} {value}\n")
+    };
+    args.flags.iter().filter_map(|flag| flag.strip_prefix("-D")).map(definition).collect()
 }
 
 fn section(name: String, text: String) -> Section {

@@ -3,71 +3,22 @@
 //! Every worker has one outbound ring, of which one queue is the consumer. Threads that poll a queue take turns at being
 //! that consumer, under a lock that nobody holds while waiting.
 
+mod source;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::source::Source;
 use crate::address::Address;
 use crate::align::Aligned;
 use crate::bell::{heavy, Bell};
 use crate::error::{Error, Result};
-use crate::message::{Class, Incoming, Offer, Owned, Sink, Timeout};
-use crate::ring::{flags, Channel, Cursor, Memory, Ring};
+use crate::message::{Incoming, Offer, Owned, Payload, Sink, Timeout};
 use crate::runtime::Home;
 use crate::time::Spin;
 
-/// Dead letters and events that a worker may have waiting before it stops making more of them.
-pub(crate) const LETTERS_LIMIT: usize = 4096;
-
-/// What one worker has for the host. The worker is the only producer of the ring.
-pub(crate) struct Outbound {
-    pub(crate) channel: Channel,
-    /// Key of the kernel: the upper half of its actors' addresses.
-    kernel: u32,
-    /// Dead letters, events, and what was left over when the kernel ended; after what is in the ring.
-    letters: Mutex<VecDeque<Owned>>,
-    /// How many; looked at before the lock is taken.
-    letter_count: AtomicUsize,
-    pub(crate) queue: Arc<Queue>,
-}
-
-impl Outbound {
-    pub(crate) fn new(channel: Channel, kernel: u32, queue: Arc<Queue>) -> Self {
-        Self { channel, kernel, letters: Mutex::default(), letter_count: AtomicUsize::new(0), queue }
-    }
-
-    /// Adds a letter. The caller tells the queue.
-    pub(crate) fn post(&self, letter: Owned) {
-        self.with_letters(|letters| letters.push_back(letter));
-    }
-
-    fn with_letters<R>(&self, change: impl FnOnce(&mut VecDeque<Owned>) -> R) -> R {
-        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut letters);
-        // Release: pairs with the Acquire in `waiting_letters`, though the lock is what protects the letters.
-        self.letter_count.store(letters.len(), Ordering::Release);
-        result
-    }
-
-    fn waiting_letters(&self) -> usize {
-        self.letter_count.load(Ordering::Acquire)
-    }
-
-    /// Whether a message lies in the ring that the consumer has not taken, as far as it has published.
-    pub(crate) fn has_unread(&self) -> bool {
-        self.channel.has_unread()
-    }
-
-    /// Whether the host has so many letters unread that no more should be made.
-    pub(crate) fn is_full_of_letters(&self) -> bool {
-        self.waiting_letters() >= LETTERS_LIMIT
-    }
-}
-
-struct Source {
-    outbound: Arc<Outbound>,
-    cursor: Cursor,
-}
+pub(crate) use self::source::Outbound;
 
 #[derive(Default)]
 struct Consumer {
@@ -125,7 +76,7 @@ impl Queue {
     pub(crate) fn attach(&self, outbound: &Arc<Outbound>) -> bool {
         let mut consumer = self.consumer();
         if !consumer.retired {
-            consumer.sources.push(Source { outbound: outbound.clone(), cursor: Cursor::default() });
+            consumer.sources.push(Source::new(outbound.clone()));
         }
         !consumer.retired
     }
@@ -140,11 +91,11 @@ impl Queue {
     /// Forgets a kernel's workers and what they had, but for answers that callers wait for.
     pub(crate) fn detach(&self, kernel: u32) {
         let mut consumer = self.consumer();
-        for source in consumer.sources.iter_mut().filter(|source| source.outbound.kernel == kernel) {
-            let emptied = source.take(&self.home, &mut 0, &mut |_| Ok(Offer::Taken));
+        for source in consumer.sources.iter_mut().filter(|source| source.outbound.kernel() == kernel) {
+            let emptied = source.take(&self.home, &mut Nowhere, &mut 0);
             debug_assert!(matches!(emptied, Ok(true)));
         }
-        consumer.sources.retain(|source| source.outbound.kernel != kernel);
+        consumer.sources.retain(|source| source.outbound.kernel() != kernel);
         consumer.endings.retain(|ending| Address::from_bits(ending.from).kernel() != kernel);
         consumer.first = 0;
     }
@@ -238,7 +189,7 @@ impl Queue {
     }
 
     /// Receives messages.
-    pub(crate) fn poll(&self, sink: &mut dyn Sink, timeout: Timeout) -> Result<()> {
+    pub(crate) fn poll<S: Sink>(&self, sink: &mut S, timeout: Timeout) -> Result<()> {
         if self.collect(sink)? {
             return Ok(());
         }
@@ -268,11 +219,11 @@ impl Queue {
     }
 
     /// Moves what is there to the sink. True if it took something.
-    fn collect(&self, sink: &mut dyn Sink) -> Result<bool> {
-        let mut consumer = self.consumer();
+    #[inline(always)]
+    fn collect<S: Sink>(&self, sink: &mut S) -> Result<bool> {
         let mut latest = 0;
-        let outcome = consumer.take(&self.home, &mut latest, &mut |message| sink.offer(message));
-        drop(consumer);
+        let outcome = self.consumer().take(&self.home, sink, &mut latest);
+        // Once a batch: stamps grow with cause and effect, and nobody knows of these messages before we return.
         if latest != 0 {
             self.home.clock.merge(latest);
         }
@@ -284,24 +235,50 @@ impl Queue {
 
     /// Looks through what is there for answers to calls and sets the rest aside for pollers.
     pub(crate) fn sift(&self) {
-        let mut consumer = self.consumer();
         let mut latest = 0;
-        let mut aside = std::mem::take(&mut consumer.stash);
-        let before = aside.len();
-        let outcome = consumer.take(&self.home, &mut latest, &mut |message| {
-            aside.push_back(message.to_owned());
-            Ok(Offer::Taken)
-        });
+        let mut consumer = self.consumer();
+        let mut aside = Aside { stash: std::mem::take(&mut consumer.stash), taken: 0 };
+        let outcome = consumer.take(&self.home, &mut aside, &mut latest);
         debug_assert!(outcome.is_ok(), "setting aside never refuses");
-        let news = aside.len() > before;
-        consumer.stash = aside;
+        consumer.stash = aside.stash;
         drop(consumer);
         if latest != 0 {
             self.home.clock.merge(latest);
         }
-        if news {
+        if aside.taken > 0 {
             self.notify();
         }
+    }
+}
+
+/// Keeps copies for pollers.
+struct Aside {
+    stash: VecDeque<Owned>,
+    taken: usize,
+}
+
+impl Sink for Aside {
+    fn offer<P: Payload>(&mut self, message: &Incoming<P>) -> Result<Offer> {
+        self.stash.push_back(message.to_owned());
+        self.taken += 1;
+        Ok(Offer::Taken)
+    }
+
+    fn taken(&self) -> usize {
+        self.taken
+    }
+}
+
+/// Forgets everything.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn offer<P: Payload>(&mut self, _: &Incoming<P>) -> Result<Offer> {
+        Ok(Offer::Taken)
+    }
+
+    fn taken(&self) -> usize {
+        0
     }
 }
 
@@ -322,18 +299,14 @@ impl Consumer {
 
     /// Whether a kernel's workers have anything here.
     fn has_more(&self, kernel: u32) -> bool {
-        self.sources.iter().any(|source| source.outbound.kernel == kernel && source.has_news())
+        self.sources.iter().any(|source| source.outbound.kernel() == kernel && source.has_news())
     }
 
     /// Offers every message that is there until one is refused. Answers to calls go to the callers.
-    fn take(
-        &mut self,
-        home: &Home,
-        latest: &mut u64,
-        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
-    ) -> Result<()> {
+    #[inline(always)]
+    fn take<S: Sink>(&mut self, home: &Home, sink: &mut S, latest: &mut u64) -> Result<()> {
         while let Some(message) = self.stash.front() {
-            if offer(&message.borrowed())? == Offer::Full {
+            if sink.offer(message)? == Offer::Full {
                 return Ok(());
             }
             self.stash.pop_front();
@@ -342,14 +315,14 @@ impl Consumer {
         while let Some(at) =
             self.endings.iter().position(|ending| !self.has_more(Address::from_bits(ending.from).kernel()))
         {
-            if offer(&self.endings[at].borrowed())? == Offer::Full {
+            if sink.offer(&self.endings[at])? == Offer::Full {
                 return Ok(());
             }
             self.endings.remove(at);
         }
         let count = self.sources.len();
         for index in (self.first..count).chain(0..self.first) {
-            let more = self.sources[index].take(home, latest, offer);
+            let more = self.sources[index].take(home, sink, latest);
             match more {
                 Ok(true) => {}
                 Ok(false) => {
@@ -365,100 +338,5 @@ impl Consumer {
         }
         self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
         Ok(())
-    }
-}
-
-impl Source {
-    fn has_news(&self) -> bool {
-        self.cursor.peek(&self.outbound.channel.ring).is_some() || self.outbound.waiting_letters() > 0
-    }
-
-    /// True if all was taken.
-    fn take(
-        &mut self,
-        home: &Home,
-        latest: &mut u64,
-        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
-    ) -> Result<bool> {
-        // Counted before: a letter that comes while we empty the ring may belong behind what comes into the ring.
-        let letters = self.outbound.waiting_letters();
-        let outcome = self.take_ring(home, latest, offer);
-        self.outbound.channel.publish(&mut self.cursor);
-        match outcome {
-            Ok(true) if letters > 0 => {
-                let outcome = self.take_letters(letters, home, offer);
-                self.outbound.channel.made_room();
-                outcome
-            }
-            other => other,
-        }
-    }
-
-    fn take_ring(
-        &mut self,
-        home: &Home,
-        latest: &mut u64,
-        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
-    ) -> Result<bool> {
-        let ring = &self.outbound.channel.ring;
-        while let Some(slot) = self.cursor.peek(ring) {
-            let (envelope, inline, in_body) = slot.decode();
-            let payload = if in_body {
-                self.body(ring, envelope.size)
-            } else {
-                &bytemuck::bytes_of(&inline)[..envelope.size as usize]
-            };
-            let message = Incoming {
-                class: if envelope.flags & flags::REPLY != 0 { Class::Reply } else { Class::Emit },
-                from: Address::new(self.outbound.kernel, envelope.actor).to_bits(),
-                to: 0,
-                correlation: envelope.correlation,
-                time: envelope.time,
-                kind: u32::from(envelope.kind),
-                reason: 0,
-                level: envelope.level,
-                call: envelope.flags & flags::CALL != 0,
-                payload,
-            };
-            if message.call {
-                home.calls.answer(message.to_owned());
-            } else if offer(&message)? == Offer::Full {
-                return Ok(false);
-            }
-            *latest = (*latest).max(envelope.time);
-            self.cursor.advance();
-            if self.cursor.is_due(ring) {
-                self.outbound.channel.publish(&mut self.cursor);
-            }
-        }
-        Ok(true)
-    }
-
-    fn body(&self, ring: &Ring<Memory>, size: u32) -> &[u8] {
-        let size = (size as usize).min(ring.storage().body_size());
-        // SAFETY: the slot at our position was found written, so its body is, and it is ours until we publish.
-        unsafe { std::slice::from_raw_parts(ring.storage().body(self.cursor.index(ring)), size) }
-    }
-
-    fn take_letters(
-        &mut self,
-        count: usize,
-        home: &Home,
-        offer: &mut dyn FnMut(&Incoming<&[u8]>) -> Result<Offer>,
-    ) -> Result<bool> {
-        let pop = || self.outbound.with_letters(VecDeque::pop_front);
-        // Not held while offering: answering a call takes another lock.
-        for letter in std::iter::from_fn(pop).take(count) {
-            if letter.call {
-                home.calls.answer(letter);
-                continue;
-            }
-            let outcome = offer(&letter.borrowed());
-            if !matches!(outcome, Ok(Offer::Taken)) {
-                self.outbound.with_letters(|letters| letters.push_front(letter));
-                return outcome.map(|_| false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -1,0 +1,167 @@
+/* The fast way of posts: up to eight at a time, four threads to each, if all of them are of medium size and go to the host
+ * or to actors of our own kernel. Everything else, and whatever finds no room, is left to posts.cuh. */
+#ifndef RINGKERNEL_CUDA_DELIVER_CUH
+#define RINGKERNEL_CUDA_DELIVER_CUH
+
+#include <ringkernel/cuda/posts.cuh>
+
+/* Reserves up to `want` consecutive places of a ring between actors, by one lane. Gives how many, from `first` on. The
+ * first try is a guess: where the tail was after our last visit. */
+RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &first) {
+    rk_guess &guess = rk_s.guesses[threadIdx.x >> 2];
+    const bool known = guess.ring == ring.tail;
+    rk_u64 tail = known ? guess.tail : rk_peek(ring.tail), head = known ? guess.head : rk_peek(ring.head);
+    const rk_u64 capacity = 1ull << ring.shift;
+    rk_u32 granted = 0;
+    for (;;) {
+        if (tail & RK_CLOSED) break;
+        rk_u64 room = capacity - (tail - head);
+        if (room < want || tail - head > capacity) {
+            /* Relaxed: only slots' words are written here, and those not before this is known. */
+            head = rk_peek(ring.head);
+            /* An old guess of the tail may lie behind; the exchange tells. */
+            room = tail < head ? capacity : capacity - (tail - head);
+            if (room == 0) break;
+        }
+        granted = room < want ? (rk_u32)room : want;
+        rk_u64 now = atomicCAS((unsigned long long *)ring.tail, (unsigned long long)tail,
+                               (unsigned long long)tail + granted);
+        if (now == tail) break;
+        granted = 0;
+        tail = now;
+    }
+    first = tail;
+    guess.ring = ring.tail, guess.tail = tail + granted, guess.head = head;
+    return granted;
+}
+
+/* The one post of the one message that `ring`'s four threads still have the words of, if it is a small reply to the host
+ * and there is room: written by these threads, which have its correlation. */
+RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, const rk_word &asked) {
+    rk_block &rk_s = rk_here(p);
+    const rk_outgoing *entry = (const rk_outgoing *)rk_s.front;
+    const rk_u32 i = p.thread & 3;
+    const rk_u32 *area = (const rk_u32 *)(entry + 1) + (i < 2 ? 0 : 3 * i - 4);
+    const rk_u32 x = area[0], y = area[1], z = area[2], d1 = rk_s.items[ring].d1;
+    const rk_u32 kind = entry->kind, type = entry->type, size = entry->size, priority = entry->priority;
+    if (kind != RK_POST_REPLY || size > 32 || d1 >> 24 & RK_F_SENDER || type > 0xffff ||
+        p.out_tail - p.out_head > p.out_mask)
+        return false;
+    const rk_u32 level = priority == 0 ? d1 >> 22 & 3 : rk_level_of(priority);
+    const rk_u32 flags = (d1 >> 24 & RK_F_CALL) | RK_F_REPLY;
+    p.clock++;
+    /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
+    const rk_u32 a = i < 2 ? (rk_u32)asked.a : x;
+    const rk_u32 b = i == 0 ? type | size << 16 | level << 22 | flags << 24 : i == 1 ? x : y;
+    const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
+    const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((p.out_tail >> p.out_shift) + 1) << 16;
+    if (p.thread >> 2 == ring)
+        rk_store_word(p.out_slots + (p.out_tail & p.out_mask) * 64 + i * 16, a | (rk_u64)b << 32,
+                      c | (rk_u64)stamp << 32);
+    p.out_tail++;
+    p.sent_host++;
+    return true;
+}
+
+/* Delivers the posts of a batch, all of them or none of what is left to rk_flush: false. */
+RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 group = p.thread >> 2, word = p.thread & 3, below = (1u << (p.thread & ~3u)) - 1;
+    for (rk_u32 first = 0; first < posts; first += RK_BATCH) {
+        const bool mine = first + group < posts;
+        const rk_u32 offset = rk_s.index[mine ? first + group : first];
+        const rk_outgoing *entry = (const rk_outgoing *)(offset < RK_FRONT ? rk_s.front + offset : (rk_u8 *)rk_s.w.outbox + offset);
+        const rk_item &m = rk_s.items[entry->reserved & (RK_BATCH - 1)];
+        const rk_u32 kind = entry->kind, size = entry->size, type = entry->type;
+        const bool reply = kind == RK_POST_REPLY, forward = kind == RK_POST_FORWARD;
+        const rk_u64 asker = m.sender();
+        const rk_u64 to = reply ? asker : kind == RK_POST_EMIT ? 0 : entry->to;
+        const rk_u32 index = (rk_u32)to & 0xfffff;
+        const rk_u32 declared = RK_DECLARED(type);
+        const bool local = to == 0 || ((rk_u32)(to >> 32) == k.key && index < k.actors && entry->deadline == 0 &&
+                                       declared != ~0u && size <= declared);
+        if (!__all_sync(RK_WARP, !mine || (local && size <= RK_MEDIUM && type <= 0xffff))) {
+            if (p.thread == 0) rk_s.w.outbox_sent = rk_s.index[first];
+            return false;
+        }
+        const rk_u32 level = entry->priority == 0 && (reply || forward) ? m.level() : rk_level_of(entry->priority);
+        const rk_u32 call = m.call();
+
+        /* Places. */
+        const rk_u32 hosts = __ballot_sync(RK_WARP, mine && to == 0 && word == 0);
+        const rk_u32 actors = __ballot_sync(RK_WARP, mine && to != 0 && word == 0);
+        rk_u64 position = 0, slots = p.out_slots;
+        rk_u32 shift = p.out_shift, body = rk_s.w.outbound.body;
+        bool granted = false;
+        if (hosts) {
+            const rk_u32 want = __popc(hosts);
+            if (p.out_tail + want - p.out_head > 1ull << shift) p.out_head = rk_shfl(rk_peek(rk_s.w.outbound.head), 0);
+            const rk_u64 room = (1ull << shift) - (p.out_tail - p.out_head);
+            const rk_u32 rank = __popc(hosts & below);
+            granted = to == 0 && rank < room;
+            position = p.out_tail + rank;
+            p.out_tail += want < room ? want : room;
+            p.sent_host += want < room ? want : (rk_u32)room;
+        }
+        if (actors) {
+            const rk_dev_ring *ring = &rk_s.w.outbound;
+            if (mine && to != 0) {
+                const rk_u32 worker = (rk_u32)((rk_u64)index * k.reciprocal >> 42);
+                ring = &((const rk_dev_worker *)k.workers)[worker].rings[level];
+            }
+            rk_u32 got = 0;
+            rk_u64 at = 0;
+            if (actors >> p.thread & 1) {
+                /* Those that go to the same ring get places together, in their order. */
+                const rk_u32 same = __match_any_sync(actors, (unsigned long long)ring);
+                const int leader = __ffs((int)same) - 1;
+                if ((int)p.thread == leader) got = rk_reserve_some(*ring, __popc(same), at);
+                const rk_u32 rank = __popc(same & ((1u << p.thread) - 1));
+                got = __shfl_sync(same, got, leader) > rank ? 1 : 0;
+                at = __shfl_sync(same, (unsigned long long)at, leader) + rank;
+            }
+            __syncwarp();
+            got = __shfl_sync(RK_WARP, got, p.thread & ~3u);
+            at = rk_shfl(at, p.thread & ~3u);
+            if (mine && to != 0) granted = got, position = at, slots = ring->slots, shift = ring->shift, body = ring->body;
+            p.sent_actors += __popc(__ballot_sync(RK_WARP, mine && to != 0 && word == 0 && got));
+        }
+
+        /* Bodies, then words. */
+        const rk_u64 *payload = (const rk_u64 *)(entry + 1);
+        const rk_u64 own = (rk_u64)k.key << 32 | m.actor, sender = to == 0 ? 0 : forward ? asker : own;
+        const bool in_body = granted && mine && size > (sender ? 24 : 32);
+        if (__any_sync(RK_WARP, in_body)) {
+            if (in_body) {
+                const rk_u64 at = slots + (64ull << shift) + (position & ((1ull << shift) - 1)) * body;
+                for (rk_u32 i = 16 * word; i < size; i += 64) *(uint4 *)(at + i) = *(const uint4 *)((const rk_u8 *)payload + i);
+            }
+            /* Release, by every thread for its part: whoever sees the stamps sees the body. */
+            if (__any_sync(RK_WARP, in_body && to == 0)) __threadfence_system();
+            else __threadfence();
+            __syncwarp();
+        }
+        if (granted && mine) {
+            const rk_u32 flags = (to == 0 && reply ? call | RK_F_REPLY : forward ? call : 0) |
+                                 (sender ? RK_F_SENDER : 0) | (in_body ? RK_F_BODY : 0);
+            rk_slot slot;
+            slot.head = (to == 0 ? m.actor : (rk_u32)to) |
+                        (rk_u64)(type | (in_body ? 0 : size) << 16 | level << 22 | flags << 24) << 32;
+            slot.correlation = reply || forward ? m.correlation : entry->correlation;
+            const rk_u64 x = in_body ? size : payload[0];
+            slot.area[0] = sender ? sender : x, slot.area[1] = sender ? x : payload[1];
+            slot.area[2] = payload[sender ? 1 : 2], slot.area[3] = payload[sender ? 2 : 3];
+            const rk_word w = slot.word(word, (rk_u16)((position >> shift) + 1), p.clock + 1 + group);
+            rk_store_word(slots + (position & ((1ull << shift) - 1)) * 64 + word * 16, w.a, w.b);
+        }
+        p.clock += RK_BATCH;
+        if (!__all_sync(RK_WARP, !mine || granted)) {
+            if (mine && granted && word == 0) ((rk_outgoing *)entry)->kind = RK_POST_SENT;
+            if (p.thread == 0) rk_s.w.outbox_sent = rk_s.index[first];
+            return false;
+        }
+    }
+    return true;
+}
+
+#endif

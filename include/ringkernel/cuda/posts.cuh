@@ -1,0 +1,339 @@
+/* Posts one at a time, wherever they go and however large: what the fast way (deliver.cuh) does not do. Also posts set
+ * aside, and circles of workers that wait for each other. The same machine as src/backend/cpu/{courier,outbox}.rs. */
+#ifndef RINGKERNEL_CUDA_POSTS_CUH
+#define RINGKERNEL_CUDA_POSTS_CUH
+
+#include <ringkernel/cuda/letters.cuh>
+
+#define RK_POST_SENT 0u /* an entry of the outbox that has left */
+
+/* The four words of a slot for a message, without stamp and time. */
+struct rk_slot {
+    rk_u64 head, correlation, area[4];
+
+    /* Word `i`, of a position and with a time stamp. */
+    __device__ __forceinline__ rk_word word(rk_u32 i, rk_u64 lap, rk_u64 time) const {
+        rk_word w;
+        w.a = i == 0 ? head : i == 1 ? correlation >> 32 | area[0] << 32 : i == 2 ? area[1] : area[2] >> 32 | area[3] << 32;
+        w.b = i == 0 ? (rk_u32)correlation : i == 1 ? area[0] >> 32 : i == 2 ? (rk_u32)area[2] : area[3] >> 32;
+        w.b |= (time >> (16 * i) & 0xffff) << 32 | lap << 48;
+        return w;
+    }
+};
+
+/* Writes a message to a position of a ring that the caller owns. */
+RK_COLD_FN void rk_write(const rk_dev_ring &ring, rk_u64 position, const rk_dev_post &post,
+                         rk_u64 time, rk_u64 deadline, const rk_u8 *payload) {
+    const rk_u64 index = position & ((1ull << ring.shift) - 1);
+    const rk_u32 taken = (post.sender ? 1 : 0) + (deadline ? 1 : 0);
+    const bool fits = post.size <= 32 - 8 * taken;
+    const rk_u32 bits = (post.flags & (RK_F_CALL | RK_F_REPLY)) | (post.sender ? RK_F_SENDER : 0) |
+                        (deadline ? RK_F_DEADLINE : 0) | (fits ? 0 : RK_F_BODY);
+    rk_slot slot;
+    slot.head = post.actor | (rk_u64)(post.type | (fits ? post.size : 0) << 16 | post.level << 22 | bits << 24) << 32;
+    slot.correlation = post.correlation;
+    rk_u64 v[4] = {post.size, 0, 0, 0};
+    if (fits) {
+        for (rk_u32 i = 0; i < 4; i++) v[i] = 8 * i < post.size ? ((const rk_u64 *)payload)[i] : 0;
+    } else {
+        rk_copy(ring.bodies + index * ring.body, payload, post.size, rk_thread());
+        /* Release: whoever sees the stamps sees the body. By every lane, for its part, at system scope: the reader may be
+         * the host. */
+        __threadfence_system();
+        __syncwarp();
+    }
+    slot.area[0] = post.sender ? post.sender : deadline ? deadline : v[0];
+    slot.area[1] = taken == 2 ? deadline : taken == 1 ? v[0] : v[1];
+    slot.area[2] = taken == 2 ? v[0] : taken == 1 ? v[1] : v[2];
+    slot.area[3] = taken == 2 ? v[1] : taken == 1 ? v[2] : v[3];
+    if (rk_thread() < 4) {
+        rk_word word = slot.word(rk_thread(), (rk_u16)((position >> ring.shift) + 1), time);
+        rk_store_word(ring.slots + index * 64 + rk_thread() * 16, word.a, word.b);
+    }
+}
+
+RK_PUMP_FN const rk_dev_kernel *rk_find_kernel(rk_u32 key) {
+    if (key == rk_s.k.key) return rk_s.kernel;
+    rk_word found = rk_load_word(rk_s.k.directory + 16ull * (key & 0xfff));
+    return found.a == key ? (const rk_dev_kernel *)found.b : (const rk_dev_kernel *)0;
+}
+
+/* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
+RK_COLD_FN rk_u32 rk_declared_of(const rk_dev_kernel &k, rk_u32 type) {
+    const uint2 *types = (const uint2 *)k.types;
+    for (rk_u32 i = 0, at = (type * 0x9e3779b9u) >> k.type_shift; i <= k.type_mask; i++, at = (at + 1) & k.type_mask) {
+        uint2 entry = types[at];
+        if (entry.x == type) return entry.y;
+        if (entry.x == 0) break;
+    }
+    return ~0u;
+}
+
+/* Into our ring to the host. 0, or what we wait for. */
+RK_COLD_FN rk_u64 rk_hand_over(const rk_dev_post &post, const rk_u8 *payload) {
+    const rk_dev_ring &ring = rk_s.w.outbound;
+    rk_u64 tail = rk_s.w.out_tail;
+    if (tail - rk_s.w.out_head >> ring.shift) {
+        /* Every lane acquires: all of them may write a body. */
+        rk_u64 head = rk_shfl(rk_acquire(ring.head), 0);
+        __syncwarp();
+        if (rk_thread() == 0) rk_s.w.out_head = head;
+        __syncwarp();
+        if (tail - head >> ring.shift) return RK_WAIT_HOST;
+    }
+    rk_write(ring, tail, post, rk_tick(), 0, payload);
+    if (rk_thread() == 0) rk_s.w.out_tail = tail + 1;
+    rk_add(RK_C_SENT_HOST, 1);
+    __syncwarp();
+    return 0;
+}
+
+#define RK_FULL (~0ull - 1)
+
+/* Reserves a place in a ring between actors: its position, RK_FULL, or one with RK_CLOSED. By one lane. */
+RK_PUMP_FN rk_u64 rk_reserve(const rk_dev_ring &ring) {
+    rk_u64 tail = rk_peek(ring.tail);
+    for (;;) {
+        if (tail & RK_CLOSED) return tail;
+        /* Acquire: the receiver's handlers are done with the body. */
+        if (tail - rk_acquire(ring.head) >> ring.shift) return RK_FULL;
+        /* Relaxed: the position is only a number. */
+        rk_u64 now = atomicCAS((unsigned long long *)ring.tail, (unsigned long long)tail, (unsigned long long)tail + 1);
+        if (now == tail) return tail;
+        tail = now;
+    }
+}
+
+/* Into the ring of the receiver's worker. 0, or what we wait for. */
+RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
+    const rk_u32 key = (rk_u32)(post.to >> 32), index = post.actor & 0xfffff;
+    const rk_dev_kernel *found = rk_find_kernel(key);
+    rk_i32 reason = 0;
+    rk_u64 wait = 0;
+    if (!found || index >= found->actors) {
+        reason = RK_D_NO_ACTOR;
+    } else {
+        rk_u32 declared = rk_declared_of(*found, post.type);
+        reason = declared == ~0u ? RK_D_TYPE : post.size > declared ? RK_D_SIZE : 0;
+    }
+    if (reason == 0) {
+        rk_u32 worker = (rk_u32)((rk_u64)index * found->reciprocal >> 42);
+        const rk_dev_ring &ring = ((const rk_dev_worker *)found->workers)[worker].rings[post.level];
+        rk_u64 tail = rk_shfl(rk_thread() == 0 ? rk_reserve(ring) : 0, 0);
+        if (tail == RK_FULL) {
+            wait = (rk_u64)key << 32 | worker;
+        } else if (tail & RK_CLOSED) {
+            reason = RK_D_TERMINATED;
+        } else {
+            rk_u64 deadline = 0;
+            if (post.deadline_ns) deadline = rk_shfl(rk_physical(), 0) + rk_units(post.deadline_ns) + 256;
+            rk_write(ring, tail, post, rk_tick(), deadline, payload);
+            rk_add(RK_C_SENT_ACTORS, 1);
+            if (key != rk_s.k.key && rk_thread() == 0)
+                rk_poke((rk_u64)&((rk_dev_control *)rk_s.k.control)->foreign,
+                        (rk_u64)(blockIdx.x + 1) << 40 | rk_s.w.counts[RK_C_SENT_ACTORS]);
+        }
+    }
+    if (reason) {
+        /* Letters are memory of the host's, who is to read some before there are more. */
+        if (rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
+        rk_undeliverable(post, payload, reason);
+    }
+    __syncwarp();
+    return wait;
+}
+
+RK_PUMP_FN rk_u32 rk_level_of(rk_u32 priority) {
+    return priority == 0 ? 1 : priority < 64 ? 0 : priority < 128 ? 1 : priority < 192 ? 2 : 3;
+}
+
+/* The post that an entry of the outbox asks for. See src/backend/cpu/outbox.rs. */
+RK_PUMP_FN rk_dev_post rk_post_of(const rk_outgoing &entry, const rk_dev_origin &origin) {
+    const bool reply = entry.kind == RK_POST_REPLY, forward = entry.kind == RK_POST_FORWARD;
+    rk_dev_post post;
+    post.to = reply ? origin.sender : entry.kind == RK_POST_EMIT ? 0 : entry.to;
+    post.by = origin.actor;
+    post.correlation = reply || forward ? origin.correlation : entry.correlation;
+    post.sender = post.to == 0 ? 0 : forward ? origin.sender : origin.actor;
+    post.deadline_ns = entry.deadline;
+    post.actor = post.to == 0 ? (rk_u32)origin.actor : (rk_u32)post.to;
+    post.type = entry.type & 0xffff;
+    post.size = entry.size;
+    post.level = entry.priority == 0 && (reply || forward) ? origin.level : rk_level_of(entry.priority);
+    post.flags = post.to == 0 && reply ? origin.call | RK_F_REPLY : forward ? origin.call : 0;
+    post.reserved = 0;
+    return post;
+}
+
+RK_PUMP_FN rk_u8 *rk_outbox_at(rk_u32 offset) {
+    return offset < RK_FRONT ? rk_s.front + offset : (rk_u8 *)rk_s.w.outbox + offset;
+}
+
+/* Offset of the first entry from `at` on. */
+RK_PUMP_FN rk_u32 rk_entry_from(rk_u32 at) {
+    return at < RK_FRONT && at >= rk_s.w.front_end ? RK_FRONT : at;
+}
+
+/* The first entry that has not left, and where the next is. */
+RK_PUMP_FN const rk_outgoing *rk_next_entry(rk_u32 &next) {
+    for (rk_u32 at = rk_s.w.outbox_sent;; at = next) {
+        if (at >= rk_s.w.outbox_used) return (const rk_outgoing *)0;
+        at = rk_entry_from(at);
+        const rk_outgoing *entry = (const rk_outgoing *)rk_outbox_at(at);
+        next = at + rk_lane_context::entry(entry->size);
+        if (entry->kind != RK_POST_SENT) return entry;
+    }
+}
+
+RK_PUMP_FN void rk_empty_outbox() {
+    __syncwarp();
+    if (rk_thread() == 0) rk_s.w.outbox_used = rk_s.w.outbox_sent = 0, rk_s.w.front_end = RK_FRONT;
+    __syncwarp();
+}
+
+RK_PUMP_FN rk_u32 rk_record(rk_u32 size) {
+    return (rk_u32)sizeof(rk_dev_post) + ((size + 15u) & ~15u);
+}
+
+/* The oldest of what was set aside; records are whole, so a tail too short for one is skipped (marked by `to`). */
+RK_PUMP_FN const rk_dev_post *rk_aside_front() {
+    if (rk_s.w.aside_head == rk_s.w.aside_tail) return (const rk_dev_post *)0;
+    rk_u64 at = rk_s.w.aside_head & (rk_s.k.aside_size - 1);
+    if (*(const rk_u64 *)(rk_s.w.aside + at) == ~0ull) {
+        __syncwarp();
+        if (rk_thread() == 0) rk_s.w.aside_head += rk_s.k.aside_size - at;
+        __syncwarp();
+        at = 0;
+    }
+    return (const rk_dev_post *)(rk_s.w.aside + at);
+}
+
+RK_PUMP_FN bool rk_is_flushed() {
+    return rk_s.w.outbox_sent == rk_s.w.outbox_used && rk_s.w.aside_head == rk_s.w.aside_tail;
+}
+
+/* A post that still waits when the kernel ends: to an actor it dies, to the host it joins the letters. */
+RK_COLD_FN void rk_leave_behind(const rk_dev_post &post, const rk_u8 *payload) {
+    if (post.to) {
+        rk_undeliverable(post, payload, RK_D_TERMINATED);
+        return;
+    }
+    rk_add(RK_C_SENT_HOST, 1);
+    rk_note note = {post.by, 0, post.correlation, rk_tick(), post.flags & RK_F_REPLY ? RK_CLASS_REPLY : RK_CLASS_EMIT,
+                    post.type, post.level, post.flags & RK_F_CALL, 0};
+    rk_letter(note, payload, post.size);
+}
+
+/* Sends what waits, what was set aside first. Gives what we wait for; at the end of the kernel, nothing waits. */
+RK_COLD_FN rk_u64 rk_flush() {
+    /* At the end: once something for the host is left behind, what follows it is too, to stay behind it. */
+    bool behind = false;
+    for (;;) {
+        rk_dev_post post;
+        const rk_u8 *payload;
+        rk_u32 next = 0;
+        const rk_dev_post *front = rk_aside_front();
+        if (front) {
+            post = *front;
+            payload = (const rk_u8 *)(front + 1);
+        } else {
+            const rk_outgoing *entry = rk_next_entry(next);
+            if (!entry) break;
+            post = rk_post_of(*entry, rk_s.w.origins[entry->reserved & (RK_BATCH - 1)]);
+            payload = (const rk_u8 *)(entry + 1);
+        }
+        rk_u64 wait = behind && post.to == 0 ? RK_WAIT_HOST
+                      : post.to              ? rk_offer(post, payload)
+                                             : rk_hand_over(post, payload);
+        if (wait && rk_s.mode != RK_MODE_END) return wait;
+        if (wait) rk_leave_behind(post, payload);
+        behind |= wait && post.to == 0;
+        __syncwarp();
+        if (rk_thread() == 0) {
+            if (front) rk_s.w.aside_head += rk_record(post.size);
+            else rk_s.w.outbox_sent = next;
+        }
+        __syncwarp();
+    }
+    rk_empty_outbox();
+    return 0;
+}
+
+/* Moves what waits in the outbox behind what is set aside, so that a handler can use the outbox again. */
+RK_COLD_FN void rk_set_aside() {
+    rk_u32 next = 0;
+    while (const rk_outgoing *entry = rk_next_entry(next)) {
+        rk_dev_post post = rk_post_of(*entry, rk_s.w.origins[entry->reserved & (RK_BATCH - 1)]);
+        const rk_u8 *payload = (const rk_u8 *)(entry + 1);
+        rk_u64 need = rk_record(post.size), tail = rk_s.w.aside_tail;
+        rk_u64 at = tail & (rk_s.k.aside_size - 1), skip = rk_s.k.aside_size - at >= need ? 0 : rk_s.k.aside_size - at;
+        if (tail + skip + need - rk_s.w.aside_head > rk_s.k.aside_size) {
+            rk_undeliverable(post, payload, RK_D_OVERFLOW);
+        } else {
+            if (skip && rk_thread() == 0) *(rk_u64 *)(rk_s.w.aside + at) = ~0ull;
+            at = skip ? 0 : at;
+            if (rk_thread() == 0) *(rk_dev_post *)(rk_s.w.aside + at) = post;
+            rk_copy(rk_s.w.aside + at + sizeof(rk_dev_post), payload, post.size, rk_thread());
+            __syncwarp();
+            if (rk_thread() == 0) rk_s.w.aside_tail = tail + skip + need;
+        }
+        __syncwarp();
+        if (rk_thread() == 0) rk_s.w.outbox_sent = next;
+        __syncwarp();
+    }
+    rk_empty_outbox();
+}
+
+/* Publishes what we wait for. */
+RK_PUMP_FN void rk_waits_for(rk_u64 wait) {
+    if (rk_s.waits == wait) return;
+    __syncwarp();
+    if (rk_thread() == 0) {
+        rk_s.waits = wait;
+        rk_poke(rk_s.k.waits + 8ull * blockIdx.x, wait);
+    }
+    __syncwarp();
+}
+
+/* Whether the worker that we wait for waits, through any number of others, for us. See courier.rs. */
+RK_COLD_FN bool rk_is_in_cycle() {
+    rk_u32 found = 0;
+    if (rk_thread() == 0) {
+        rk_u64 self = (rk_u64)rk_s.k.key << 32 | blockIdx.x, at = rk_s.waits, mark = at, steps = 0, power = 1;
+        while (at != 0 && at != RK_WAIT_HOST) {
+            if (at == self) {
+                found = 1;
+                break;
+            }
+            const rk_dev_kernel *kernel = rk_find_kernel((rk_u32)(at >> 32));
+            at = kernel ? rk_peek(kernel->waits + 8ull * (rk_u32)at) : 0;
+            if (at == mark) break;
+            if (++steps == power) mark = at, steps = 0, power *= 2;
+        }
+    }
+    return __shfl_sync(RK_WARP, found, 0) != 0;
+}
+
+/* Posts that have not left, for the statistics. */
+RK_COLD_FN rk_u64 rk_count_waiting() {
+    rk_u64 waiting = 0;
+    for (rk_u32 at = rk_s.w.outbox_sent; at < rk_s.w.outbox_used;) {
+        at = rk_entry_from(at);
+        const rk_outgoing *entry = (const rk_outgoing *)rk_outbox_at(at);
+        waiting += entry->kind != RK_POST_SENT;
+        at += rk_lane_context::entry(entry->size);
+    }
+    for (rk_u64 from = rk_s.w.aside_head; from != rk_s.w.aside_tail;) {
+        const rk_u64 at = from & (rk_s.k.aside_size - 1);
+        const rk_dev_post *post = (const rk_dev_post *)(rk_s.w.aside + at);
+        if (post->to == ~0ull) {
+            from += rk_s.k.aside_size - at;
+            continue;
+        }
+        from += rk_record(post->size);
+        waiting++;
+    }
+    return waiting;
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* From rings to messages that handlers can be called with: looking, choosing, taking slots apart, and the verdict whether a
+ * message can be handled. */
+#ifndef RINGKERNEL_CUDA_TAKE_CUH
+#define RINGKERNEL_CUDA_TAKE_CUH
+
+#include <ringkernel/cuda/letters.cuh>
+
+/* This thread's word of the next slot of its ring; `taken` messages of `ring` are going to be taken before it is acted on.
+ * Rings that were never used are looked at only if all are. */
+RK_PUMP_FN rk_word rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool all) {
+    const rk_u64 position = p.position + (p.thread >> 2 == ring ? taken : 0);
+    rk_word word = {0, (position >> p.shift) << 48}; /* the stamp of the lap before: nothing is there */
+    if (all || position != 0 || p.thread >> 2 == RK_LEVELS + 1)
+        word = rk_load_word(p.slots + (position & p.mask) * 64);
+    return word;
+}
+
+/* The same of the slots ahead in one ring: thread 4 i + w has word w of the i-th from our position. In a stream of messages
+ * they are read together: one by one would cost the way to memory for each. */
+RK_PUMP_FN rk_word rk_look_ahead(const rk_pump &p, rk_u32 ring, rk_u32 taken) {
+    const rk_u32 from = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + taken + (p.thread >> 2);
+    const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (p.thread & 3));
+    return rk_load_word(slots + (rk_u64)(from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64);
+}
+
+/* A bit at 4 r for every ring that has a whole message at our position. */
+RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_word &next) {
+    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(next.b >> 48) == (rk_u16)((p.position >> p.shift) + 1));
+    return there & there >> 1 & there >> 2 & there >> 3 & 0x11111111u;
+}
+
+/* How many whole messages are ahead in `ring`. */
+RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_word &ahead, rk_u32 ring) {
+    const rk_u64 position = rk_shfl(p.position, 4 * ring) + (p.thread >> 2);
+    const rk_u16 lap = (rk_u16)((position >> __shfl_sync(RK_WARP, p.shift, 4 * ring)) + 1);
+    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(ahead.b >> 48) == lap);
+    /* The lowest thread without its stamp ends them. */
+    return there == RK_WARP ? RK_BATCH : (rk_u32)(__ffs((int)~there) - 1) / 4;
+}
+
+/* The ring to take from: of the highest level, or now and then of another; actors and the host in turns. */
+RK_PUMP_FN rk_u32 rk_choose(rk_u32 ready, rk_u32 turn) {
+    if ((ready & (ready - 1)) == 0) return (rk_u32)(__ffs((int)ready) - 1) / 4;
+    const rk_u32 first = turn % RK_FAIRNESS == RK_FAIRNESS - 1 ? turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1;
+    const rk_u32 side = turn % 2;
+    for (rk_u32 step = 0; step < RK_LEVELS; step++) {
+        const rk_u32 level = (first + RK_LEVELS - step) % RK_LEVELS;
+        const rk_u32 here = level + side * RK_LEVELS, other = level + (side ^ 1) * RK_LEVELS;
+        if (ready >> (4 * here) & 1) return here;
+        if (ready >> (4 * other) & 1) return other;
+    }
+    return 0;
+}
+
+/* Takes slots apart, each by the four threads that have its words: the twelve bytes of data of each go one behind the
+ * other, sender and deadline before the payload. Without a branch, for four ways through one warp are as long as their sum. */
+RK_PUMP_FN void rk_take_apart(rk_item &item, const rk_word &word, rk_u32 d1, rk_u32 i) {
+    const rk_u32 extra = (d1 >> 24 & RK_F_SENDER) + (d1 >> 25 & 1);
+    /* Of data words 0 to 11 the first four are the item's beginning, the others end where a whole payload does. */
+    const rk_u32 shift = RK_ITEM_PAYLOAD - 16 - 8 * extra;
+    rk_u8 *at = (rk_u8 *)&item + 12 * i;
+    *(rk_u32 *)(at + (i >= 2 ? shift : 0)) = (rk_u32)word.a;
+    *(rk_u32 *)(at + 4 + (i >= 1 ? shift : 0)) = (rk_u32)(word.a >> 32);
+    *(rk_u32 *)(at + 8 + (i >= 1 ? shift : 0)) = (rk_u32)word.b;
+    ((rk_u16 *)&item.time)[i] = (rk_u16)(word.b >> 32);
+}
+
+/* A message that is handled alone: its payload goes to where the handler can read all of the declared size. Gives address
+ * and size. Bodies are read past L1, which may hold what lay there a lap ago, and where inbound memory is across a bus, over
+ * that once. Relaxed: no load is made before the stamps were seen, on which it depends. */
+RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &size) {
+    const rk_dev_ring &from = rk_s.w.rings[ring];
+    if (!(m.flags() & RK_F_BODY)) {
+        if (rk_thread() < 4) ((rk_u64 *)rk_s.w.message)[rk_thread()] = m.payload[rk_thread()];
+        __syncwarp();
+        return rk_s.w.message;
+    }
+    size = (rk_u32)m.payload[0] < from.body ? (rk_u32)m.payload[0] : from.body;
+    const rk_u64 body = from.bodies + (position & ((1ull << from.shift) - 1)) * from.body;
+    for (rk_u32 at = rk_thread() * 16; at < size; at += 512) {
+        const rk_word part = rk_load_word(body + at);
+        *(ulonglong2 *)(rk_s.w.message + at) = make_ulonglong2(part.a, part.b);
+    }
+    __syncwarp();
+    return rk_s.w.message;
+}
+
+/* Whether a message can be handled, by the shortest way: true only if there is nothing special about it. */
+RK_PUMP_FN bool rk_is_plain(const rk_pump &p, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1, rk_u32 declared) {
+    /* An actor of a generation other than 0 has an index that is too large. A type that is not handled has a declared size
+     * that is, and so has one whose handler may read more than an item holds. */
+    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && declared <= RK_MEDIUM && (d1 >> 16 & 0x3f) <= declared &&
+           !p.irregular;
+}
+
+/* Why a message cannot be handled, or 0. */
+RK_PUMP_FN rk_i32 rk_verdict(const rk_item &m, rk_u32 declared, rk_u32 size) {
+    const rk_u32 index = m.actor & 0xfffff;
+    if (index >= rk_s.k.actors) return RK_D_NO_ACTOR;
+    const rk_dev_entry &entry = ((const rk_dev_entry *)rk_s.k.entries)[index];
+    return entry.generation != m.actor >> 20                         ? RK_D_NO_ACTOR
+           : entry.status == RK_STOPPED                              ? RK_D_STOPPED
+           : entry.status != RK_RUNNING                              ? RK_D_FAILED
+           : m.deadline() && rk_physical() > m.deadline()            ? RK_D_EXPIRED
+           : declared == ~0u                                         ? RK_D_TYPE
+           : size > declared                                         ? RK_D_SIZE
+                                                                     : 0;
+}
+
+#endif

@@ -1,0 +1,117 @@
+//! Messages received.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+use crate::capi::handle;
+use crate::capi::types::{rk_actor, rk_message};
+use crate::error::{Error, Result};
+use crate::message::{priority_of, Incoming, Offer, Payload, Sink};
+
+/// The caller's arrays for received messages.
+pub(in crate::capi) struct Inbox<'a> {
+    messages: *mut rk_message,
+    capacity: usize,
+    payloads: &'a mut [MaybeUninit<u8>],
+    count: &'a mut u32,
+    /// What `count` is to be; beside it, so that it stays in a register meanwhile.
+    taken: usize,
+    /// Bytes of `payloads` that are taken.
+    used: usize,
+}
+
+impl Inbox<'_> {
+    /// # Safety
+    /// `messages` is NULL or has room for `capacity`, `payloads` is NULL or has `payload_bytes`, `count` is NULL or a
+    /// place for the count, all for `'a`.
+    #[inline(always)]
+    pub(in crate::capi) unsafe fn new(
+        messages: *mut rk_message,
+        capacity: u32,
+        payloads: *mut c_void,
+        payload_bytes: usize,
+        count: *mut u32,
+    ) -> Result<Self> {
+        // SAFETY: the caller's promise.
+        let count = unsafe { handle::out(count) }?;
+        *count = 0;
+        if messages.is_null() || !messages.is_aligned() || capacity == 0 {
+            return Err(Error::invalid("messages is NULL, not aligned or without capacity"));
+        }
+        if payloads.is_null() && payload_bytes != 0 {
+            return Err(Error::invalid("payloads is NULL but has a size"));
+        }
+        // More than an object can have is as much as it can have.
+        let payloads = match payload_bytes.min(isize::MAX as usize) {
+            0 => &mut [],
+            // SAFETY: the caller's promise; not NULL, not larger than an object.
+            size => unsafe { std::slice::from_raw_parts_mut(payloads.cast(), size) },
+        };
+        Ok(Self { messages, capacity: capacity as usize, payloads, count, taken: 0, used: 0 })
+    }
+
+    /// A payload has no room. If it is the first one's, the caller is told how much it needs.
+    #[cold]
+    fn too_large(&mut self, message: rk_message) -> Result<Offer> {
+        if self.taken > 0 {
+            return Ok(Offer::Full);
+        }
+        // SAFETY: there is room for one at least, as `new` was promised.
+        unsafe { self.messages.write(message) };
+        Err(Error::Size { size: message.size, limit: self.payloads.len().min(u32::MAX as usize) as u32 })
+    }
+}
+
+impl Drop for Inbox<'_> {
+    fn drop(&mut self) {
+        *self.count = self.taken as u32;
+    }
+}
+
+impl Sink for Inbox<'_> {
+    #[inline(always)]
+    fn offer<P: Payload>(&mut self, message: &Incoming<P>) -> Result<Offer> {
+        if self.taken == self.capacity {
+            return Ok(Offer::Full);
+        }
+        let size = message.payload.bytes().len();
+        // Payloads lie at multiples of 16 from where the buffer starts.
+        let start = self.used.next_multiple_of(16);
+        let mut place = std::ptr::null();
+        if size > 0 {
+            match self.payloads.get_mut(start..) {
+                Some(room) if room.len() >= size => {
+                    place = room.as_ptr();
+                    message.payload.copy_to(room);
+                }
+                _ => return self.too_large(record(message, place.cast())),
+            }
+            self.used = start + size;
+        }
+        // SAFETY: `taken` is below the capacity that `new` was promised.
+        unsafe { self.messages.add(self.taken).write(record(message, place.cast())) };
+        self.taken += 1;
+        Ok(Offer::Taken)
+    }
+
+    fn taken(&self) -> usize {
+        self.taken
+    }
+}
+
+#[inline(always)]
+pub(super) fn record<P: Payload>(message: &Incoming<P>, payload: *const c_void) -> rk_message {
+    rk_message {
+        from: rk_actor { id: message.from },
+        to: rk_actor { id: message.to },
+        correlation: message.correlation,
+        time: message.time,
+        payload,
+        kind: message.class as u32,
+        r#type: message.kind,
+        size: message.payload.bytes().len() as u32,
+        reason: message.reason,
+        priority: priority_of(message.level),
+        reserved: 0,
+    }
+}

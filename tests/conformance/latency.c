@@ -1,0 +1,59 @@
+/* Latencies that workers measure. */
+#include "world.h"
+
+CASE(latency_of_queues_and_handlers) {
+    world w = world_open();
+    rk_kernel_options options = OPTIONS(.actors = 4, .latency_every = 1, .lanes = world_lanes, .workers = world_workers);
+    if (options.workers > options.actors) options.workers = options.actors;
+    rk_kernel kernel = {0};
+    rk_error error;
+    rk_status status = rk_kernel_launch(w.runtime, w.module, "station", 7, &options, &kernel, &error);
+    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
+    CHECK_OK(status);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    for (uint32_t i = 0; i < 4; i++) attach_to(actor_of(kernel, i), actor_of(kernel, (i + 1) % 4));
+    const int64_t start = test_now();
+    enum { TOKENS = 8, HOPS = 99 };
+    for (uint32_t i = 0; i < TOKENS; i++) {
+        token sent = {.id = i, .hops = HOPS};
+        send_to(actor_of(kernel, i % 4), RK_TYPE(token), &sent, sizeof sent);
+    }
+    for (uint32_t i = 0; i < TOKENS; i++) {
+        token got;
+        (void)next_message(&w, &got, sizeof got);
+    }
+    const double spent = (double)(test_now() - start);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    const uint64_t handled = stats_of(kernel).handled;
+    CHECK_EQ(handled, 4 + TOKENS * (HOPS + 1));
+    for (uint32_t which = RK_LATENCY_HANDLER; which <= RK_LATENCY_QUEUE; which++) {
+        rk_latency latency = RK_LATENCY_INIT;
+        CHECK_DONE(rk_kernel_latency(kernel, which, RK_NONE, &latency, &test_error));
+        CHECK_EQ(latency.count, handled);
+        CHECK(latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.p999_ns);
+        CHECK(latency.p999_ns <= latency.max_ns);
+        CHECK(latency.max_ns > 0 && latency.p50_ns < spent * 1.1 + 1e6);
+    }
+    world_close(&w);
+}
+
+/* One in ten, at random: of many about a tenth. */
+CASE(latency_of_some) {
+    world w = world_open();
+    rk_kernel_options options = OPTIONS(.actors = 1, .latency_every = 10, .lanes = world_lanes);
+    rk_kernel kernel = {0};
+    rk_error error;
+    rk_status status = rk_kernel_launch(w.runtime, w.module, "station", 7, &options, &kernel, &error);
+    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
+    CHECK_OK(status);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    const uint32_t hops = test_load(20000);
+    countdown sent = {.left = hops}, got;
+    send_to(actor_of(kernel, 0), RK_TYPE(countdown), &sent, sizeof sent);
+    (void)next_message(&w, &got, sizeof got);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    rk_latency latency = RK_LATENCY_INIT;
+    CHECK_DONE(rk_kernel_latency(kernel, RK_LATENCY_HANDLER, RK_NONE, &latency, &test_error));
+    CHECK(latency.count > hops / 10 * 8 / 10 && latency.count < hops / 10 * 12 / 10);
+    world_close(&w);
+}
