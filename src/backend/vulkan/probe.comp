@@ -1,6 +1,6 @@
 #version 460
 /* What probe.rs asks a device. Compiled to probe.spv, which is committed: building the library takes no shader compiler.
- * tests/rkc/glslc.rs makes it anew and compares; UPDATE=1 renews it.
+ * tests/rkc/compilers.rs makes it anew and compares; UPDATE=1 renews it.
  */
 #extension GL_EXT_buffer_reference2 : require
 #extension GL_EXT_scalar_block_layout : require
