@@ -134,7 +134,8 @@ struct rk_dev_command {
     rk_u64 leave; /* the launch that is to leave now */
     rk_u64 pad0[7];
     rk_u64 letter_head; /* letters read */
-    rk_u64 pad1[7];
+    rk_u64 now;         /* the host's clock, as in stamps, now and then; for devices without one */
+    rk_u64 pad1[6];
 };
 
 /* From the host to one worker; inbound memory. 64 bytes. */

@@ -140,7 +140,7 @@ rk_i32 rk_verdict() {
     u32vec2 entry = rk_half_pair_at(rk_kernel.entries + 16u * index).v; /* status, generation */
     if (entry.y != rk_m.actor >> 20) return RK_D_NO_ACTOR;
     if (entry.x != RK_RUNNING) return entry.x == RK_STOPPED ? RK_D_STOPPED : RK_D_FAILED;
-    if (rk_m.deadline != rk_u64(0) && rk_task.now > rk_m.deadline) return RK_D_EXPIRED;
+    if (rk_m.deadline != rk_u64(0) && rk_now() > rk_m.deadline) return RK_D_EXPIRED;
     if (rk_m.type != rk_known_type) {
         rk_known_size = rk_declared(rk_kernel.types, rk_kernel.type_shift, rk_kernel.type_mask, rk_m.type);
         rk_known_type = rk_m.type;

@@ -115,7 +115,7 @@ void rk_aim(rk_dev_ring ring, rk_u64 position) {
 rk_u64 rk_deadline(rk_u64 ns) {
     rk_u64 whole = ns / rk_u64(1953125), rest = ns % rk_u64(1953125);
     rk_u64 units = (whole << 15) + (rest << 15) / rk_u64(1953125) + rk_u64(1);
-    return ns == rk_u64(0) ? ns : rk_task.now + (rk_min(units, rk_u64(1) << 54) << 8);
+    return ns == rk_u64(0) ? ns : rk_now() + (rk_min(units, rk_u64(1) << 54) << 8);
 }
 
 /* A place for rk_post in our ring to the host. What we wait for. */

@@ -151,6 +151,11 @@ void rk_save() {
     me.v.found_waiting = rk_found_waiting;
 }
 
+/* The host's time, as it was not long ago where the device sees what the host writes; else when the dispatch began. */
+rk_u64 rk_now() {
+    return rk_max(rk_task.now, rk_peek(rk_dev_command_at(rk_kernel.command).v.now));
+}
+
 /* Publishes what we wait for. */
 void rk_wait_for(rk_u64 wait) {
     if (rk_waits == wait) return;

@@ -138,7 +138,8 @@ pub(super) struct Command {
     pub(super) leave: u64,
     pad0: [u64; 7],
     pub(super) letter_head: u64,
-    pad1: [u64; 7],
+    pub(super) now: u64,
+    pad1: [u64; 6],
 }
 
 #[repr(C)]
@@ -252,7 +253,7 @@ mod tests {
             }
             "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting }
             "rk_dev_control" = Control { left pad0 foreign pad1 }
-            "rk_dev_command" = Command { leave pad0 letter_head pad1 }
+            "rk_dev_command" = Command { leave pad0 letter_head now pad1 }
             "rk_dev_orders" = Orders { out_head end_at letters_full pad }
             "rk_dev_letter" = Letter {
                 stamp from to correlation time worker klass r#type level call size reason pad

@@ -123,6 +123,11 @@ pub(super) trait Program: Send {
     /// because it cannot see what comes.
     fn leaves_when_idle(&self) -> bool;
 
+    /// Whether the device tells the time.
+    fn has_clock(&self) -> bool {
+        true
+    }
+
     /// After a launch: it has left work that the next one is to do, whatever else there is.
     fn wants_more(&self) -> bool {
         false

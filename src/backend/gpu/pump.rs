@@ -225,6 +225,11 @@ impl Pump {
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 self.made_room();
+                if !self.program.has_clock() {
+                    // Relaxed: only a time.
+                    self.arena.now().store(hlc::physical(), Ordering::Relaxed);
+                    self.arena.flush();
+                }
                 if self.program.is_over()? && !self.has_left() {
                     return Err(Error::Unfinished(self.program.unfinished()));
                 }

@@ -196,6 +196,10 @@ impl Program for Pump {
         !self.bounds.resident || !self.device.is_alone(self.queue)
     }
 
+    fn has_clock(&self) -> bool {
+        false
+    }
+
     fn wants_more(&self) -> bool {
         // SAFETY: the submission has ended, or there was none and it is zero.
         unsafe { self.order(self.slot).read() }.wanted != 0
