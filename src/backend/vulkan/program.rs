@@ -60,6 +60,10 @@ pub(super) struct Pump {
     orders: Memory,
     /// For each submission under way the thorough pump's, and the fast one's if there is one.
     commands: [[vk::CommandBuffer; 2]; IN_FLIGHT],
+    /// Those that are recorded: when they are first used, for the layer that validates shaders knows only what memory there
+    /// is then.
+    recorded: [[bool; 2]; IN_FLIGHT],
+    workers: u32,
     /// Slot of the last submission.
     slot: usize,
     /// Launches that are still to be of the thorough pump.
@@ -86,6 +90,8 @@ impl Pump {
             code,
             orders,
             commands: [[vk::CommandBuffer::null(); 2]; IN_FLIGHT],
+            recorded: [[false; 2]; IN_FLIGHT],
+            workers,
             slot: 0,
             thorough: 0,
             pool: vk::CommandPool::null(),
@@ -107,15 +113,11 @@ impl Pump {
         let commands = unsafe { device.raw.allocate_command_buffers(&info) }.map_err(refused("command buffers"))?;
         for (slot, pair) in commands.chunks_exact(2).enumerate() {
             pump.commands[slot].copy_from_slice(pair);
-            let codes = [Some(&pump.code.thorough), pump.code.fast.as_ref()];
-            for (commands, code) in pair.iter().zip(codes).filter_map(|(commands, code)| Some((commands, code?))) {
-                pump.record(*commands, code, slot, workers).map_err(refused("recording commands"))?;
-            }
         }
         Ok(pump)
     }
 
-    fn record(&self, commands: vk::CommandBuffer, code: &Code, slot: usize, workers: u32) -> ash::prelude::VkResult<()> {
+    fn record(&self, commands: vk::CommandBuffer, code: &Code, slot: usize) -> ash::prelude::VkResult<()> {
         let raw = &self.device.raw;
         let order = self.orders.address() + (slot * size_of::<Order>()) as u64;
         let shader = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
@@ -125,7 +127,7 @@ impl Pump {
             for _ in 0..self.bounds.dispatches {
                 // Before the first too: after what is before it on the queue.
                 order_memory(&self.device, commands, shader.0, shader.1);
-                code.record(&self.device, commands, &order.to_ne_bytes(), workers);
+                code.record(&self.device, commands, &order.to_ne_bytes(), self.workers);
             }
             order_memory(&self.device, commands, vk::PipelineStageFlags::HOST, vk::AccessFlags::HOST_READ);
             raw.end_command_buffer(commands)
@@ -166,7 +168,13 @@ impl Program for Pump {
         // SAFETY: the submission that used the slot last has ended: the pump has left since.
         unsafe { self.order(slot).write(order) };
         self.slot = slot;
-        self.device.submit(self.queue, self.commands[slot][usize::from(fast)], &self.timeline)?;
+        let commands = self.commands[slot][usize::from(fast)];
+        if !self.recorded[slot][usize::from(fast)] {
+            let code = self.code.fast.as_ref().filter(|_| fast).unwrap_or(&self.code.thorough);
+            self.record(commands, code, slot).map_err(refused("recording commands"))?;
+            self.recorded[slot][usize::from(fast)] = true;
+        }
+        self.device.submit(self.queue, commands, &self.timeline)?;
         self.submitted = Instant::now();
         self.stays = quantum.mode == Mode::Run;
         Ok(())
