@@ -7,7 +7,8 @@ use super::alert::rk_alert_options;
 use super::buffer::{rk_buffer_options, rk_buffer_properties};
 use super::metrics::rk_latency;
 use super::types::{
-    rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options, rk_vulkan_context,
+    rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
+    rk_vulkan_context,
 };
 use crate::error::{Error, Result};
 

@@ -241,7 +241,9 @@ mod memory {
             unsafe { _mm_set_epi64x((word[1] | u64::from(stamp) << 48) as i64, word[0] as i64) }
         }));
         // SAFETY: as the caller promises. For the compiler it reads and writes any memory.
-        unsafe { asm!("movdir64b {to}, [{from}]", to = in(reg) to, from = in(reg) &line, options(nostack, preserves_flags)) };
+        unsafe {
+            asm!("movdir64b {to}, [{from}]", to = in(reg) to, from = in(reg) &line, options(nostack, preserves_flags))
+        };
     }
 
     // A 16-byte aligned SSE access is one access on every processor with AVX, by Intel's and AMD's manuals (SDM vol. 3A

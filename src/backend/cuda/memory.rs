@@ -114,9 +114,10 @@ impl KernelMemory {
             Kind::Device => Taken::Device(DeviceMemory::new(self.context.clone(), size)?),
             Kind::Mapped => Taken::Mapped(Mapped::new(self.context.clone(), size, true)?),
             Kind::Bar => {
-                let window = self.context.window().map_err(|reason| {
-                    Error::Unsupported(format!("device memory that the host can write: {reason}"))
-                })?;
+                let window = self
+                    .context
+                    .window()
+                    .map_err(|reason| Error::Unsupported(format!("device memory that the host can write: {reason}")))?;
                 Taken::Bar(BarMemory::new(window, &self.context, size)?)
             }
         })

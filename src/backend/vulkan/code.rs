@@ -21,7 +21,8 @@ impl Code {
         let ranges = [vk::PushConstantRange::default().stage_flags(vk::ShaderStageFlags::COMPUTE).size(push)];
         let info = vk::PipelineLayoutCreateInfo::default().push_constant_ranges(&ranges);
         // SAFETY: the structs are whole, here and below.
-        let layout = unsafe { device.raw.create_pipeline_layout(&info, None) }.map_err(refused("a pipeline's layout"))?;
+        let layout =
+            unsafe { device.raw.create_pipeline_layout(&info, None) }.map_err(refused("a pipeline's layout"))?;
         let mut code = Self { pipeline: vk::Pipeline::null(), layout };
         match code.compile(device, spirv, constants) {
             Ok(()) => Ok(code),
@@ -136,8 +137,7 @@ pub(super) fn order_memory(
     to: vk::PipelineStageFlags,
     access: vk::AccessFlags,
 ) {
-    let barrier =
-        [vk::MemoryBarrier::default().src_access_mask(vk::AccessFlags::SHADER_WRITE).dst_access_mask(access)];
+    let barrier = [vk::MemoryBarrier::default().src_access_mask(vk::AccessFlags::SHADER_WRITE).dst_access_mask(access)];
     let from = vk::PipelineStageFlags::COMPUTE_SHADER;
     // SAFETY: the caller records it.
     unsafe { device.raw.cmd_pipeline_barrier(commands, from, to, vk::DependencyFlags::empty(), &barrier, &[], &[]) };

@@ -1,5 +1,6 @@
 //! A logical device, ours or the host program's, its queues, and what is under way on them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(super) struct Device {
     timelines: Mutex<Vec<Arc<Timeline>>>,
     /// All kernels on the device by the slot of their key: key and address of the descriptor.
     directory: Option<Piece>,
+    /// Whose the directory's slots are; the host does not read the directory itself.
+    keys: Mutex<HashMap<usize, u32>>,
     /// A dispatch did not end. Whatever it may use stays, with the device.
     abandoned: AtomicBool,
     /// Nothing new is to be started here.
@@ -94,6 +97,7 @@ impl Device {
             queues,
             timelines: Mutex::default(),
             directory: None,
+            keys: Mutex::default(),
             abandoned: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             borrowed,
@@ -117,11 +121,30 @@ impl Device {
         self.directory().address
     }
 
-    /// Makes a kernel known to all others on the device; unknown again with an address of 0.
+    /// Makes a kernel known to all others on the device.
     pub(super) fn register(&self, key: u32, address: u64) {
-        let key_word = if address == 0 { 0 } else { u64::from(key) };
+        let mut keys = self.keys();
+        keys.insert(key as usize % DIRECTORY, key);
+        self.set_entry(key, u64::from(key), address);
+    }
+
+    /// Makes it unknown again; unless its slot is another's by now, as it may be when its memory goes late.
+    pub(super) fn unregister(&self, key: u32) {
+        let mut keys = self.keys();
+        if keys.get(&(key as usize % DIRECTORY)) == Some(&key) {
+            keys.remove(&(key as usize % DIRECTORY));
+            self.set_entry(key, 0, 0);
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock of `keys`.
+    fn set_entry(&self, key: u32, key_word: u64, address: u64) {
         let host = self.directory().host.expect("both kinds of it are visible to the host");
-        // SAFETY: the slot is within the directory, and only the kernel that has the key writes it. One 16-byte store;
+        // SAFETY: the slot is within the directory, and written under a lock. One 16-byte store;
         // shaders read the key before and after the address.
         unsafe {
             let at = host.add(key as usize % DIRECTORY * 16).cast::<std::arch::x86_64::__m128i>();

@@ -103,13 +103,14 @@ impl Instance {
             let present = unsafe { entry.enumerate_instance_layer_properties() };
             let present = present.map_err(refused("listing Vulkan's layers"))?;
             if !present.iter().any(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER)) {
-                return Err(Error::Unsupported("RINGKERNEL_VULKAN_VALIDATION is set, the layer is not installed".into()));
+                return Err(Error::Unsupported(
+                    "RINGKERNEL_VULKAN_VALIDATION is set, the layer is not installed".into(),
+                ));
             }
             layers.push(VALIDATION_LAYER.as_ptr());
             extensions.push(ash::ext::debug_utils::NAME.as_ptr());
         }
-        let application =
-            vk::ApplicationInfo::default().engine_name(c"ringkernel").api_version(vk::API_VERSION_1_2);
+        let application = vk::ApplicationInfo::default().engine_name(c"ringkernel").api_version(vk::API_VERSION_1_2);
         let mut wanted = vk::ValidationFeaturesEXT::default().enabled_validation_features(validation.features());
         let mut info = vk::InstanceCreateInfo::default()
             .flags(flags)
@@ -176,7 +177,8 @@ unsafe extern "system" fn pass_on(
         // SAFETY: `user` is the home that the messenger was made with, which it outlives; the layer's data is whole.
         let (home, data) = unsafe { (&*user.cast::<Arc<Home>>(), data.as_ref()) };
         // SAFETY: the message is NULL or a string that is there during the call.
-        let text = data.and_then(|data| unsafe { data.message_as_c_str() }).map_or(Cow::Borrowed(""), CStr::to_string_lossy);
+        let text =
+            data.and_then(|data| unsafe { data.message_as_c_str() }).map_or(Cow::Borrowed(""), CStr::to_string_lossy);
         home.log.write(level, format_args!("Vulkan validation: {text}"));
     });
     vk::FALSE

@@ -88,7 +88,7 @@ impl Memories for KernelMemory {
     }
 
     fn unregister(&self, key: u32) -> bool {
-        self.device.register(key, 0);
+        self.device.unregister(key);
         self.device.outlast_dispatches()
     }
 }

@@ -48,10 +48,8 @@ impl Piece {
             Error::Unsupported(format!("{} has no memory that can be {purpose:?} memory", device.properties.name))
         })?;
         let mut flags = vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
-        let info = vk::MemoryAllocateInfo::default()
-            .allocation_size(needs.size)
-            .memory_type_index(kind)
-            .push_next(&mut flags);
+        let info =
+            vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(kind).push_next(&mut flags);
         // SAFETY: the structs are whole; the memory is as large as the buffer needs and bound once.
         unsafe {
             self.memory = device.raw.allocate_memory(&info, None).map_err(refused("memory for a kernel"))?;

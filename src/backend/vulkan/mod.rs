@@ -46,6 +46,9 @@ use crate::time::Deadline;
 const TURNS: u32 = 40_000;
 /// The same where loops may go on: some tenths of a second on a slow device.
 const TURNS_UNCUT: u32 = 1 << 20;
+/// Lanes of a worker on such a driver. Mesa 22's lavapipe loses its way in the pump's loops when a worker has 16 lanes or
+/// more, measured; why is not known.
+const LANES_CUT: u32 = 15;
 /// Messages of one worker in one dispatch, so that others have their turn on the queue.
 const MESSAGES: u32 = 4096;
 /// Dispatches in one submission where each may handle only one message, because its handler's loops count too.
@@ -105,7 +108,9 @@ impl Vulkan {
         let _masked = SignalsBlocked::new()?;
         let instance = Arc::new(Instance::open(home, borrowed.as_deref())?);
         let physical = match &borrowed {
-            Some(theirs) => vec![theirs.restrict(Properties::of(&instance, vk::PhysicalDevice::from_raw(theirs.physical_device))?)],
+            Some(theirs) => {
+                vec![theirs.restrict(Properties::of(&instance, vk::PhysicalDevice::from_raw(theirs.physical_device))?)]
+            }
             None => Properties::all(&instance)?,
         };
         let opened = Mutex::new(physical.iter().map(|_| None).collect());
@@ -158,6 +163,12 @@ impl Vulkan {
                 free.insert(Opened { device, findings, codes: Vec::new() })
             }
         };
+        if opened.findings.cuts_loops && plan.lanes > LANES_CUT {
+            return Err(Error::Unsupported(format!(
+                "{}: {} lanes; a driver that ends loops early runs at most {LANES_CUT} well (Mesa 23 and later run more)",
+                properties.name, plan.lanes
+            )));
+        }
         opened.codes.retain(|(module, ..)| module.strong_count() > 0);
         let known = opened.codes.iter().find(|(module, actor, lanes, _)| {
             std::ptr::eq(module.as_ptr(), Arc::as_ptr(&plan.module)) && (*actor, *lanes) == (plan.actor, plan.lanes)

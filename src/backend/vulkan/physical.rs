@@ -59,7 +59,8 @@ impl Properties {
     /// All devices that the driver has.
     pub(super) fn all(instance: &Instance) -> Result<Vec<Self>> {
         // SAFETY: the instance exists.
-        let devices = unsafe { instance.raw.enumerate_physical_devices() }.map_err(refused("listing Vulkan's devices"))?;
+        let devices =
+            unsafe { instance.raw.enumerate_physical_devices() }.map_err(refused("listing Vulkan's devices"))?;
         devices.into_iter().map(|device| Self::of(instance, device)).collect()
     }
 
@@ -85,7 +86,12 @@ impl Properties {
         Ok(Self {
             device,
             name: core.device_name_as_c_str().unwrap_or(c"?").to_string_lossy().into_owned(),
-            memory: memory.memory_heaps_as_slice().iter().filter(|heap| heap.flags.contains(local)).map(|h| h.size).sum(),
+            memory: memory
+                .memory_heaps_as_slice()
+                .iter()
+                .filter(|heap| heap.flags.contains(local))
+                .map(|h| h.size)
+                .sum(),
             lanes: limits.max_compute_work_group_invocations.min(limits.max_compute_work_group_size[0]).min(1024),
             workers: if is_processor {
                 std::thread::available_parallelism().map_or(1, |all| all.get() as u32)

@@ -137,7 +137,8 @@ impl Run<'_> {
             let patience = if number == 1 { 10 * ANSWER } else { ANSWER };
             while word(host, 8).load(Ordering::Acquire) != number {
                 if called.elapsed() > patience {
-                    findings.resident = Err("a dispatch does not see what the host writes, or the host not what it answers");
+                    findings.resident =
+                        Err("a dispatch does not see what the host writes, or the host not what it answers");
                     return Ok(findings);
                 }
                 std::hint::spin_loop();

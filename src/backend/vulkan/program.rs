@@ -120,7 +120,8 @@ impl Pump {
     fn record(&self, commands: vk::CommandBuffer, code: &Code, slot: usize) -> ash::prelude::VkResult<()> {
         let raw = &self.device.raw;
         let order = self.orders.address() + (slot * size_of::<Order>()) as u64;
-        let shader = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
+        let shader =
+            (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
         // SAFETY: the command buffer is ours and not in use; what it refers to lives as long as the pump.
         unsafe {
             raw.begin_command_buffer(commands, &vk::CommandBufferBeginInfo::default())?;

@@ -66,9 +66,7 @@ impl Transfer {
             let host = stage.host().expect("host memory is the host's too");
             // SAFETY: the stage has room for a part, and the copy before has ended.
             unsafe { host.as_ptr().copy_from_nonoverlapping(part.as_ptr(), part.len()) };
-            let region = [vk::BufferCopy::default()
-                .dst_offset((at + number * STAGE) as u64)
-                .size(part.len() as u64)];
+            let region = [vk::BufferCopy::default().dst_offset((at + number * STAGE) as u64).size(part.len() as u64)];
             let from = stage.buffer();
             // SAFETY: both places are within their buffers; the command buffer is being recorded.
             self.run(|raw, commands| unsafe { raw.cmd_copy_buffer(commands, from, buffer, &region) })?;

@@ -86,7 +86,17 @@ unsafe fn vulkan_context(context: *const rk_vulkan_context) -> Result<Option<Vul
     let get_instance_proc_addr = unsafe { std::mem::transmute::<*mut c_void, _>(theirs.get_instance_proc_addr) };
     let user = theirs.lock_user;
     let family = theirs.queue_family;
-    Ok(Some(VulkanContext { get_instance_proc_addr, instance, physical_device, device, queue, family, features, lock, user }))
+    Ok(Some(VulkanContext {
+        get_instance_proc_addr,
+        instance,
+        physical_device,
+        device,
+        queue,
+        family,
+        features,
+        lock,
+        user,
+    }))
 }
 
 /// The caller's pointer for its log callback. It is only ever handed back.
