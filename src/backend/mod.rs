@@ -10,7 +10,7 @@ pub(crate) use signals::SignalsBlocked;
 
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures};
+pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures, LoaderFn as VulkanLoaderFn};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Plan, Route};

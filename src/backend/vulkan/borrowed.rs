@@ -10,9 +10,12 @@ use super::physical::{Family, Properties};
 /// Takes the queue for one thread, or gives it back.
 pub(crate) type LockFn = unsafe extern "C" fn(user: *mut c_void);
 
+/// vkGetInstanceProcAddr, if the host program gives it.
+pub(crate) type LoaderFn = Option<vk::PFN_vkGetInstanceProcAddr>;
+
 /// What `rk_vulkan_context` says, checked.
 pub(crate) struct Borrowed {
-    pub(crate) get_instance_proc_addr: Option<vk::PFN_vkGetInstanceProcAddr>,
+    pub(crate) get_instance_proc_addr: LoaderFn,
     /// Handles, here and below.
     pub(crate) instance: u64,
     pub(crate) physical_device: u64,

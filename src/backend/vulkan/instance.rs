@@ -27,7 +27,7 @@ struct Messages {
     loader: ash::ext::debug_utils::Instance,
     messenger: vk::DebugUtilsMessengerEXT,
     /// What the messenger points to.
-    _home: Box<Arc<Home>>,
+    _home: Arc<Home>,
 }
 
 /// What `RINGKERNEL_VULKAN_VALIDATION` asks for.
@@ -151,12 +151,12 @@ impl Messages {
         use vk::DebugUtilsMessageSeverityFlagsEXT as Severity;
         use vk::DebugUtilsMessageTypeFlagsEXT as Kind;
         let loader = ash::ext::debug_utils::Instance::new(&instance._entry, &instance.raw);
-        let home = Box::new(home.clone());
+        let home = home.clone();
         let info = vk::DebugUtilsMessengerCreateInfoEXT::default()
             .message_severity(Severity::ERROR | Severity::WARNING)
             .message_type(Kind::VALIDATION)
             .pfn_user_callback(Some(pass_on))
-            .user_data((&raw const *home).cast_mut().cast());
+            .user_data(Arc::as_ptr(&home).cast_mut().cast());
         // SAFETY: the struct is whole, and what it points to lives as long as the messenger.
         let messenger = unsafe { loader.create_debug_utils_messenger(&info, None) }.map_err(refused("a messenger"))?;
         Ok(Self { loader, messenger, _home: home })
@@ -175,7 +175,7 @@ unsafe extern "system" fn pass_on(
     // Nothing may unwind into the layer.
     let _logged = std::panic::catch_unwind(|| {
         // SAFETY: `user` is the home that the messenger was made with, which it outlives; the layer's data is whole.
-        let (home, data) = unsafe { (&*user.cast::<Arc<Home>>(), data.as_ref()) };
+        let (home, data) = unsafe { (&*user.cast::<Home>(), data.as_ref()) };
         // SAFETY: the message is NULL or a string that is there during the call.
         let text =
             data.and_then(|data| unsafe { data.message_as_c_str() }).map_or(Cow::Borrowed(""), CStr::to_string_lossy);

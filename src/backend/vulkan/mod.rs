@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ash::vk::{self, Handle};
 
-pub(crate) use self::borrowed::Borrowed;
+pub(crate) use self::borrowed::{Borrowed, LoaderFn};
 use self::code::PumpCode;
 use self::device::Device as Logical;
 pub(crate) use self::features::Features;

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use super::{backend, in_range, quantum};
-use crate::backend::{VulkanContext, VulkanFeatures};
+use crate::backend::{VulkanContext, VulkanFeatures, VulkanLoaderFn as LoaderFn};
 use crate::capi::options::copy_in;
 use crate::capi::types::{rk_runtime_options, rk_vulkan_context, RK_LOG_DEBUG, RK_LOG_WARN, RK_NONE};
 use crate::error::{Error, Result};
@@ -83,7 +83,7 @@ unsafe fn vulkan_context(context: *const rk_vulkan_context) -> Result<Option<Vul
     };
     let [instance, physical_device, device, queue] = handles.map(|handle| handle as u64);
     // SAFETY: as the caller says, a function of that type, or NULL, which is none.
-    let get_instance_proc_addr = unsafe { std::mem::transmute::<*mut c_void, _>(theirs.get_instance_proc_addr) };
+    let get_instance_proc_addr = unsafe { std::mem::transmute::<*mut c_void, LoaderFn>(theirs.get_instance_proc_addr) };
     let user = theirs.lock_user;
     let family = theirs.queue_family;
     Ok(Some(VulkanContext {
