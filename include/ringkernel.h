@@ -55,6 +55,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_BUFFER_OPTIONS_INIT RK_SIZED_(rk_buffer_options)
 #define RK_BUFFER_PROPERTIES_INIT RK_SIZED_(rk_buffer_properties)
 #define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
+#define RK_SELFTEST_REPORT_INIT RK_SIZED_(rk_selftest_report)
 
 /**
  * Version of this header; a program passes RK_VERSION, made of these, to rk_runtime_create().
@@ -221,6 +222,22 @@ template <class T> static inline T rk_sized_() {
  * shaderFloat64
  */
 #define RK_VULKAN_SHADER_FLOAT64 2048
+
+/**
+ * rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
+ * that it works, else in the host's. On the CPU backend all are the same.
+ */
+#define RK_INBOUND_AUTO 0
+
+/**
+ * In the host's memory, which the device maps. Round trips take half as long again.
+ */
+#define RK_INBOUND_HOST 1
+
+/**
+ * In the device's memory; RK_ERROR_UNSUPPORTED where that does not work.
+ */
+#define RK_INBOUND_DEVICE 2
 
 /**
  * Kernel states.
@@ -665,6 +682,53 @@ typedef struct rk_device_properties {
 } rk_device_properties;
 
 /**
+ * What rk_selftest() found. Times are of round trips of 32 bytes between host and device memory, without actors.
+ */
+typedef struct rk_selftest_report {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_INBOUND_HOST or RK_INBOUND_DEVICE: what RK_INBOUND_AUTO stands for on this device.
+     */
+    uint32_t inbound_memory;
+    /**
+     * Messages that went there and came back unchanged, by each kind of memory that works.
+     */
+    uint64_t messages;
+    /**
+     * With rings from the host in its own memory: half of the round trips took at most so many nanoseconds; 0 if that
+     * could not be tested.
+     */
+    uint64_t host_p50_ns;
+    /**
+     * 99 % of them.
+     */
+    uint64_t host_p99_ns;
+    /**
+     * 99.9 % of them.
+     */
+    uint64_t host_p999_ns;
+    /**
+     * With rings from the host in the device's memory; 0 if that does not work.
+     */
+    uint64_t device_p50_ns;
+    /**
+     * 99 % of them.
+     */
+    uint64_t device_p99_ns;
+    /**
+     * 99.9 % of them.
+     */
+    uint64_t device_p999_ns;
+    /**
+     * Why the device's memory is not used; UTF-8, NUL-terminated, empty if it is.
+     */
+    char reason[256];
+} rk_selftest_report;
+
+/**
  * A module: compiled handlers. Zero is never valid.
  */
 typedef struct rk_module {
@@ -767,9 +831,9 @@ typedef struct rk_kernel_options {
      */
     uint32_t latency_every;
     /**
-     * Zero.
+     * Where the rings from the host lie, on a device: RK_INBOUND_...
      */
-    uint32_t reserved;
+    uint32_t inbound_memory;
 } rk_kernel_options;
 
 /**
@@ -1485,6 +1549,20 @@ rk_status rk_device_info(struct rk_runtime runtime,
                          uint32_t index,
                          struct rk_device_properties *info,
                          struct rk_error *error);
+
+/**
+ * Tests the memory that rings between the host and a device lie in: that what is written arrives while a kernel runs,
+ * whole and in order. The library does so itself before it uses a device's memory for rings; here is what it found.
+ *
+ * index: of the device, below rk_device_count(). report: caller-owned, with its struct_size set; no more is written.
+ * error: may be NULL. Takes some hundredths of a second at the first call for a device, and keeps two processors busy
+ * meanwhile. RK_ERROR_NOT_FOUND: no such device. RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED, RK_ERROR_DRIVER: it cannot be
+ * used, as the error says. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_selftest(struct rk_runtime runtime,
+                      uint32_t index,
+                      struct rk_selftest_report *report,
+                      struct rk_error *error);
 
 /**
  * Creates a module from an image that is part of the program.

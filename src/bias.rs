@@ -104,32 +104,25 @@ impl Biased {
     /// were other threads.
     #[inline(always)]
     pub fn update<E>(&self, me: &'static Section, mut next: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
-        loop {
+        let (_inside, mine) = loop {
             let inside = me.enter();
             // Acquire: pairs with the Release in `take_over`, which has seen the last change of the owner before.
             let owner = self.owner.load(Ordering::Acquire);
-            if std::ptr::eq(owner, me) {
-                return self.exchange(&mut next, exchange_unlocked);
+            if std::ptr::eq(owner, me) || owner == SHARED {
+                break (inside, owner != SHARED);
             }
             drop(inside);
-            if owner == SHARED {
-                return self.exchange(&mut next, |word, before, after| {
-                    word.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Acquire)
-                });
-            }
             self.take_over(me, owner);
-        }
-    }
-
-    #[inline(always)]
-    fn exchange<E>(
-        &self,
-        next: &mut impl FnMut(u64) -> Result<u64, E>,
-        exchange: impl Fn(&AtomicU64, u64, u64) -> Result<u64, u64>,
-    ) -> Result<u64, E> {
+        };
         let mut before = self.word.load(Ordering::Relaxed);
         loop {
-            match exchange(&self.word, before, next(before)?) {
+            let after = next(before)?;
+            let exchanged = if mine {
+                exchange_unlocked(&self.word, before, after)
+            } else {
+                self.word.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Acquire)
+            };
+            match exchanged {
                 Ok(_) => return Ok(before),
                 Err(now) => before = now,
             }

@@ -154,6 +154,7 @@ pub enum Native {
 }
 
 impl Error {
+    #[cold]
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::InvalidArgument(text.into())
     }
@@ -166,6 +167,7 @@ impl Error {
         }
     }
 
+    #[cold]
     pub(crate) fn not_found(what: &str, which: impl fmt::Display) -> Self {
         Self::NotFound(format!("{what} {which}"))
     }

@@ -81,6 +81,8 @@ mod regular_file;
 #[cfg(not(loom))]
 mod runtime;
 #[cfg(not(loom))]
+mod selftest;
+#[cfg(not(loom))]
 mod settings;
 #[cfg(not(loom))]
 mod table;

@@ -1,7 +1,7 @@
 //! The runtime: what all kernels of a host program share, and its end.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, Backends, Device, Kind, VulkanContext};
@@ -15,8 +15,9 @@ use crate::kernel::{directory, Kernel, Plan};
 use crate::log::{Level, Log};
 use crate::message::Timeout;
 use crate::module::Module;
-use crate::queue::Queue;
+use crate::queue::{self, Queue};
 use crate::registry::Registry;
+use crate::selftest::Report;
 use crate::settings::Settings;
 use crate::transfers::Transfers;
 
@@ -53,7 +54,6 @@ pub(crate) struct Home {
     pub(crate) handle: AtomicU32,
     poisoned: AtomicBool,
     closing: AtomicBool,
-    queues: Mutex<Vec<Weak<Queue>>>,
 }
 
 impl Home {
@@ -81,24 +81,6 @@ impl Home {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
-    }
-
-    /// The runtime's queues without `own`.
-    pub(crate) fn other_queues(&self, own: &Arc<Queue>) -> Vec<Arc<Queue>> {
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.iter().filter_map(Weak::upgrade).filter(|queue| !Arc::ptr_eq(queue, own)).collect()
-    }
-
-    fn all_queues(&self) -> Vec<Arc<Queue>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.retain(|queue| queue.strong_count() > 0);
-        queues.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    fn add_queue(self: &Arc<Self>) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(self.clone()));
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&queue));
-        queue
     }
 }
 
@@ -137,10 +119,9 @@ impl Runtime {
             handle: AtomicU32::new(0),
             poisoned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            queues: Mutex::default(),
         });
         let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus, config.vulkan)?;
-        let queue = home.add_queue();
+        let queue = Queue::create(&home);
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
         for source in config.settings.sources() {
             home.log.write(Level::Info, format_args!("options are also from {source}"));
@@ -171,7 +152,7 @@ impl Runtime {
     }
 
     pub(crate) fn create_queue(&self) -> Result<Arc<Queue>> {
-        Ok(self.home.add_queue())
+        Ok(Queue::create(&self.home))
     }
 
     pub(crate) fn add_module(&self, module: Module) -> Arc<Module> {
@@ -181,6 +162,13 @@ impl Runtime {
 
     pub(crate) fn devices(&self) -> Vec<Device> {
         self.backends.devices()
+    }
+
+    /// Tests the memory that rings of a device, by its number among all, lie in.
+    pub(crate) fn selftest(&self, index: u32) -> Result<Arc<Report>> {
+        let devices = self.devices();
+        let device = devices.get(index as usize).ok_or_else(|| Error::not_found("device", index))?;
+        self.backends.get(Some(device.kind))?.selftest(device.ordinal)
     }
 
     /// The backend for kernels that ask for `kind`, or for none in particular.
@@ -251,7 +239,7 @@ impl Runtime {
     /// The runtime is being destroyed: calls of other threads that wait in it return.
     pub(crate) fn close(&self) {
         self.home.closing.store(true, Ordering::SeqCst);
-        for queue in self.home.all_queues() {
+        for queue in queue::all(|queue| Arc::ptr_eq(queue.home(), &self.home)) {
             queue.close();
         }
         for key in self.kernels() {

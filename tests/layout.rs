@@ -56,12 +56,16 @@ fn assertions() -> String {
             struct_size queue_family instance physical_device device queue get_instance_proc_addr features reserved lock
             unlock lock_user
         }
+        "rk_selftest_report" = capi::rk_selftest_report {
+            struct_size inbound_memory messages host_p50_ns host_p99_ns host_p999_ns device_p50_ns device_p99_ns
+            device_p999_ns reason
+        }
         "rk_device_properties" = capi::rk_device_properties {
             struct_size backend ordinal usable workers lanes memory name reason
         }
         "rk_kernel_options" = capi::rk_kernel_options {
             struct_size backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
-            outbox_bytes initial_state_size initial_state queues queue_count name_length name latency_every reserved
+            outbox_bytes initial_state_size initial_state queues queue_count name_length name latency_every inbound_memory
         }
         "rk_kernel_statistics" = capi::rk_kernel_statistics {
             struct_size state backend actors workers lanes accepted handled dead_letters pending high_water sent_host

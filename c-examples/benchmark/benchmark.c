@@ -31,7 +31,7 @@ static const char *const help =
     "  --window N         messages on their way to and from one worker; default 512\n"
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
-    "  --only TEXT        only measurements whose name begins so: round-trip send batches echo hops creation memory idle\n"
+    "  --only TEXT        only measurements whose name begins so: round-trip send batches echo hops batons creation memory idle\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
     "\n"
@@ -48,6 +48,7 @@ static const struct {
     {"batches", measure_batches},
     {"echo", measure_echoes},
     {"hops", measure_hops},
+    {"batons", measure_batons},
     {"idle", measure_idle},
 };
 

@@ -31,6 +31,7 @@ void measure_send(setup *s);
 void measure_batches(setup *s);
 void measure_echoes(setup *s);
 void measure_hops(setup *s);
+void measure_batons(setup *s);
 void measure_creation(setup *s);
 void measure_memory(setup *s);
 void measure_idle(setup *s);

@@ -16,6 +16,9 @@ RK_MESSAGE(answer, 7, rk_u64 key; rk_u64 notes; rk_u64 mix;)
 /* 32 bytes round a ring of actors. */
 RK_MESSAGE(token, 8, rk_u64 id; rk_u64 hops; rk_u64 value; rk_u64 origin;)
 
+/* 24 bytes from actor to actor: to the next, or to any. */
+RK_MESSAGE(baton, 10, rk_u32 hops; rk_u32 random; rk_u64 value; rk_u64 passed;)
+
 RK_STATE(echoer, rk_u64 handled; rk_u64 mix;)
 
 RK_ON(echoer, ping) {
@@ -87,3 +90,24 @@ RK_ON(ring_node, token) {
 }
 
 RK_ACTOR(ring_node, RK_HANDLES(ring_node, token))
+
+RK_STATE(runner, rk_u64 passed;)
+
+/* random is 0: to the next actor. Else a number that changes with every hop and chooses the receiver. */
+RK_ON(runner, baton) {
+    rk_u32 random = rk_msg.random * 1664525u + 1013904223u;
+    rk_u32 next = rk_msg.random == 0u ? rk_index() + 1u : random >> 8;
+    if (rk_lane() == 0u) rk_state.passed += rk_u64(1);
+    RK_OUT(baton).random = rk_msg.random == 0u ? 0u : random | 1u;
+    RK_OUT(baton).value = rk_msg.value * rk_u64(5) + rk_u64(rk_index());
+    RK_OUT(baton).passed = rk_msg.passed + rk_u64(1);
+    if (rk_msg.hops == 0u) {
+        RK_OUT(baton).hops = 0u;
+        rk_emit(baton);
+    } else {
+        RK_OUT(baton).hops = rk_msg.hops - 1u;
+        rk_tell(rk_peer(next % rk_actors()), baton);
+    }
+}
+
+RK_ACTOR(runner, RK_HANDLES(runner, baton))

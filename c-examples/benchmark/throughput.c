@@ -259,6 +259,77 @@ static double hop_rate(setup *s, uint32_t actors, uint32_t tokens, uint64_t hops
     return share_of(rates, s->runs, 0.5);
 }
 
+/* What a baton that passes `hops` actors after its first comes to. */
+static uint64_t run_of_a_baton(baton b, uint32_t at, uint32_t actors) {
+    for (;; b.hops--) {
+        b.value = b.value * 5 + at;
+        if (b.hops == 0)
+            return b.value;
+        const uint32_t random = b.random * 1664525u + 1013904223u;
+        at = (b.random == 0 ? at + 1 : random >> 8) % actors;
+        b.random = b.random == 0 ? 0 : random | 1;
+    }
+}
+
+/* Batons of 24 bytes pass `hops` actors each, the next or any. Millions of messages between actors a second. */
+static double baton_rate(setup *s, uint32_t actors, uint32_t workers, uint32_t batons, uint32_t hops, int any) {
+    rk_kernel_options options = s->options;
+    rk_actor *addresses = room_for(actors, sizeof *addresses);
+    baton *sent = room_for(batons, sizeof *sent);
+    uint64_t *values = room_for(batons, sizeof *values); /* when they arrive */
+    unsigned char *arrived = room_for(batons, 1);
+    inbox *in = room_for(1, sizeof *in);
+    options.actors = actors;
+    options.workers = workers;
+    const rk_kernel kernel = launch(s, "runner", &options, addresses);
+    double rates[MAX_RUNS];
+    for (uint32_t run = 0; run < s->runs; run++) {
+        for (uint32_t b = 0; b < batons; b++) {
+            sent[b] = (baton){.hops = hops, .random = any ? (uint32_t)random_next(&s->seed) | 1 : 0,
+                              .value = random_next(&s->seed), .passed = (uint64_t)b << 40};
+            values[b] = run_of_a_baton(sent[b], b % actors, actors);
+            arrived[b] = 0;
+        }
+        const double begin = seconds();
+        for (uint32_t b = 0; b < batons; b++) {
+            const rk_send_options wait = {.struct_size = sizeof wait, .timeout_ns = INT64_C(10000000000)};
+            must(rk_send(addresses[b % actors], RK_TYPE(baton), &sent[b], RK_SIZE(baton), &wait), "rk_send", NULL);
+        }
+        double end = 0;
+        for (uint32_t count = 0; count < batons; count += in->count) {
+            receive(s->runtime, own_queue, in);
+            end = seconds();
+            for (uint32_t i = 0; i < in->count; i++) {
+                baton last;
+                memcpy(&last, in->messages[i].payload, sizeof last);
+                const uint32_t b = (uint32_t)(last.passed >> 40);
+                if (in->messages[i].kind != RK_MESSAGE_EMIT || b >= batons || arrived[b]++ != 0 ||
+                    (last.passed & 0xffffffffff) != hops + 1u ||
+                    last.value != values[b])
+                    wrong("a baton's way");
+            }
+        }
+        rates[run] = (double)hops * batons / (end - begin) / 1e6;
+    }
+    finish(kernel, (uint64_t)(hops + 1) * batons * s->runs);
+    free(in);
+    free(arrived);
+    free(values);
+    free(sent);
+    free(addresses);
+    return share_of(rates, s->runs, 0.5);
+}
+
+/* Between the processors of a device: on the CPU there are not enough of them for it to say anything. */
+void measure_batons(setup *s) {
+    if (s->options.backend == RK_BACKEND_CPU)
+        return;
+    report(s, "a baton (24 B) between two workers, one way", "us", 1 / baton_rate(s, 2, 2, 1, 200000 / s->divisor, 0),
+           NONE, AT_MOST, NONE);
+    report(s, "16,896 batons at random among 528 workers", "M msg/s",
+           baton_rate(s, 528, 528, 528 * 32, 4000 / s->divisor, 1), NONE, AT_LEAST, NONE);
+}
+
 void measure_hops(setup *s) {
     report(s, "hops of 64 tokens (32 B) round 64 actors", "M/s", hop_rate(s, 64, 64, 300000 / s->divisor), NONE,
            AT_LEAST, 20);

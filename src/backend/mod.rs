@@ -15,6 +15,7 @@ use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Plan, Route};
 use crate::runtime::Home;
+use crate::selftest::Report;
 use crate::time::Deadline;
 
 /// Which backend. The numbers are `RK_BACKEND_...`.
@@ -85,6 +86,9 @@ pub(crate) trait Backend: Send + Sync {
     fn without_buffers(&self) -> Error {
         Error::Unsupported("the backend cannot use such memory for buffers".into())
     }
+
+    /// Tests the memory that rings between host and device lie in.
+    fn selftest(&self, device: u32) -> Result<Arc<Report>>;
 
     /// Has all workers look at what they are to do.
     fn kick(&self);

@@ -6,6 +6,7 @@ use std::ptr;
 use super::alert::rk_alert_options;
 use super::buffer::{rk_buffer_options, rk_buffer_properties};
 use super::metrics::rk_latency;
+use super::selftest::rk_selftest_report;
 use super::types::{
     rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
     rk_vulkan_context,
@@ -33,6 +34,8 @@ unsafe impl Sized32 for rk_send_options {}
 unsafe impl Sized32 for rk_kernel_statistics {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_device_properties {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_selftest_report {}
 // SAFETY: as above, and numbers.
 unsafe impl Sized32 for rk_latency {}
 // SAFETY: as above.

@@ -247,9 +247,17 @@ pub struct rk_kernel_options {
     /// Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
     /// rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
     pub latency_every: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Where the rings from the host lie, on a device: RK_INBOUND_...
+    pub inbound_memory: u32,
 }
+
+/// rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
+/// that it works, else in the host's. On the CPU backend all are the same.
+pub const RK_INBOUND_AUTO: u32 = 0;
+/// In the host's memory, which the device maps. Round trips take half as long again.
+pub const RK_INBOUND_HOST: u32 = 1;
+/// In the device's memory; RK_ERROR_UNSUPPORTED where that does not work.
+pub const RK_INBOUND_DEVICE: u32 = 2;
 
 /// Kernel states.
 pub const RK_KERNEL_CREATED: u32 = 1;

@@ -78,6 +78,8 @@ pub(crate) struct Life {
     left: AtomicU64,
     /// Set when the kernel is being destroyed: waiting calls return.
     closing: AtomicU32,
+    /// 1 when a drain has closed the rings from the host.
+    sealed: AtomicU32,
     /// 1 after a drain that timed out, until the next.
     drain_timed_out: AtomicU32,
 }
@@ -90,6 +92,7 @@ impl Life {
             remaining: AtomicU32::new(workers),
             left: AtomicU64::new(0),
             closing: AtomicU32::new(0),
+            sealed: AtomicU32::new(0),
             drain_timed_out: AtomicU32::new(0),
         }
     }
@@ -175,6 +178,8 @@ impl Kernel {
             self.ports.iter().flat_map(|port| &port.inbound).for_each(|channel| {
                 channel.close();
             });
+            // Release: pairs with the Acquire in `end_if_drained`.
+            self.life.sealed.store(1, Ordering::Release);
         }
         // A drain that timed out may have ended since: whoever calls again, as told, is to learn that.
         let again = self.life.drain_timed_out.swap(0, Ordering::AcqRel) == 1;
@@ -217,7 +222,9 @@ impl Kernel {
 
     /// By a worker that found nothing to do: a draining kernel with nothing left ends.
     pub(crate) fn end_if_drained(&self) {
+        // Acquire: pairs with the Release in `drain`; what is accepted now is all that ever will be, from the host.
         if self.life.state.load(Ordering::Relaxed) == State::Draining as u32
+            && self.life.sealed.load(Ordering::Acquire) == 1
             && self.is_quiescent()
             && self.shift(&[State::Draining], State::Ending)
         {

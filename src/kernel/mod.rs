@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) outbox_bytes: u32,
     /// Measures latencies of one message in so many; 0 of none.
     pub(crate) latency_every: u32,
+    /// Where rings from the host lie, on a device.
+    pub(crate) inbound: crate::selftest::Inbound,
     pub(crate) initial_state: Option<Vec<u8>>,
     /// Worker w uses `queues[w * queues.len() / workers]`.
     pub(crate) queues: Vec<Arc<Queue>>,

@@ -10,12 +10,15 @@ use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::hlc;
 use crate::message::{Letter, Owned, Timeout};
-use crate::pins;
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 use crate::time::{Deadline, Spin};
+use crate::{pins, queue};
 
 /// Messages that one reservation covers at most: their places and stamps are taken together.
 const RUN: usize = 64;
+
+/// Turns between looks of a caller at queues where its answer is less likely to come.
+const FAR: u32 = 32;
 
 /// Messages for `rk_send_many`.
 pub(crate) trait Batch {
@@ -188,24 +191,28 @@ impl Kernel {
             }
             other => other?,
         }
-        let look = || {
+        let near = || {
             own.sift();
-            call.take().or_else(|| {
-                // The answer may come from another kernel, by another queue.
-                self.home.other_queues(own).iter().for_each(|queue| queue.sift());
-                call.take()
-            })
+            call.take()
+        };
+        let far = || {
+            // The answer may come from another kernel, by another queue, of another runtime even.
+            queue::all(|queue| !std::ptr::eq(queue, &**own)).iter().for_each(|queue| queue.sift());
+            near()
         };
         let mut spin = Spin::new(self.home.spin, deadline);
         loop {
+            let mut turns = 0;
             while spin.turn() {
-                if let Some(answer) = look() {
-                    return Self::answered(answer);
+                turns += 1;
+                // The others' queues have pollers of their own, who need not be disturbed at every turn.
+                if let Some(answer) = if turns % FAR == 0 { far() } else { near() } {
+                    return self.answered(answer);
                 }
             }
             let mark = calls.bell.mark();
-            if let Some(answer) = look() {
-                return Self::answered(answer);
+            if let Some(answer) = far() {
+                return self.answered(answer);
             }
             if self.is_closing() || self.home.is_closing() {
                 return Err(Error::Stale);
@@ -220,7 +227,9 @@ impl Kernel {
         }
     }
 
-    fn answered(answer: Owned) -> Result<Owned> {
+    fn answered(&self, answer: Owned) -> Result<Owned> {
+        // It may have come by the queue of another runtime, which has merged it into that one's clock.
+        self.home.clock.merge(answer.time);
         match answer.dead() {
             Some(reason) => Err(Error::Undelivered(reason)),
             None => Ok(answer),

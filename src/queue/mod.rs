@@ -7,7 +7,7 @@ mod source;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use self::source::Source;
 use crate::address::Address;
@@ -46,6 +46,15 @@ pub(crate) struct Queue {
     closed: AtomicBool,
 }
 
+/// All queues of the process: an answer to a call may come by any of them.
+static QUEUES: Mutex<Vec<Weak<Queue>>> = Mutex::new(Vec::new());
+
+/// The queues of which `which` holds.
+pub(crate) fn all(which: impl Fn(&Queue) -> bool) -> Vec<Arc<Queue>> {
+    let all = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(Weak::upgrade).filter(|queue| which(queue)).collect()
+}
+
 impl crate::table::Noun for Arc<Queue> {
     fn poison(&self) {
         self.home.poison();
@@ -53,15 +62,20 @@ impl crate::table::Noun for Arc<Queue> {
 }
 
 impl Queue {
-    pub(crate) fn new(home: Arc<Home>) -> Self {
-        Self {
-            home,
+    pub(crate) fn create(home: &Arc<Home>) -> Arc<Self> {
+        let queue = Arc::new(Self {
+            home: home.clone(),
             consumer: Aligned::default(),
             bell: Bell::default(),
             fd: AtomicI32::new(-1),
             armed: AtomicU32::new(0),
             closed: AtomicBool::new(false),
-        }
+        });
+        let mut all = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(&queue));
+        drop(all);
+        queue
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {

@@ -49,6 +49,7 @@ const fn field(name: &'static str, form: Form) -> Field {
 const BACKEND: Form = Form::Number(&[("auto", 0), ("cpu", 1), ("cuda", 2), ("vulkan", 3)]);
 const LOG_LEVEL: Form = Form::Number(&[("error", 1), ("warn", 2), ("info", 3), ("debug", 4)]);
 const PRIORITY: Form = Form::Number(&[("low", 1), ("normal", 64), ("high", 128), ("critical", 192)]);
+const INBOUND: Form = Form::Number(&[("auto", 0), ("host", 1), ("device", 2)]);
 const PLAIN: Form = Form::Number(&[]);
 /// `RK_NONE`
 const OR_NONE: Form = Form::Number(&[("none", u32::MAX as u64)]);
@@ -77,6 +78,7 @@ const KERNEL: &[Field] = &[
     field("outbound_capacity", PLAIN),
     field("outbox_bytes", PLAIN),
     field("latency_every", PLAIN),
+    field("inbound_memory", INBOUND),
     field("initial_state", Form::Bytes),
     field("name", Form::Text),
 ];

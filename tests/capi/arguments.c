@@ -290,6 +290,12 @@ CASE(arguments_runtime) {
     uint32_t count = 0;
     CHECK_OK(rk_device_count(all.runtime, &count));
     CHECK(count >= 1);
+    rk_selftest_report report = RK_SELFTEST_REPORT_INIT;
+    CHECK_ERROR(rk_selftest(all.runtime, count, &report, &test_error), RK_ERROR_NOT_FOUND);
+    CHECK_ERROR(rk_selftest(all.runtime, UINT32_MAX, &report, &test_error), RK_ERROR_NOT_FOUND);
+    CHECK_ERROR(rk_selftest(all.runtime, 0, NULL, &test_error), INVALID);
+    report.struct_size = 3;
+    CHECK_ERROR(rk_selftest(all.runtime, 0, &report, &test_error), INVALID);
     rk_device_properties info = RK_DEVICE_PROPERTIES_INIT;
     CHECK_ERROR(rk_device_info(all.runtime, count, &info, &test_error), RK_ERROR_NOT_FOUND);
     CHECK_ERROR(rk_device_info(all.runtime, UINT32_MAX, &info, &test_error), RK_ERROR_NOT_FOUND);

@@ -64,6 +64,8 @@ rk_status fixture_alert(const fixture *all, rk_alert *alert, rk_error *error) {
 void fixture_close(const fixture *all) {
     CHECK_OK(rk_kernel_destroy(all->kernel));
     CHECK_OK(rk_queue_destroy(all->queue));
+    CHECK_OK(rk_alert_destroy(all->alert));
+    CHECK_OK(rk_buffer_destroy(all->buffer));
     CHECK_OK(rk_module_destroy(all->module));
     CHECK_OK(rk_runtime_destroy(all->runtime));
 }

@@ -41,6 +41,17 @@ static rk_status device_info(const fixture *with, rk_error *error) {
     return rk_device_info(with->runtime, 0, &info, error);
 }
 
+static rk_status selftest(const fixture *with, rk_error *error) {
+    rk_selftest_report report = RK_SELFTEST_REPORT_INIT;
+    rk_status status = rk_selftest(with->runtime, 0, &report, error);
+    if (status == RK_OK) {
+        CHECK_EQ(report.inbound_memory, RK_INBOUND_HOST); /* of the CPU */
+        CHECK(report.messages > 0 && report.host_p50_ns > 0 && report.host_p50_ns <= report.host_p999_ns);
+        CHECK(report.device_p50_ns == 0 && report.reason[0] != 0);
+    }
+    return status;
+}
+
 /* Handles are set to zero on error. */
 static rk_status created_module(rk_status status, rk_module module) {
     if (status == RK_OK) {
@@ -357,6 +368,7 @@ const surface_call surface[] = {
     {"rk_runtime_arm", runtime_arm, TAKES_RUNTIME, EFFECT_NONE, false},
     {"rk_device_count", device_count, TAKES_RUNTIME, EFFECT_NONE, false},
     {"rk_device_info", device_info, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_selftest", selftest, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_module_create", module_create, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_module_load", module_load, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_module_load_memory", module_load_memory, TAKES_RUNTIME, EFFECT_NONE, true},

@@ -241,3 +241,42 @@ CASE(pressure_no_starvation) {
     check_accounts(kernel);
     world_close(&w);
 }
+
+/* Dead letters that nobody reads are memory: there is a number at which the worker waits, and none is lost. */
+CASE(pressure_unread_letters) {
+    enum { SENT = 6000 };
+    world w = world_open();
+    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = 1, .workers = 1, .inbound_capacity = 8192));
+    rk_actor to = actor_of(kernel, 0);
+    tally last;
+    ask_for(to, RK_TYPE(halt), NULL, 0, RK_TYPE(tally), &last, sizeof last);
+    for (uint64_t i = 0; i < SENT; i++) {
+        visit message = {.nonce = i};
+        CHECK_OK(rk_send(to, RK_TYPE(visit), &message, sizeof message, NULL));
+    }
+    uint64_t dead = 0;
+    for (int64_t end = test_now() + 100 * MILLISECOND; test_now() < end;) {
+        rk_kernel_statistics stats = stats_of(kernel);
+        if (stats.dead_letters != dead) end = test_now() + 100 * MILLISECOND;
+        dead = stats.dead_letters;
+    }
+    CHECK(dead >= 1024);
+    CHECK(dead < SENT);
+    CHECK_DONE(rk_runtime_park(w.runtime, RK_FOREVER, &test_error));
+    CHECK_EQ(check_accounts(kernel).pending, SENT - dead);
+    CHECK_DONE(rk_runtime_unpark(w.runtime, &test_error));
+    for (uint64_t i = 0; i < SENT; i++) {
+        visit returned;
+        rk_message message = next_message(&w, &returned, sizeof returned);
+        CHECK_EQ(message.kind, RK_MESSAGE_DEAD_LETTER);
+        CHECK_EQ(message.reason, RK_DEAD_STOPPED);
+        CHECK_EQ(message.to.id, to.id);
+        CHECK_EQ(returned.nonce, i);
+    }
+    expect_silence(&w);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    rk_kernel_statistics stats = check_accounts(kernel);
+    CHECK_EQ(stats.dead_letters, SENT);
+    CHECK_EQ(stats.pending, 0);
+    world_close(&w);
+}

@@ -165,3 +165,103 @@ CASE(request_forwarded) {
     expect_silence(&w);
     world_close(&w);
 }
+
+/* Nobody polls, the worker waits for room for its replies, and in the end the ring to it is full as well: a caller makes
+ * room by itself, and what it finds on its way is still there for those who poll, in order. */
+CASE(request_call_with_a_full_outbound_ring) {
+    world w = world_open();
+    rk_kernel kernel = world_start(&w, "patient",
+                                   OPTIONS(.actors = 1, .workers = 1, .inbound_capacity = 4, .outbound_capacity = 4));
+    rk_actor to = actor_of(kernel, 0);
+    const rk_send_options wait = SENDING(.timeout_ns = 50 * MILLISECOND);
+    uint64_t sent = 0, taken = 0;
+    for (int round = 0; round < 20; round++) {
+        for (;;) {
+            visit message = {.nonce = sent};
+            rk_status status = rk_send(to, RK_TYPE(visit), &message, sizeof message, &wait);
+            if (status == RK_TIMEOUT) break;
+            CHECK_OK(status);
+            CHECK_AT_MOST(++sent, 1000000);
+        }
+        visit question = {.nonce = ~sent};
+        visited got;
+        ask_for(to, RK_TYPE(visit), &question, sizeof question, RK_TYPE(visited), &got, sizeof got);
+        CHECK_EQ(got.nonce, ~sent);
+        CHECK_EQ(got.seen, sent + 1 + (uint64_t)round);
+        /* Now and then; the others stay where the caller put them. */
+        for (; round % 3 == 2 && taken < sent; taken++) {
+            rk_message message = next_message(&w, &got, sizeof got);
+            CHECK_EQ(message.kind, RK_MESSAGE_REPLY);
+            CHECK_EQ(got.nonce, taken);
+        }
+    }
+    for (; taken < sent; taken++) {
+        visited got;
+        next_message(&w, &got, sizeof got);
+        CHECK_EQ(got.nonce, taken);
+    }
+    expect_silence(&w);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    CHECK_EQ(check_accounts(kernel).handled, sent + 20);
+    world_close(&w);
+}
+
+typedef struct pair {
+    rk_kernel first, second;
+} pair;
+
+static void call_and_destroy(unsigned index, void *shared) {
+    const pair *of = shared;
+    if (index == 0) {
+        blob_25 question = {{1}}, got;
+        CHECK_ERROR(rk_call(actor_of(of->first, 0), RK_TYPE(blob_25), &question, sizeof question, NULL, &got, sizeof got,
+                            NULL, PATIENCE, &test_error),
+                    RK_ERROR_UNDELIVERED);
+        return;
+    }
+    while (stats_of(of->second).accepted == 0) {}
+    CHECK_OK(rk_kernel_destroy(of->second));
+}
+
+/* The kernel that a call was passed on to is destroyed: while the call waits there, and before it gets there. The caller
+ * learns it at once either way. */
+CASE(request_forwarded_to_a_kernel_that_goes) {
+    world w = world_open();
+    for (uint32_t round = 0; round < test_load(20); round++) {
+        pair of = {world_start(&w, "mirror", OPTIONS(.actors = 1)), world_start(&w, "mirror", OPTIONS(.actors = 1))};
+        attach_to(actor_of(of.first, 0), actor_of(of.second, 0));
+        CHECK_DONE(rk_kernel_deactivate(of.second, &test_error));
+        test_threads(2, call_and_destroy, &of);
+        blob_25 question = {{2}}, got;
+        CHECK_ERROR(rk_call(actor_of(of.first, 0), RK_TYPE(blob_25), &question, sizeof question, NULL, &got, sizeof got,
+                            NULL, PATIENCE, &test_error),
+                    RK_ERROR_UNDELIVERED);
+        CHECK_DONE(rk_kernel_deactivate(of.first, &test_error));
+        CHECK_EQ(check_accounts(of.first).handled, 3);
+        CHECK_OK(rk_kernel_destroy(of.first));
+    }
+    expect_silence(&w);
+    world_close(&w);
+}
+
+/* A call is answered by an actor of another runtime, which nobody polls. */
+CASE(request_call_across_two_runtimes) {
+    world near = world_open(), far = world_open();
+    rk_kernel here = world_start(&near, "mirror", OPTIONS(.actors = 1));
+    rk_kernel there = world_start(&far, "mirror", OPTIONS(.actors = 1));
+    attach_to(actor_of(here, 0), actor_of(there, 0));
+    uint64_t random = test_seed();
+    for (uint32_t i = 0; i < test_load(1000); i++) {
+        blob_25 sent, got;
+        test_random_bytes(&random, &sent, sizeof sent);
+        rk_message message;
+        CHECK_DONE(rk_call(actor_of(here, 0), RK_TYPE(blob_25), &sent, sizeof sent, NULL, &got, sizeof got, &message,
+                           PATIENCE, &test_error));
+        CHECK_EQ(message.from.id, actor_of(there, 0).id);
+        for (size_t k = 0; k < sizeof sent; k++) CHECK_EQ(got.bytes[k], sent.bytes[k]);
+    }
+    expect_silence(&near);
+    expect_silence(&far);
+    world_close(&far);
+    world_close(&near);
+}

@@ -5,6 +5,7 @@ mod actors;
 mod courier;
 mod outbox;
 mod pool;
+mod selftest;
 mod worker;
 
 use std::sync::atomic::AtomicU32;
@@ -22,6 +23,7 @@ use crate::message::LEVELS;
 use crate::queue::{Outbound, Queue};
 use crate::ring::{Channel, INLINE_BYTES};
 use crate::runtime::Home;
+use crate::selftest::{Inbound, Report};
 use crate::time::Deadline;
 
 /// The backend.
@@ -153,6 +155,14 @@ impl Backend for Cpu {
     fn import_host(&self, device: u32, host: HostMemory, _size: u64) -> Result<Box<dyn Memory>> {
         self.default_workers(device)?;
         Ok(Box::new(host))
+    }
+
+    fn selftest(&self, device: u32) -> Result<Arc<Report>> {
+        if device != 0 {
+            return Err(Error::not_found("CPU device", device));
+        }
+        let device = Err("the CPU's memory is the host's".into());
+        Ok(Arc::new(Report { chosen: Inbound::Host, host: selftest::run()?, device }))
     }
 
     fn kick(&self) {

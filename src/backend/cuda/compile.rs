@@ -9,7 +9,7 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 12] = [
+const HEADERS: [(&str, &str); 13] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
@@ -21,6 +21,7 @@ const HEADERS: [(&str, &str); 12] = [
     ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
     ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
     ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
+    ("ringkernel/cuda/selftest.cuh", include_str!("../../../include/ringkernel/cuda/selftest.cuh")),
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];
 
@@ -190,34 +191,40 @@ pub(super) struct Target<'a> {
     pub(super) capability: (i32, i32),
 }
 
+/// Machine code of the kernel that tests memory.
+pub(super) fn selftest(capability: (i32, i32)) -> Result<Vec<u8>> {
+    let root = "#include <ringkernel/actor.h>\n#include <ringkernel/cuda/selftest.cuh>\n";
+    cached(root, &[], &[], capability)
+}
+
 /// Machine code of a pump.
 pub(super) fn compile(source: &[(String, String)], target: &Target<'_>) -> Result<Vec<u8>> {
     let Target { actor, scratch, lanes, capability } = *target;
     let Some(((_, root), files)) = source.split_first() else {
         return Err(Error::Unsupported("the module has no CUDA source; build it with rkc".into()));
     };
+    let own =
+        [format!("-DRK_LANES={lanes}"), format!("-DRK_PUMP_ACTOR={actor}"), format!("-DRK_SCRATCH_BYTES={scratch}")];
+    cached(&format!("{root}\n#include <ringkernel/cuda/pump.cuh>\n"), files, &own, capability)
+}
+
+/// Compiles `root` with the library's headers and `files`, unless that was done before.
+fn cached(root: &str, files: &[(String, String)], own: &[String], capability: (i32, i32)) -> Result<Vec<u8>> {
     let arch = format!("sm_{}{}", capability.0, capability.1);
-    let options = [
-        format!("--gpu-architecture={arch}"),
-        "-std=c++17".into(),
-        "-lineinfo".into(),
-        format!("-DRK_LANES={lanes}"),
-        format!("-DRK_PUMP_ACTOR={actor}"),
-        format!("-DRK_SCRATCH_BYTES={scratch}"),
-    ];
-    let root = format!("{root}\n#include <ringkernel/cuda/pump.cuh>\n");
+    let mut options = vec![format!("--gpu-architecture={arch}"), "-std=c++17".into(), "-lineinfo".into()];
+    options.extend_from_slice(own);
     let nvrtc = Nvrtc::get()?;
     let place = cache_file(&[
         &format!("nvrtc {}.{}", nvrtc.version.0, nvrtc.version.1),
         &options.join(" "),
-        &root,
+        root,
         &files.iter().map(|(name, text)| format!("{name}\n{text}\n")).collect::<String>(),
         &HEADERS.map(|(_, text)| text).join("\n"),
     ]);
     if let Some(code) = place.as_deref().and_then(read_cached) {
         return Ok(code);
     }
-    let code = nvrtc.run(&root, files, &options, &arch)?;
+    let code = nvrtc.run(root, files, &options, &arch)?;
     if let Some(place) = place {
         // A cache that cannot be written is no reason to fail.
         let _stored = store(&place, &code);
@@ -287,6 +294,9 @@ mod tests {
             }
             RK_ACTOR(counter, RK_HANDLES(counter, add))";
         let source = [("module.cu".to_string(), actors), ("fixture.rk.h".to_string(), fixture.to_string())];
+        for capability in [(7, 5), (8, 0), (9, 0), (10, 0)] {
+            assert_eq!(&selftest(capability).expect("compiles")[1..4], b"ELF");
+        }
         for lanes in [1, 32, 100, 1024] {
             for capability in [(7, 5), (8, 0), (9, 0), (10, 0)] {
                 let target = Target { actor: "counter", scratch: 256, lanes, capability };

@@ -10,7 +10,9 @@ use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attri
 
 use super::bar::Window;
 use super::memory::Pool;
+use super::selftest;
 use crate::error::{Error, Result};
+use crate::selftest::Report;
 
 /// The oldest devices whose threads advance independently, which the pump's loops rely on, and that have 16-byte words.
 const OLDEST: (i32, i32) = (7, 0);
@@ -118,6 +120,8 @@ pub(super) struct Context {
     directory: OnceLock<Mapped>,
     /// The device's memory as the host can write it; or why it cannot. Opened for the first kernel.
     window: OnceLock<std::result::Result<Arc<Window>, String>>,
+    /// What the self-test found, which is made for the first kernel that it matters to.
+    trial: OnceLock<Arc<Report>>,
     /// A fault of the device ended it.
     is_lost: AtomicBool,
     /// How many use it.
@@ -189,6 +193,7 @@ impl Context {
             properties,
             directory: OnceLock::new(),
             window: OnceLock::new(),
+            trial: OnceLock::new(),
             is_lost: AtomicBool::new(false),
             runtimes: AtomicU32::new(1),
             pulses: Mutex::default(),
@@ -211,6 +216,11 @@ impl Context {
         drop(contexts);
         // What it holds would hold it.
         self.pool.clear();
+    }
+
+    /// What the self-test found. Takes some hundredths of a second when it is first asked for.
+    pub(super) fn trial(self: &Arc<Self>) -> &Arc<Report> {
+        self.trial.get_or_init(|| Arc::new(selftest::report(self)))
     }
 
     /// For a new kernel.

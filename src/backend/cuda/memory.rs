@@ -9,6 +9,7 @@ use super::super::gpu::{Block, Memories, Place};
 use super::bar::BarMemory;
 use super::driver::{Context, DeviceMemory, Mapped, Stream};
 use crate::error::{Error, Result};
+use crate::selftest::Inbound;
 
 /// Sizes are multiples of this, so that blocks fit again.
 const GRAIN: usize = 1 << 16;
@@ -102,10 +103,23 @@ pub(super) struct KernelMemory {
 }
 
 impl KernelMemory {
-    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
-        // Not unless asked for: that a processor's stores into device memory arrive as the rings need it lies outside what
-        // CUDA promises, and no test proves it yet before use.
-        let bar = std::env::var_os("RINGKERNEL_INBOUND").is_some_and(|wish| wish == "bar");
+    /// What rings from the host lie in: as wished, or as the self-test found best.
+    pub(super) fn new(context: &Arc<Context>, wish: Inbound) -> Result<Self> {
+        let bar = match wish {
+            Inbound::Host => false,
+            Inbound::Auto => context.trial().device.is_ok(),
+            Inbound::Device => {
+                let refused = |reason: &String| {
+                    Error::Unsupported(format!("rings from the host cannot be in device memory: {reason}"))
+                };
+                context.trial().device.as_ref().map_err(refused)?;
+                true
+            }
+        };
+        Self::of(context, bar)
+    }
+
+    pub(super) fn of(context: &Arc<Context>, bar: bool) -> Result<Self> {
         Ok(Self { context: context.clone(), stream: Stream::new(context.clone())?, bar })
     }
 

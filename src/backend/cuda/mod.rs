@@ -8,6 +8,7 @@ mod code;
 mod compile;
 mod driver;
 mod memory;
+mod selftest;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -20,6 +21,7 @@ use super::{Backend, Device, Kind};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::runtime::Home;
+use crate::selftest::Report;
 use crate::time::Deadline;
 
 /// A worker whose states fit so many bytes keeps them in shared memory while it is on the device: an access takes 30 cycles
@@ -101,9 +103,13 @@ impl Backend for Cuda {
         let states = gpu::states_of_a_worker(&plan);
         let near = if states <= NEAR_LIMIT { states as u32 } else { 0 };
         let code = Code::load(&self.images, &context, &plan, workers, near)?;
-        let memories = Arc::new(KernelMemory::new(&context)?);
+        let memories = Arc::new(KernelMemory::new(&context, plan.inbound)?);
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
         self.pumps.launch(me, home, key, &plan, near, memories, Box::new(code))
+    }
+
+    fn selftest(&self, device: u32) -> Result<Arc<Report>> {
+        Ok(self.context(device)?.trial().clone())
     }
 
     fn kick(&self) {

@@ -169,15 +169,15 @@ impl Arena {
                 let mut rings = [Ring::default(); 2 * LEVELS];
                 for (level, (at, capacity)) in peer_rings[number].iter().enumerate() {
                     let at = base + *at as u64;
-                    rings[level] = ring(at + 256, *capacity, body, at + 128, at);
+                    rings[level] = Ring { tail: at, ..Ring::over(at + 256, *capacity, body, at + 128) };
                 }
                 for (level, place) in inbound_rings[number].iter().enumerate() {
                     let (slots, head) = (from_host + place.slots as u64, shared + place.head as u64);
-                    rings[LEVELS + level] = ring(slots, place.capacity, place.body, head, 0);
+                    rings[LEVELS + level] = Ring::over(slots, place.capacity, place.body, head);
                 }
                 let to_host = &outbound_rings[number];
                 let head = from_host + arena.order_at(number, 0) as u64;
-                let outbound = ring(shared + to_host.slots as u64, to_host.capacity, to_host.body, head, 0);
+                let outbound = Ring::over(shared + to_host.slots as u64, to_host.capacity, to_host.body, head);
                 Worker::new(rings, outbound, outbox, message, aside)
             })
             .collect();
@@ -345,11 +345,6 @@ impl Drop for Arena {
             }
         }
     }
-}
-
-fn ring(slots: u64, capacity: usize, body: usize, head: u64, tail: u64) -> Ring {
-    let bodies = slots + capacity as u64 * 64;
-    Ring { slots, bodies, head, tail, shift: capacity.trailing_zeros(), body: body as u32 }
 }
 
 /// Where the host reaches a place of a block that it does reach.

@@ -16,13 +16,21 @@ const COUNTS: usize = 10;
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
-pub(super) struct Ring {
+pub(in crate::backend) struct Ring {
     pub(super) slots: u64,
     pub(super) bodies: u64,
     pub(super) head: u64,
     pub(super) tail: u64,
     pub(super) shift: u32,
     pub(super) body: u32,
+}
+
+impl Ring {
+    /// A ring whose slots, and behind them its bodies, are at `slots`, and that has no tail.
+    pub(in crate::backend) fn over(slots: u64, capacity: usize, body: usize, head: u64) -> Self {
+        let bodies = slots + capacity as u64 * 64;
+        Self { slots, bodies, head, tail: 0, shift: capacity.trailing_zeros(), body: body as u32 }
+    }
 }
 
 #[repr(C)]

@@ -24,7 +24,7 @@ use crate::ring::Channel;
 use crate::runtime::Home;
 use crate::time::Deadline;
 
-pub(in crate::backend) use self::layout::Mode;
+pub(in crate::backend) use self::layout::{Mode, Ring};
 
 /// Where memory lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ mod program;
 mod spirv;
 mod transfer;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ash::vk::{self, Handle};
 
@@ -39,6 +39,7 @@ use crate::kernel::{Kernel, Placement, Plan};
 use crate::log::Level;
 use crate::module::Module;
 use crate::runtime::Home;
+use crate::selftest::{Inbound, Measured, Report};
 use crate::time::Deadline;
 
 /// Turns of loops after which a dispatch leaves, well below where Mesa 22's lavapipe ends them all (65,535), with room for
@@ -144,6 +145,24 @@ impl Vulkan {
         self.physical.get(ordinal as usize).ok_or_else(|| Error::not_found("Vulkan device", ordinal))
     }
 
+    fn opened(&self) -> MutexGuard<'_, Vec<Option<Opened>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A device that works, opened and probed if it was not or the one before was lost.
+    fn open_device<'a>(&self, all: &'a mut [Option<Opened>], ordinal: u32) -> Result<&'a mut Opened> {
+        let properties = self.properties(ordinal)?;
+        let place = &mut all[ordinal as usize];
+        if place.as_ref().is_none_or(|opened| opened.device.is_lost()) {
+            let _masked = SignalsBlocked::new()?;
+            let device = Logical::open(&self.instance, properties.clone(), self.borrowed.clone())?;
+            let findings = probe::probe(&device)?;
+            self.home.log.write(Level::Info, format_args!("{}: {findings}", properties.name));
+            *place = Some(Opened { device, findings, codes: Vec::new() });
+        }
+        Ok(place.as_mut().expect("opened above"))
+    }
+
     /// The device and the pump of an actor on it.
     fn load(&self, plan: &Plan, workers: u32) -> Result<(Arc<Logical>, Arc<PumpCode>, Bounds)> {
         let properties = self.properties(plan.device)?;
@@ -152,17 +171,8 @@ impl Vulkan {
             Error::Unsupported(format!("the module has no Vulkan image of {}: it was built without glslc", actor.name))
         })?;
         let spirv = Spirv::read(&spirv.1)?;
-        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = match &mut all[plan.device as usize] {
-            Some(opened) if !opened.device.is_lost() => opened,
-            free => {
-                let _masked = SignalsBlocked::new()?;
-                let device = Logical::open(&self.instance, properties.clone(), self.borrowed.clone())?;
-                let findings = probe::probe(&device)?;
-                self.home.log.write(Level::Info, format_args!("{}: {findings}", properties.name));
-                free.insert(Opened { device, findings, codes: Vec::new() })
-            }
-        };
+        let mut all = self.opened();
+        let opened = self.open_device(&mut all, plan.device)?;
         if opened.findings.cuts_loops && plan.lanes > LANES_CUT {
             return Err(Error::Unsupported(format!(
                 "{}: {} lanes; a driver that ends loops early runs at most {LANES_CUT} well (Mesa 23 and later run more)",
@@ -212,12 +222,30 @@ impl Backend for Vulkan {
     }
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
+        if plan.latency_every != 0 {
+            return Err(Error::Unsupported("latencies are not measured on Vulkan devices yet".into()));
+        }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
         let (device, code, bounds) = self.load(&plan, workers)?;
         let memories = Arc::new(KernelMemory::new(&device)?);
         let pump = Pump::new(&device, code, workers, bounds)?;
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
         self.pumps.launch(me, home, key, &plan, 0, memories, Box::new(pump))
+    }
+
+    fn selftest(&self, device: u32) -> Result<Arc<Report>> {
+        let mut all = self.opened();
+        let opened = self.open_device(&mut all, device)?;
+        let window = opened.device.has_window();
+        Ok(Arc::new(Report {
+            chosen: if window { Inbound::Device } else { Inbound::Host },
+            // Between submissions any memory does; while one runs, only what the probe has measured.
+            host: Measured::default(),
+            device: match &opened.findings.resident {
+                _ if !window => Err("it has no memory that the host can write".into()),
+                found => (*found).map_err(String::from),
+            },
+        }))
     }
 
     fn kick(&self) {

@@ -14,6 +14,7 @@ use super::physical::Use;
 use super::refused;
 use super::spirv::Spirv;
 use crate::error::{Error, Result};
+use crate::selftest::Measured;
 
 /// Made from `probe.comp`.
 static SPIRV: &[u8] = include_bytes!("probe.spv");
@@ -45,14 +46,14 @@ struct Asked {
 pub(super) struct Findings {
     /// Loops are ended after some 65,000 turns in all.
     pub(super) cuts_loops: bool,
-    /// The median time from a call to its answer; or why the pump cannot stay on the device.
-    pub(super) resident: std::result::Result<Duration, &'static str>,
+    /// Times from a call to its answer; or why the pump cannot stay on the device.
+    pub(super) resident: std::result::Result<Measured, &'static str>,
 }
 
 impl std::fmt::Display for Findings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.resident {
-            Ok(time) => write!(f, "a running dispatch answers the host in {time:?}, the pump may stay on it"),
+            Ok(times) => write!(f, "a running dispatch answers the host in {:?}, the pump may stay on it", times.p50),
             Err(reason) => write!(f, "bounded pump, because {reason}"),
         }
     }
@@ -150,8 +151,7 @@ impl Run<'_> {
             }
             times.push(called.elapsed());
         }
-        times.sort();
-        findings.resident = Ok(times[times.len() / 2]);
+        findings.resident = Ok(Measured::of(times, u64::from(CALLS)));
         Ok(findings)
     }
 

@@ -11,6 +11,7 @@ use crate::kernel::{Plan, State, Statistics};
 use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::Home;
+use crate::selftest::Inbound;
 
 const CAPACITY_MIN: u32 = 4;
 const CAPACITY_MAX: u32 = 1 << 20;
@@ -28,6 +29,12 @@ pub(in crate::capi) struct KernelSpec {
     options: rk_kernel_options,
     initial_state: Option<Vec<u8>>,
     name: Option<String>,
+}
+
+fn inbound(number: u32) -> Result<Inbound> {
+    Inbound::from_number(number).ok_or_else(|| {
+        Error::invalid(format!("inbound_memory is {number}, it can be RK_INBOUND_AUTO, _HOST or _DEVICE"))
+    })
 }
 
 /// Whether every number is one that some kernel could have; zeros are defaults.
@@ -49,9 +56,7 @@ pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
             return Err(Error::invalid(format!("{what} is {value}, which is not a power of two")));
         }
     }
-    if options.reserved != 0 {
-        return Err(Error::invalid("reserved is not zero"));
-    }
+    inbound(options.inbound_memory)?;
     if options.name_length as usize > NAME_MAX {
         return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
     }
@@ -136,6 +141,7 @@ impl KernelSpec {
             outbound_capacity: capacity(options.outbound_capacity, message),
             outbox_bytes: outbox,
             latency_every: options.latency_every,
+            inbound: inbound(options.inbound_memory)?,
             initial_state: self.initial_state,
             queues,
             module,
