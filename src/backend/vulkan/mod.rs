@@ -47,9 +47,6 @@ use crate::time::Deadline;
 const TURNS: u32 = 40_000;
 /// The same where loops may go on: some tenths of a second on a slow device.
 const TURNS_UNCUT: u32 = 1 << 20;
-/// Lanes of a worker on such a driver. Mesa 22's lavapipe loses its way in the pump's loops when a worker has 16 lanes or
-/// more, measured; why is not known.
-const LANES_CUT: u32 = 15;
 /// Messages of one worker in one dispatch, so that others have their turn on the queue.
 const MESSAGES: u32 = 4096;
 /// Dispatches in one submission where each may handle only one message, because its handler's loops count too.
@@ -165,7 +162,7 @@ impl Vulkan {
 
     /// The device and the pump of an actor on it.
     fn load(&self, plan: &Plan, workers: u32) -> Result<(Arc<Logical>, Arc<PumpCode>, Bounds)> {
-        let properties = self.properties(plan.device)?;
+        self.properties(plan.device)?;
         let actor = &plan.module.actors()[plan.actor];
         let spirv = plan.module.spirv.iter().find(|(name, _)| *name == actor.name).ok_or_else(|| {
             Error::Unsupported(format!("the module has no Vulkan image of {}: it was built without glslc", actor.name))
@@ -173,12 +170,6 @@ impl Vulkan {
         let spirv = Spirv::read(&spirv.1)?;
         let mut all = self.opened();
         let opened = self.open_device(&mut all, plan.device)?;
-        if opened.findings.cuts_loops && plan.lanes > LANES_CUT {
-            return Err(Error::Unsupported(format!(
-                "{}: {} lanes; a driver that ends loops early runs at most {LANES_CUT} well (Mesa 23 and later run more)",
-                properties.name, plan.lanes
-            )));
-        }
         opened.codes.retain(|(module, ..)| module.strong_count() > 0);
         let known = opened.codes.iter().find(|(module, actor, lanes, _)| {
             std::ptr::eq(module.as_ptr(), Arc::as_ptr(&plan.module)) && (*actor, *lanes) == (plan.actor, plan.lanes)
