@@ -46,6 +46,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_SIZED_(type) {.struct_size = sizeof(type)}
 #endif
 #define RK_RUNTIME_OPTIONS_INIT RK_SIZED_(rk_runtime_options)
+#define RK_VULKAN_CONTEXT_INIT RK_SIZED_(rk_vulkan_context)
 #define RK_KERNEL_OPTIONS_INIT RK_SIZED_(rk_kernel_options)
 #define RK_SEND_OPTIONS_INIT RK_SIZED_(rk_send_options)
 #define RK_KERNEL_STATISTICS_INIT RK_SIZED_(rk_kernel_statistics)
@@ -160,6 +161,67 @@ template <class T> static inline T rk_sized_() {
  * As a timeout: wait without limit.
  */
 #define RK_FOREVER -1
+
+/**
+ * rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the
+ * others by modules that use such types.
+ */
+#define RK_VULKAN_MEMORY_MODEL 1
+
+/**
+ * vulkanMemoryModelDeviceScope
+ */
+#define RK_VULKAN_MEMORY_MODEL_DEVICE_SCOPE 2
+
+/**
+ * bufferDeviceAddress
+ */
+#define RK_VULKAN_BUFFER_DEVICE_ADDRESS 4
+
+/**
+ * scalarBlockLayout
+ */
+#define RK_VULKAN_SCALAR_BLOCK_LAYOUT 8
+
+/**
+ * timelineSemaphore
+ */
+#define RK_VULKAN_TIMELINE_SEMAPHORE 16
+
+/**
+ * shaderInt64
+ */
+#define RK_VULKAN_SHADER_INT64 32
+
+/**
+ * shaderBufferInt64Atomics
+ */
+#define RK_VULKAN_SHADER_BUFFER_INT64_ATOMICS 64
+
+/**
+ * shaderInt16
+ */
+#define RK_VULKAN_SHADER_INT16 128
+
+/**
+ * shaderInt8
+ */
+#define RK_VULKAN_SHADER_INT8 256
+
+/**
+ * storageBuffer16BitAccess
+ */
+#define RK_VULKAN_STORAGE_BUFFER_16BIT_ACCESS 512
+
+/**
+ * storageBuffer8BitAccess
+ */
+#define RK_VULKAN_STORAGE_BUFFER_8BIT_ACCESS 1024
+
+/**
+ * shaderFloat64
+ */
+#define RK_VULKAN_SHADER_FLOAT64 2048
 
 /**
  * rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
@@ -401,6 +463,68 @@ typedef int32_t rk_status;
 typedef void (*rk_log_fn)(void *user, uint32_t level, const char *text, size_t length);
 
 /**
+ * Takes a queue for the calling thread, or gives it back. Called from threads of the library, with no lock held that a
+ * host program could know; must not call back into the library, and must not unwind.
+ */
+typedef void (*rk_vulkan_lock_fn)(void *user);
+
+/**
+ * A Vulkan device of the host program, of Vulkan 1.2 or later. It is used from the library's threads while the runtime
+ * exists, which must be destroyed first, and none of it is ever destroyed or reset by the library.
+ */
+typedef struct rk_vulkan_context {
+    /**
+     * sizeof this struct, as RK_VULKAN_CONTEXT_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * Family of `queue`, which computes.
+     */
+    uint32_t queue_family;
+    /**
+     * VkInstance.
+     */
+    void *instance;
+    /**
+     * VkPhysicalDevice.
+     */
+    void *physical_device;
+    /**
+     * VkDevice.
+     */
+    void *device;
+    /**
+     * VkQueue. With a pump submitted to it at times, never for longer than some milliseconds.
+     */
+    void *queue;
+    /**
+     * vkGetInstanceProcAddr of the loader that these are of; NULL: that of libvulkan.so.1.
+     */
+    void *get_instance_proc_addr;
+    /**
+     * RK_VULKAN_... bits of the features that the device was created with.
+     */
+    uint32_t features;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Called before and after the library submits to `queue`, which Vulkan lets one thread do at a time. Both or
+     * neither: NULL says that the queue is the library's alone.
+     */
+    rk_vulkan_lock_fn lock;
+    /**
+     * See lock.
+     */
+    rk_vulkan_lock_fn unlock;
+    /**
+     * Passed to `lock` and `unlock`.
+     */
+    void *lock_user;
+} rk_vulkan_context;
+
+/**
  * Options of a runtime. Zero everywhere is a good default.
  */
 typedef struct rk_runtime_options {
@@ -468,6 +592,10 @@ typedef struct rk_runtime_options {
      * Bytes of `config`.
      */
     size_t config_length;
+    /**
+     * The host program's own Vulkan device, for the Vulkan backend to use; NULL: it makes its own. Copied.
+     */
+    const struct rk_vulkan_context *vulkan;
 } rk_runtime_options;
 
 /**

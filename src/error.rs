@@ -96,6 +96,19 @@ pub enum Error {
         /// The driver's words.
         text: String,
     },
+    /// A Vulkan driver refused.
+    #[error("{what}: {text} (Vulkan result {code})")]
+    Vulkan {
+        /// What was tried.
+        what: &'static str,
+        /// A `VkResult`.
+        code: i32,
+        /// In words.
+        text: String,
+    },
+    /// A kernel's pump left the device without having come to its end.
+    #[error("the pump ended early: {0}")]
+    Unfinished(&'static str),
     /// The module's source did not compile for the device.
     #[error("the module does not compile for {arch}: {log}")]
     Compile {
@@ -136,6 +149,8 @@ pub enum Native {
     Cuda(i32),
     /// An `nvrtcResult`.
     Nvrtc(i32),
+    /// A `VkResult`.
+    Vulkan(i32),
 }
 
 impl Error {
@@ -167,6 +182,7 @@ impl Error {
             Self::System { errno, .. } => Native::Errno(*errno),
             Self::Cuda { code, .. } => Native::Cuda(*code),
             Self::Compile { code, .. } => Native::Nvrtc(*code),
+            Self::Vulkan { code, .. } => Native::Vulkan(*code),
             _ => Native::None,
         }
     }

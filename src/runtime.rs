@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, Backends, Device, Kind};
+use crate::backend::{Backend, Backends, Device, Kind, VulkanContext};
 use crate::bell::heavy;
 use crate::buffer;
 use crate::calls::{Calls, CALLS};
@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) quantum: Duration,
     pub(crate) drift: Drift,
     pub(crate) log: Log,
+    /// The host program's own Vulkan objects.
+    pub(crate) vulkan: Option<VulkanContext>,
     /// For what is launched and sent later.
     pub(crate) settings: Settings,
 }
@@ -118,7 +120,7 @@ impl Runtime {
             poisoned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         });
-        let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus)?;
+        let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus, config.vulkan)?;
         let queue = Queue::create(&home);
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
         for source in config.settings.sources() {

@@ -50,7 +50,11 @@ fn assertions() -> String {
         "rk_error" = capi::rk_error { status native_domain native_code flags reserved message }
         "rk_runtime_options" = capi::rk_runtime_options {
             struct_size backend cpu_threads spin_us quantum_us log_level log log_user cpus cpu_count reserved
-            clock_drift_ms reserved2 config config_length
+            clock_drift_ms reserved2 config config_length vulkan
+        }
+        "rk_vulkan_context" = capi::rk_vulkan_context {
+            struct_size queue_family instance physical_device device queue get_instance_proc_addr features reserved lock
+            unlock lock_user
         }
         "rk_selftest_report" = capi::rk_selftest_report {
             struct_size inbound_memory messages host_p50_ns host_p99_ns host_p999_ns device_p50_ns device_p99_ns

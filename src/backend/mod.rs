@@ -4,11 +4,13 @@ mod cpu;
 mod cuda;
 mod gpu;
 mod signals;
+mod vulkan;
 
 pub(crate) use signals::SignalsBlocked;
 
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures, LoaderFn as VulkanLoaderFn};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Plan, Route};
@@ -107,13 +109,31 @@ pub(crate) struct Backends {
     cpu: Arc<cpu::Cpu>,
     /// Opened when it is first asked for.
     cuda: OnceLock<Arc<cuda::Cuda>>,
+    /// As `cuda`; an error is kept, for asking again takes as long.
+    vulkan: OnceLock<std::result::Result<Arc<vulkan::Vulkan>, String>>,
+    home: Arc<Home>,
+    /// The host program's, if it gives us its own.
+    vulkan_context: Option<Arc<VulkanContext>>,
     preferred: Kind,
 }
 
 impl Backends {
-    pub(crate) fn new(home: &Arc<Home>, kind: Option<Kind>, threads: usize, cpus: &[u32]) -> Result<Self> {
+    pub(crate) fn new(
+        home: &Arc<Home>,
+        kind: Option<Kind>,
+        threads: usize,
+        cpus: &[u32],
+        vulkan_context: Option<VulkanContext>,
+    ) -> Result<Self> {
         let preferred = kind.unwrap_or(Kind::Cpu);
-        let backends = Self { cpu: cpu::Cpu::start(home, threads, cpus)?, cuda: OnceLock::new(), preferred };
+        let backends = Self {
+            cpu: cpu::Cpu::start(home, threads, cpus)?,
+            cuda: OnceLock::new(),
+            vulkan: OnceLock::new(),
+            home: home.clone(),
+            vulkan_context: vulkan_context.map(Arc::new),
+            preferred,
+        };
         // Found out now rather than at the first launch.
         if let Err(error) = backends.get(None) {
             backends.cpu.stop();
@@ -132,17 +152,28 @@ impl Backends {
                 let cuda = cuda::Cuda::start()?;
                 Ok(self.cuda.get_or_init(|| cuda).clone())
             }
-            Kind::Vulkan => Err(Error::Unsupported("this version of the library has no Vulkan backend".into())),
+            Kind::Vulkan => {
+                let vulkan = self.vulkan()?;
+                vulkan.check()?;
+                Ok(vulkan.clone())
+            }
         }
+    }
+
+    fn vulkan(&self) -> Result<&Arc<vulkan::Vulkan>> {
+        let open = || vulkan::Vulkan::open(&self.home, self.vulkan_context.clone()).map_err(|error| error.to_string());
+        self.vulkan.get_or_init(open).as_ref().map_err(|reason| Error::NoDevice(reason.clone()))
     }
 
     /// Those that are in use.
     pub(crate) fn open(&self) -> impl Iterator<Item = &dyn Backend> {
         let cuda = self.cuda.get().map(|cuda| &**cuda as &dyn Backend);
-        std::iter::once(&*self.cpu as &dyn Backend).chain(cuda)
+        let vulkan = self.vulkan.get().and_then(|vulkan| vulkan.as_ref().ok()).map(|vulkan| &**vulkan as &dyn Backend);
+        std::iter::once(&*self.cpu as &dyn Backend).chain(cuda).chain(vulkan)
     }
 
     pub(crate) fn devices(&self) -> Vec<Device> {
-        self.cpu.devices().into_iter().chain(cuda::devices()).collect()
+        let vulkan = self.vulkan().map_or_else(|_| Vec::new(), |vulkan| vulkan.devices());
+        self.cpu.devices().into_iter().chain(cuda::devices()).chain(vulkan).collect()
     }
 }

@@ -96,6 +96,7 @@ pub(super) fn runtime_options(mut options: rk_runtime_options, view: &View<'_>) 
         reserved2: _,
         config: _,
         config_length: _,
+        vulkan: _, // handles of this process, which nothing outside it can say
     } = &mut options;
     numbers!(view; backend cpu_threads spin_us quantum_us log_level clock_drift_ms);
     if cpus.is_null() && *cpu_count == 0 {

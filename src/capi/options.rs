@@ -9,6 +9,7 @@ use super::metrics::rk_latency;
 use super::selftest::rk_selftest_report;
 use super::types::{
     rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
+    rk_vulkan_context,
 };
 use crate::error::{Error, Result};
 
@@ -23,6 +24,8 @@ pub(super) unsafe trait Sized32: Copy {}
 
 // SAFETY: integers, raw pointers and an optional function pointer; `struct_size` is first.
 unsafe impl Sized32 for rk_runtime_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_vulkan_context {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_kernel_options {}
 // SAFETY: as above.

@@ -149,7 +149,9 @@ pub(crate) fn status_of(error: &Error) -> rk_status {
         Error::System { .. } => RK_ERROR_SYSTEM,
         // CUDA_ERROR_OUT_OF_MEMORY
         Error::Cuda { code: 2, .. } => RK_ERROR_NO_MEMORY,
-        Error::Cuda { .. } => RK_ERROR_DRIVER,
+        // VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_TOO_MANY_OBJECTS
+        Error::Vulkan { code: -1 | -2 | -10, .. } => RK_ERROR_NO_MEMORY,
+        Error::Cuda { .. } | Error::Vulkan { .. } | Error::Unfinished(_) => RK_ERROR_DRIVER,
         Error::Compile { .. } => RK_ERROR_COMPILE,
         Error::Drift { .. } => RK_ERROR_DRIFT,
         Error::Exists(_) => RK_ERROR_EXISTS,
@@ -165,6 +167,7 @@ impl rk_error {
             Native::Errno(code) => (RK_NATIVE_ERRNO, i64::from(code)),
             Native::Cuda(code) => (RK_NATIVE_CUDA, i64::from(code)),
             Native::Nvrtc(code) => (RK_NATIVE_NVRTC, i64::from(code)),
+            Native::Vulkan(code) => (RK_NATIVE_VULKAN, i64::from(code)),
         };
         let mut flags = 0;
         if error.is_retriable() {

@@ -73,6 +73,68 @@ pub const RK_NONE: u32 = 0xffff_ffff;
 /// As a timeout: wait without limit.
 pub const RK_FOREVER: i64 = -1;
 
+/// rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the
+/// others by modules that use such types.
+pub const RK_VULKAN_MEMORY_MODEL: u32 = 1;
+/// vulkanMemoryModelDeviceScope
+pub const RK_VULKAN_MEMORY_MODEL_DEVICE_SCOPE: u32 = 2;
+/// bufferDeviceAddress
+pub const RK_VULKAN_BUFFER_DEVICE_ADDRESS: u32 = 4;
+/// scalarBlockLayout
+pub const RK_VULKAN_SCALAR_BLOCK_LAYOUT: u32 = 8;
+/// timelineSemaphore
+pub const RK_VULKAN_TIMELINE_SEMAPHORE: u32 = 16;
+/// shaderInt64
+pub const RK_VULKAN_SHADER_INT64: u32 = 32;
+/// shaderBufferInt64Atomics
+pub const RK_VULKAN_SHADER_BUFFER_INT64_ATOMICS: u32 = 64;
+/// shaderInt16
+pub const RK_VULKAN_SHADER_INT16: u32 = 128;
+/// shaderInt8
+pub const RK_VULKAN_SHADER_INT8: u32 = 256;
+/// storageBuffer16BitAccess
+pub const RK_VULKAN_STORAGE_BUFFER_16BIT_ACCESS: u32 = 512;
+/// storageBuffer8BitAccess
+pub const RK_VULKAN_STORAGE_BUFFER_8BIT_ACCESS: u32 = 1024;
+/// shaderFloat64
+pub const RK_VULKAN_SHADER_FLOAT64: u32 = 2048;
+
+/// Takes a queue for the calling thread, or gives it back. Called from threads of the library, with no lock held that a
+/// host program could know; must not call back into the library, and must not unwind.
+pub type rk_vulkan_lock_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
+
+/// A Vulkan device of the host program, of Vulkan 1.2 or later. It is used from the library's threads while the runtime
+/// exists, which must be destroyed first, and none of it is ever destroyed or reset by the library.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rk_vulkan_context {
+    /// sizeof this struct, as RK_VULKAN_CONTEXT_INIT sets it.
+    pub struct_size: u32,
+    /// Family of `queue`, which computes.
+    pub queue_family: u32,
+    /// VkInstance.
+    pub instance: *mut c_void,
+    /// VkPhysicalDevice.
+    pub physical_device: *mut c_void,
+    /// VkDevice.
+    pub device: *mut c_void,
+    /// VkQueue. With a pump submitted to it at times, never for longer than some milliseconds.
+    pub queue: *mut c_void,
+    /// vkGetInstanceProcAddr of the loader that these are of; NULL: that of libvulkan.so.1.
+    pub get_instance_proc_addr: *mut c_void,
+    /// RK_VULKAN_... bits of the features that the device was created with.
+    pub features: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Called before and after the library submits to `queue`, which Vulkan lets one thread do at a time. Both or
+    /// neither: NULL says that the queue is the library's alone.
+    pub lock: rk_vulkan_lock_fn,
+    /// See lock.
+    pub unlock: rk_vulkan_lock_fn,
+    /// Passed to `lock` and `unlock`.
+    pub lock_user: *mut c_void,
+}
+
 /// Options of a runtime. Zero everywhere is a good default.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -111,6 +173,8 @@ pub struct rk_runtime_options {
     pub config: *const c_char,
     /// Bytes of `config`.
     pub config_length: usize,
+    /// The host program's own Vulkan device, for the Vulkan backend to use; NULL: it makes its own. Copied.
+    pub vulkan: *const rk_vulkan_context,
 }
 
 /// A device and what it can do. Filled by rk_device_info().

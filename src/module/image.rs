@@ -106,15 +106,27 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
             handlers: handlers.to_vec(),
         });
     }
-    let mut cuda_source = Vec::new();
-    for section in sections.iter().filter(|section| section.kind == SECTION_CUDA_SOURCE) {
+    let (mut cuda_source, mut spirv) = (Vec::new(), Vec::new());
+    for section in sections {
         // SAFETY: as above.
         let section_name = unsafe { text(section.name, "a section's name") }?;
         // SAFETY: as above; size and pointer were checked before.
         let bytes = unsafe { std::slice::from_raw_parts(section.data.cast::<u8>(), section.size as usize) };
-        cuda_source.push((section_name, String::from_utf8_lossy(bytes).into_owned()));
+        match section.kind {
+            SECTION_CUDA_SOURCE => cuda_source.push((section_name, String::from_utf8_lossy(bytes).into_owned())),
+            SECTION_SPIRV => spirv.push((section_name, bytes.to_vec())),
+            _ => {}
+        }
     }
-    Ok(Module { name, actors: types, cuda_source, largest_message: largest, kernels: AtomicUsize::new(0), _file: None })
+    Ok(Module {
+        name,
+        actors: types,
+        cuda_source,
+        spirv,
+        largest_message: largest,
+        kernels: AtomicUsize::new(0),
+        _file: None,
+    })
 }
 
 fn check_type(kind: u32, size: u32) -> std::result::Result<(), String> {

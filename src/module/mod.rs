@@ -26,6 +26,8 @@ pub(crate) struct Module {
     actors: Vec<ActorType>,
     /// CUDA C++: what to compile, then the files that it includes; name and text.
     pub(crate) cuda_source: Vec<(String, String)>,
+    /// SPIR-V of the pump with an actor's handlers, by the actor's name.
+    pub(crate) spirv: Vec<(String, Vec<u8>)>,
     /// Size of the largest message that its actors handle or send.
     largest_message: u32,
     /// Kernels launched from it and not destroyed, or [`RETIRED`].

@@ -13,8 +13,14 @@ const PREFIX: &str = "RINGKERNEL_";
 const CONFIG: &str = "RINGKERNEL_CONFIG";
 
 /// Read elsewhere: by the GPU backends and by rkc. One that is new there has to be named here, or it is refused.
-const OTHERS: [&str; 5] =
-    [CONFIG, "RINGKERNEL_CUDA_HOME", "RINGKERNEL_CACHE", "RINGKERNEL_VULKAN_VALIDATION", "RINGKERNEL_INCLUDE"];
+const OTHERS: [&str; 6] = [
+    CONFIG,
+    "RINGKERNEL_CUDA_HOME",
+    "RINGKERNEL_CACHE",
+    "RINGKERNEL_VULKAN_VALIDATION",
+    "RINGKERNEL_VULKAN_PUMP",
+    "RINGKERNEL_INCLUDE",
+];
 
 fn variable_of(section: Section, field: &str) -> String {
     let section = match section {

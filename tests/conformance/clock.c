@@ -168,6 +168,8 @@ static void follow_trails(const world *w, const rk_actor *stations, uint32_t cou
         rk_message message = next_message(w, &got, sizeof got);
         uint64_t after = now_of(w);
         CHECK_EQ(message.type, RK_TYPE(trail));
+        if (message.kind == RK_MESSAGE_DEAD_LETTER)
+            test_fail(__FILE__, __LINE__, "a dead letter at depth %u, reason %d", got.depth, message.reason);
         CHECK_EQ(got.depth, 16);
         uint64_t last = before[(uint32_t)message.correlation];
         for (uint32_t hop = (uint32_t)(message.correlation >> 32); hop < 16; hop++) {

@@ -136,7 +136,7 @@ static void reach_all(unsigned index, void *shared) {
 }
 
 CASE(scale_a_million_actors) {
-    crowd with = {.w = world_open(), .actors = 1000000};
+    crowd with = {.w = world_open(), .actors = test_load(1000000)};
     with.kernel = world_start(&with.w, "patient", OPTIONS(.actors = with.actors));
     test_threads(2, reach_all, &with);
     rk_kernel_statistics stats = stats_of(with.kernel);

@@ -9,8 +9,15 @@ RK_DECLARE_MODULE(conformance);
 
 uint32_t world_backend = RK_BACKEND_CPU, world_lanes, world_workers;
 
+/* Validation layers say their say through the log, RINGKERNEL_VULKAN_VALIDATION permitting; it ends the case. */
+static void listen(void *user, uint32_t level, const char *text, size_t length) {
+    (void)user, (void)level;
+    if (length >= 17 && memcmp(text, "Vulkan validation", 17) == 0) test_fail(__FILE__, __LINE__, "%.*s", (int)length, text);
+}
+
 world world_open_with(rk_runtime_options options) {
     options.backend = world_backend;
+    if (options.log == NULL) options.log = listen;
     world w = {{0}, {0}};
     CHECK_DONE(rk_runtime_create(RK_VERSION, &options, &w.runtime, &test_error));
     CHECK_DONE(rk_module_create(w.runtime, &conformance, &w.module, &test_error));

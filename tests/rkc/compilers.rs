@@ -128,6 +128,31 @@ fn spirv_is_valid() {
     }
 }
 
+/// The committed SPIR-V of the library's own shader is what its source gives; UPDATE=1 renews it. Versions of glslc differ,
+/// so only that it does the same thing is asked for: the same instructions in the same order.
+#[test]
+fn the_probe_is_up_to_date() {
+    if glslc().is_none() {
+        return;
+    }
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend/vulkan");
+    let committed = directory.join("probe.spv");
+    let fresh = folder("probe").join("probe.spv");
+    let mut glslc = command("glslc");
+    glslc.args(["--target-env=vulkan1.2", "-O", "-fshader-stage=compute", "-o"]);
+    run(glslc.arg(&fresh).arg(directory.join("probe.comp")));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::copy(&fresh, &committed).unwrap();
+    }
+    run(command("spirv-val").args(["--target-env", "vulkan1.2", "--scalar-block-layout"]).arg(&committed));
+    let instructions = |image: &Path| {
+        let text = run(command("spirv-dis").arg("--no-header").arg(image));
+        let opcode = |line: &str| line.split_whitespace().find(|word| word.starts_with("Op")).map(str::to_string);
+        text.lines().filter_map(opcode).collect::<Vec<_>>()
+    };
+    assert_eq!(instructions(&committed), instructions(&fresh), "run this test with UPDATE=1");
+}
+
 struct Section {
     kind: u32,
     name: String,

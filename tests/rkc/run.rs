@@ -1,7 +1,7 @@
 //! The same handlers on the CPU, by Vulkan and by CUDA leave the same bytes.
 
 use crate::compilers::{fixture, ptx};
-use crate::tools::{command, cuda_home, families, folder, run, skip, INCLUDE, STRICT};
+use crate::tools::{command, cuda_home, families, folder, glslc, run, skip, INCLUDE, STRICT};
 use std::path::Path;
 
 #[test]
@@ -14,6 +14,12 @@ fn backends_leave_the_same_bytes() {
         std::fs::write(&path, ptx(&home, &out)).unwrap();
         program.env("RUN_PTX", path);
     }
+    if glslc().is_some() {
+        for actor in ["everything", "mathematician", "relay"] {
+            bare_spirv(&out, actor);
+        }
+        program.env("RUN_SPIRV", &out);
+    }
     let said = run(&mut program);
     for backend in ["cpu", "vulkan", "cuda"] {
         let line = said.lines().find(|line| line.starts_with(backend)).unwrap_or_else(|| panic!("{said}"));
@@ -22,6 +28,20 @@ fn backends_leave_the_same_bytes() {
         }
     }
     assert!(said.starts_with("cpu ok\n"), "{said}");
+}
+
+/// The handlers of an actor as one dispatch each, without the pump.
+fn bare_spirv(out: &Path, actor: &str) {
+    let source = out.join(format!("{actor}.comp"));
+    let text = format!(
+        "#version 460\n#extension GL_GOOGLE_include_directive : require\n#define RK_GLSL 1\n\
+         #include <ringkernel/actor.h>\n#include \"everything.rk.h\"\n#include \"sub/relay.rk.h\"\n\
+         #define RK_DISPATCH {actor}_rk_dispatch\n#include \"bare.comp\"\n"
+    );
+    std::fs::write(&source, text).unwrap();
+    let mut glslc = command("glslc");
+    glslc.args(["--target-env=vulkan1.2", "-O", "-fshader-stage=compute", "-I", INCLUDE, "-I.", "-Iinclude", "-o"]);
+    run(glslc.arg(out.join(format!("{actor}.spv"))).arg(&source));
 }
 
 /// With every C compiler; by the last of them, the program.

@@ -19,6 +19,7 @@ static test_case *cases;
 static const test_case *running;
 static uint64_t seed;
 static unsigned seconds = TEST_SANITIZED ? 180 : 60;
+unsigned test_load_percent = TEST_SANITIZED ? 10 : 100;
 /* A copy of stderr: a case may put something else in its place. */
 static int report_fd = STDERR_FILENO;
 
@@ -176,6 +177,7 @@ int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void)
         else if (strcmp(argv[i], "--filter") == 0) filter = argv[++i];
         else if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--seconds") == 0) seconds = (unsigned)strtoul(argv[++i], NULL, 0);
+        else if (strcmp(argv[i], "--load") == 0) test_load_percent = (unsigned)strtoul(argv[++i], NULL, 0);
         else if (option != NULL && option(argv[i], argv[i + 1])) i++;
         else return fprintf(stderr, "%s: %s %s: not understood\n", argv[0], argv[i], argv[i + 1]), 2;
     }

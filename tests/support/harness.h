@@ -45,7 +45,7 @@ void test_register(test_case *entry);
 /* A program's own command line options: returns false if it does not know `name`. */
 typedef bool (*test_option_fn)(const char *name, const char *value);
 
-/* Runs the cases that the command line asks for: --filter TEXT, --seed N, --seconds N (per case), --list, --no-fork
+/* Runs the cases that the command line asks for: --filter TEXT, --seed N, --seconds N (per case), --load PERCENT, --list, --no-fork
  * (one case, under a debugger). `option` may be NULL, and `needed`, which is run first and may skip everything.
  * Returns the exit status: 0, 1, or 77 if all was skipped. */
 int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void));
@@ -80,9 +80,10 @@ void test_threads(unsigned count, test_thread_fn run, void *shared);
 int64_t test_now(void);
 /* Returns when that time has come. */
 void test_until(int64_t time);
-/* A count for a load test: less where a sanitizer makes everything slow. */
+/* A count for a load test: less where a sanitizer makes everything slow, or --load says so, for emulated devices. */
+extern unsigned test_load_percent;
 static inline uint32_t test_load(uint32_t count) {
-    return TEST_SANITIZED ? (count + 9) / 10 : count;
+    return (uint32_t)(((uint64_t)count * test_load_percent + 99) / 100);
 }
 
 static inline bool test_is_utf8(const char *text, size_t length) {

@@ -108,6 +108,9 @@ struct rk_dev_worker {
     rk_u64 consumed, found_waiting;
     rk_u64 counts[RK_C_COUNT];
     rk_u64 counters[RK_COUNTERS];
+    rk_u64 failed_actor; /* an actor whose failure the host is still to be told of; for backends whose letters may wait */
+    rk_i32 failed_code;
+    rk_u32 aside_count; /* posts set aside, where they are counted */
 };
 
 /* What the host reads about a worker after a quantum; host memory. */
@@ -131,7 +134,8 @@ struct rk_dev_command {
     rk_u64 leave; /* the launch that is to leave now */
     rk_u64 pad0[7];
     rk_u64 letter_head; /* letters read */
-    rk_u64 pad1[7];
+    rk_u64 now;         /* the host's clock, as in stamps, now and then; for devices without one */
+    rk_u64 pad1[6];
 };
 
 /* From the host to one worker; inbound memory. 64 bytes. */

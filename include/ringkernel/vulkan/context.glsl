@@ -79,10 +79,15 @@ rk_context rk_cx;
 
 #define rk_lane() gl_LocalInvocationID.x
 #define rk_lanes() gl_WorkGroupSize.x
-#define rk_barrier()                                                                                                   \
-    controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,        \
-                   gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible)
+#define rk_barrier() rk_barrier_()
 #define rk_count(k, n) rk_counters_ref(rk_cx.counters).v[(k) % RK_COUNTERS] += uint64_t(n)
+
+/* One lane waits for nobody. It would not in any case, but a barrier costs drivers that compile for processors dearly. */
+void rk_barrier_() {
+    if (rk_lanes() > 1u)
+        controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
+                       gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+}
 
 /* See cpu_context.h. */
 uint64_t rk_stage_() {

@@ -164,7 +164,7 @@ impl Program for Code {
         Ok(())
     }
 
-    fn is_crowded(&self) -> bool {
+    fn leaves_when_idle(&self) -> bool {
         self.crowded
     }
 

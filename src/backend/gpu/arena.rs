@@ -275,6 +275,11 @@ impl Arena {
     }
 
     /// See [`leave`](Self::leave).
+    pub(super) fn now(&self) -> &AtomicU64 {
+        self.word(&self.inbound, self.command + std::mem::offset_of!(Command, now))
+    }
+
+    /// See [`leave`](Self::leave).
     pub(super) fn end_at(&self, worker: usize, level: usize) -> &AtomicU64 {
         self.word(&self.inbound, self.order_at(worker, std::mem::offset_of!(Orders, end_at) + 8 * level))
     }

@@ -86,6 +86,9 @@ pub(super) struct Worker {
     found_waiting: u64,
     counts: [u64; COUNTS],
     counters: [u64; COUNTERS],
+    failed_actor: u64,
+    failed_code: i32,
+    aside_count: u32,
 }
 
 impl Worker {
@@ -143,7 +146,8 @@ pub(super) struct Command {
     pub(super) leave: u64,
     pad0: [u64; 7],
     pub(super) letter_head: u64,
-    pad1: [u64; 7],
+    pub(super) now: u64,
+    pad1: [u64; 6],
 }
 
 #[repr(C)]
@@ -253,10 +257,11 @@ mod tests {
             "rk_dev_worker" = Worker {
                 rings outbound outbox message aside position out_tail out_head clock clock_offset aside_head aside_tail
                 origins outbox_used outbox_sent front_end turn ended irregular consumed found_waiting counts counters
+                failed_actor failed_code aside_count
             }
             "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting }
             "rk_dev_control" = Control { left pad0 foreign pad1 }
-            "rk_dev_command" = Command { leave pad0 letter_head pad1 }
+            "rk_dev_command" = Command { leave pad0 letter_head now pad1 }
             "rk_dev_orders" = Orders { out_head end_at letters_full pad }
             "rk_dev_letter" = Letter {
                 stamp from to correlation time worker klass r#type level call size reason pad

@@ -111,11 +111,32 @@ pub(super) trait Program: Send {
     /// Whether nothing runs on the device any more. An error is a fault of the device.
     fn is_over(&mut self) -> Result<bool>;
 
+    /// Between two looks at what the device has come to.
+    fn pause(&mut self) {
+        std::hint::spin_loop();
+    }
+
     /// Called when the pump has said that it left: returns when all it wrote can be read.
     fn settle(&mut self) -> Result<()>;
 
-    /// More workers than fit the device at once: each leaves its place to the next when it has nothing to do.
-    fn is_crowded(&self) -> bool;
+    /// The pump is to leave when it has nothing to do: because there are more workers than fit the device at once, or
+    /// because it cannot see what comes.
+    fn leaves_when_idle(&self) -> bool;
+
+    /// Whether the device tells the time.
+    fn has_clock(&self) -> bool {
+        true
+    }
+
+    /// After a launch: it has left work that the next one is to do, whatever else there is.
+    fn wants_more(&self) -> bool {
+        false
+    }
+
+    /// Why a pump may be over that has not said that it left.
+    fn unfinished(&self) -> &'static str {
+        "the driver does not say why"
+    }
 
     /// The device failed: nothing is to be started with its present context.
     fn lost(&self);

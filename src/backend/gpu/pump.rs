@@ -128,10 +128,9 @@ impl Pump {
         }
     }
 
-    /// Draining kernels leave when idle, so that it is seen soon that nothing is left; and where there are more workers
-    /// than places, each leaves its own to the next.
+    /// Draining kernels leave when idle, so that it is seen soon that nothing is left.
     fn mode(&self) -> Mode {
-        if self.program.is_crowded() || self.kernel.state() == State::Draining {
+        if self.program.leaves_when_idle() || self.kernel.state() == State::Draining {
             Mode::LeaveIdle
         } else {
             Mode::Run
@@ -192,7 +191,7 @@ impl Pump {
         })?;
         self.attend(mode, expected)?;
         let progress = self.mirror();
-        let progressed = progress != std::mem::replace(&mut self.progress, progress);
+        let progressed = progress != std::mem::replace(&mut self.progress, progress) || self.program.wants_more();
         self.rest();
         Ok(progressed)
     }
@@ -209,13 +208,16 @@ impl Pump {
 
     /// Until all workers have left: passes on what they have for others.
     fn attend(&mut self, mode: Mode, expected: Command) -> Result<()> {
-        let mut checked = Instant::now();
+        let started = Instant::now();
+        let mut checked = started;
         let mut told = false;
         while !self.has_left() {
-            std::hint::spin_loop();
+            self.program.pause();
             self.pass_on();
             let drains = mode == Mode::Run && self.kernel.state() == State::Draining;
-            if !told && (drains || self.kernel.command() != expected) {
+            // Not all devices know when the quantum is over.
+            let over = started.elapsed() >= self.length;
+            if !told && (over || drains || self.kernel.command() != expected) {
                 told = true;
                 self.arena.leave().store(self.launches, Ordering::Relaxed);
                 self.arena.flush();
@@ -223,8 +225,13 @@ impl Pump {
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 self.made_room();
+                if !self.program.has_clock() {
+                    // Relaxed: only a time.
+                    self.arena.now().store(hlc::physical(), Ordering::Relaxed);
+                    self.arena.flush();
+                }
                 if self.program.is_over()? && !self.has_left() {
-                    return Err(Error::Cuda { what: "running the kernel", code: 999, text: "it ended early".into() });
+                    return Err(Error::Unfinished(self.program.unfinished()));
                 }
             }
         }
@@ -327,17 +334,22 @@ impl Pump {
         }
     }
 
-    /// The reports to where everybody looks. Gives a sum that grows when anything was done.
+    /// The reports to where everybody looks. Gives a sum that changes when anything was done, or a worker waits for
+    /// something else than before: that is no rest yet, its neighbours in a circle are still to see it.
     fn mirror(&mut self) -> u64 {
-        let mut sum = 0;
+        // Taken letters make room for more.
+        let mut sum = self.letters;
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             let report = self.arena.report(worker);
             for (level, channel) in port.peers.iter().enumerate() {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
             let counts = report.counts(self.high_water[worker]);
-            sum += counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
+            let done = counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
+            // A sum in which no two changes of waits are likely to cancel out (the golden ratio's bits).
+            let waits = report.waits.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ worker as u64);
+            sum = sum.wrapping_add(done).wrapping_add(waits);
             port.waits_for.store(report.waits, Ordering::Relaxed);
         }
         sum

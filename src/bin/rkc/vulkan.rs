@@ -41,9 +41,9 @@ fn compile(args: &Args, actor: &str) -> Result<Vec<u8>, Error> {
          #extension GL_GOOGLE_include_directive : require\n\
          #define RK_GLSL 1\n\
          #include <ringkernel/actor.h>\n\
-         {}\
          #define RK_DISPATCH {actor}_rk_dispatch\n\
-         #include <ringkernel/vulkan/pump.comp>\n",
+         #include <ringkernel/vulkan/pump.comp>\n\
+         {}",
         include_lines(&args.sources)
     );
     run(command, &source)

@@ -4,7 +4,9 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use super::{backend, in_range, quantum};
-use crate::capi::types::{rk_runtime_options, RK_LOG_DEBUG, RK_LOG_WARN, RK_NONE};
+use crate::backend::{VulkanContext, VulkanFeatures, VulkanLoaderFn as LoaderFn};
+use crate::capi::options::copy_in;
+use crate::capi::types::{rk_runtime_options, rk_vulkan_context, RK_LOG_DEBUG, RK_LOG_WARN, RK_NONE};
 use crate::error::{Error, Result};
 use crate::hlc::Drift;
 use crate::log::{Level, Log};
@@ -15,7 +17,8 @@ use crate::settings::Settings;
 const THREADS_MAX: u32 = 1024;
 
 /// # Safety
-/// `cpus` points to `cpu_count` numbers, `log` may be called with `log_user` from any thread while the runtime lives.
+/// `vulkan` is NULL or points to a struct whose first field is its size, with handles of objects that live as long as the
+/// runtime. `cpus` points to `cpu_count` numbers, `log` may be called with `log_user` from any thread while the runtime lives.
 pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options, settings: Settings) -> Result<Config> {
     if options.reserved != 0 || options.reserved2 != 0 {
         return Err(Error::invalid("reserved is not zero"));
@@ -50,8 +53,50 @@ pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options, setti
             ms => Drift::of(Duration::from_millis(u64::from(in_range("clock_drift_ms", ms, 1, 3_600_000)?))),
         },
         log: log(options)?,
+        // SAFETY: the caller's promise.
+        vulkan: unsafe { vulkan_context(options.vulkan) }?,
         settings,
     })
+}
+
+/// # Safety
+/// As for `runtime_config`.
+unsafe fn vulkan_context(context: *const rk_vulkan_context) -> Result<Option<VulkanContext>> {
+    if context.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    let theirs: rk_vulkan_context = unsafe { copy_in(context) }?;
+    let handles = [theirs.instance, theirs.physical_device, theirs.device, theirs.queue];
+    if handles.iter().any(|handle| handle.is_null()) {
+        return Err(Error::invalid("the Vulkan context lacks an instance, physical device, device or queue"));
+    }
+    if theirs.reserved != 0 {
+        return Err(Error::invalid("reserved is not zero"));
+    }
+    let features = VulkanFeatures::from_bits(theirs.features)
+        .map_err(|bits| Error::invalid(format!("the Vulkan context has unknown features {bits:#x}")))?;
+    let lock = match (theirs.lock, theirs.unlock) {
+        (Some(lock), Some(unlock)) => Some((lock, unlock)),
+        (None, None) => None,
+        _ => return Err(Error::invalid("the Vulkan context has a lock without unlock, or the reverse")),
+    };
+    let [instance, physical_device, device, queue] = handles.map(|handle| handle as u64);
+    // SAFETY: as the caller says, a function of that type, or NULL, which is none.
+    let get_instance_proc_addr = unsafe { std::mem::transmute::<*mut c_void, LoaderFn>(theirs.get_instance_proc_addr) };
+    let user = theirs.lock_user;
+    let family = theirs.queue_family;
+    Ok(Some(VulkanContext {
+        get_instance_proc_addr,
+        instance,
+        physical_device,
+        device,
+        queue,
+        family,
+        features,
+        lock,
+        user,
+    }))
 }
 
 /// The caller's pointer for its log callback. It is only ever handed back.

@@ -1,0 +1,185 @@
+/* On the way in: which ring to take from, taking a message out of its slot, and what is to become of it. All by lane 0. */
+#ifndef RINGKERNEL_VULKAN_IN_GLSL
+#define RINGKERNEL_VULKAN_IN_GLSL
+
+/* The ring that we take from, so long that others do not wait too long. */
+struct rk_source {
+    rk_u64 position, slots;
+    rk_u32 shift, ring;
+    rk_u32 more; /* messages until all rings are looked at again */
+};
+rk_source rk_from;
+
+/* A message taken out of its slot. */
+struct rk_taken {
+    rk_u64 correlation, sender, deadline, time, payload;
+    rk_u32 actor, type, level, call, size;
+};
+rk_taken rk_m;
+
+/* What rk_m's type was last time, and its declared size: mostly what it is now. */
+rk_u32 rk_known_type = 0u, rk_known_size = 0u;
+
+rk_u64 rk_slot_at(rk_u64 slots, rk_u64 position, rk_u32 shift) {
+    return slots + ((position & ((rk_u64(1) << shift) - rk_u64(1))) << 6);
+}
+
+rk_u64 rk_stamp(rk_u64 position, rk_u32 shift) {
+    return (position >> shift) + rk_u64(1) & rk_u64(0xffff);
+}
+
+/* Which rings have a message, as far as the first word of the slot tells. */
+rk_u32 rk_look() {
+    rk_u64 first[RK_RINGS];
+    rk_u32 ready = 0u;
+    /* All loads, then all looks at them, so that the loads are under way together. */
+#define RK_LOOK_(i) first[i] = rk_peek(rk_high_at(rk_slot_at(rk_slots[i], rk_position[i], rk_shift[i]), 0u));
+#define RK_SEE_(i) ready |= first[i] >> 48 == rk_stamp(rk_position[i], rk_shift[i]) ? 1u << i : 0u;
+    RK_EACH_RING_(RK_LOOK_)
+    RK_EACH_RING_(RK_SEE_)
+    return ready;
+}
+
+/* Begins with a ring. */
+void rk_take_from(rk_u32 ring, rk_u32 messages) {
+    rk_from.ring = ring;
+    rk_from.more = messages;
+#define RK_FROM_(i)                                                                                                    \
+    rk_from.position = ring == i ? rk_position[i] : rk_from.position;                                                  \
+    rk_from.slots = ring == i ? rk_slots[i] : rk_from.slots;                                                           \
+    rk_from.shift = ring == i ? rk_shift[i] : rk_from.shift;
+    RK_EACH_RING_(RK_FROM_)
+}
+
+/* Of the rings that are ready the one of the highest level, or now and then of another, actors and the host in turns. */
+rk_u32 rk_choose(rk_u32 ready) {
+    rk_u32 first = rk_turn % RK_FAIRNESS == RK_FAIRNESS - 1u ? rk_turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1u;
+    rk_u32 levels = (ready | ready >> 4) & 15u;
+    /* Turned so that the level to begin with is the highest bit. */
+    rk_u32 turned = (levels << 4 | levels) >> (first + 1u) & 15u;
+    rk_u32 level = (rk_u32(findMSB(turned)) + first + 1u) & 3u;
+    rk_u32 host = ready >> (level + RK_LEVELS) & 1u, actors = ready >> level & 1u;
+    return level + ((rk_turn % 2u == 1u && host == 1u) || actors == 0u ? RK_LEVELS : 0u);
+}
+
+/* At the kernel's end: a ring that has accepted more than we have taken; RK_RINGS if there is none. */
+rk_u32 rk_choose_unfinished() {
+    rk_u32 ring = RK_RINGS;
+#define RK_UNFINISHED_(i) ring = ring == RK_RINGS && rk_position[i] < rk_end_at[i] ? i : ring;
+    RK_EACH_RING_(RK_UNFINISHED_)
+    return ring;
+}
+
+/* Steps over the message at our position. */
+void rk_consume() {
+    rk_from.position++;
+    rk_from.more--;
+    rk_u32 unpublished = 0u, due = rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u);
+#define RK_STEP_OVER_(i)                                                                                               \
+    rk_position[i] = rk_from.ring == i ? rk_from.position : rk_position[i];                                            \
+    unpublished = rk_from.ring == i ? rk_unpublished[i] + 1u : unpublished;                                            \
+    rk_unpublished[i] = rk_from.ring == i ? (unpublished >= due ? 0u : unpublished) : rk_unpublished[i];
+    RK_EACH_RING_(RK_STEP_OVER_)
+    rk_consumed++;
+    rk_turn++;
+    if (unpublished >= due) rk_publish(rk_dev_ring_at(rk_ring_at(rk_from.ring)).v.head, rk_from.position);
+}
+
+/* Takes the next message out of its slot, into rk_m, and its payload to where handlers can read it. False if it is not
+ * all there. */
+bool rk_take() {
+    rk_u64 slot = rk_slot_at(rk_from.slots, rk_from.position, rk_from.shift);
+    u64vec4 high = u64vec4(rk_peek(rk_high_at(slot, 0u)), rk_peek(rk_high_at(slot, 1u)),
+                           rk_peek(rk_high_at(slot, 2u)), rk_peek(rk_high_at(slot, 3u)));
+    if (any(notEqual(high >> 48, u64vec4(rk_stamp(rk_from.position, rk_from.shift))))) return false;
+    rk_acquire();
+    u64vec4 low = u64vec4(rk_peek(rk_low_at(slot, 0u)), rk_peek(rk_low_at(slot, 1u)), rk_peek(rk_low_at(slot, 2u)),
+                          rk_peek(rk_low_at(slot, 3u)));
+    rk_u64 half_mask = rk_u64(0xffffffffu);
+    rk_u32 d1 = rk_u32(low.x >> 32), bits = d1 >> 24;
+    u64vec4 area = u64vec4(low.y >> 32 | high.y << 32, low.z, high.z & half_mask | low.w << 32,
+                           low.w >> 32 | high.w << 32);
+    rk_m.actor = rk_u32(low.x);
+    rk_m.type = d1 & 0xffffu;
+    rk_m.level = d1 >> 22 & 3u;
+    rk_m.call = bits & RK_F_CALL;
+    rk_m.correlation = high.x & half_mask | low.y << 32;
+    rk_m.sender = rk_m.deadline = rk_u64(0);
+    if ((bits & RK_F_SENDER) != 0u) {
+        rk_m.sender = area.x;
+        area = u64vec4(area.yzw, 0);
+    }
+    if ((bits & RK_F_DEADLINE) != 0u) {
+        rk_m.deadline = area.x;
+        area = u64vec4(area.yzw, 0);
+    }
+    rk_m.time = (high.x >> 32 & rk_u64(0xffff)) | (high.y >> 32 & rk_u64(0xffff)) << 16 |
+                (high.z >> 32 & rk_u64(0xffff)) << 32 | (high.w >> 32 & rk_u64(0xffff)) << 48;
+    if ((bits & RK_F_BODY) != 0u) {
+        rk_dev_ring_at ring = rk_dev_ring_at(rk_ring_at(rk_from.ring));
+        rk_u32 body = ring.v.body;
+        rk_m.size = rk_min(rk_u32(area.x), body);
+        rk_m.payload = ring.v.bodies + (rk_from.position & ((rk_u64(1) << rk_from.shift) - rk_u64(1))) * body;
+    } else {
+        rk_m.size = d1 >> 16 & 0x3fu;
+        /* Handlers may read the whole declared size, whatever was sent. */
+        rk_m.payload = rk_message;
+        if (rk_m.size > 0u) rk_u64_at(rk_message).v = area.x;
+        if (rk_m.size > 8u) rk_u64_at(rk_message + 8u).v = area.y;
+        if (rk_m.size > 16u) rk_u64_at(rk_message + 16u).v = area.z;
+        if (rk_m.size > 24u) rk_u64_at(rk_message + 24u).v = area.w;
+    }
+    return true;
+}
+
+/* Why rk_m cannot be handled; 0 if it can. */
+rk_i32 rk_verdict() {
+    if (rk_task.mode == RK_MODE_END) return RK_D_TERMINATED;
+    rk_u32 index = rk_m.actor & 0xfffffu;
+    if (index >= rk_kernel.actors) return RK_D_NO_ACTOR;
+    u32vec2 entry = rk_half_pair_at(rk_kernel.entries + 16u * index).v; /* status, generation */
+    if (entry.y != rk_m.actor >> 20) return RK_D_NO_ACTOR;
+    if (entry.x != RK_RUNNING) return entry.x == RK_STOPPED ? RK_D_STOPPED : RK_D_FAILED;
+    if (rk_m.deadline != rk_u64(0) && rk_now() > rk_m.deadline) return RK_D_EXPIRED;
+    if (rk_m.type != rk_known_type) {
+        rk_known_size = rk_declared(rk_kernel.types, rk_kernel.type_shift, rk_kernel.type_mask, rk_m.type);
+        rk_known_type = rk_m.type;
+    }
+    return rk_known_size == ~0u ? RK_D_TYPE : rk_m.size > rk_known_size ? RK_D_SIZE : 0;
+}
+
+/* Sets rk_cx for the handler of rk_m. */
+void rk_prepare() {
+    rk_u32 index = rk_m.actor & 0xfffffu;
+    rk_clock = rk_max(rk_clock, rk_m.time) + rk_u64(1);
+    rk_cx.state = rk_kernel.states + rk_u64(index) * rk_u64(rk_kernel.stride);
+    rk_cx.message = rk_m.payload;
+    rk_cx.type = rk_m.type;
+    rk_cx.size = rk_m.size;
+    rk_cx.index = index;
+    rk_cx.self = rk_u64(rk_kernel.key) << 32 | rk_u64(rk_m.actor);
+    rk_cx.sender = rk_m.sender;
+    rk_cx.correlation = rk_m.correlation;
+    rk_cx.time = rk_clock;
+    rk_cx.priority = 64u * rk_m.level;
+}
+
+/* After the handler of rk_m ran. */
+void rk_conclude() {
+    rk_handled++;
+    rk_counts[RK_C_HANDLED]++;
+    rk_counts[RK_C_REFUSED] += rk_u64(rk_cx.refused);
+    rk_outbox_used = rk_min(rk_cx.outbox_used, rk_cx.outbox_limit);
+    rk_outbox_sent = 0u;
+    rk_origin = rk_dev_origin(rk_cx.self, rk_m.sender, rk_m.correlation, rk_m.level, rk_m.call);
+    if (rk_cx.result != 0u) {
+        bool failed = (rk_cx.result & RK_RESULT_FAIL) != 0u;
+        rk_dev_entry_at(rk_kernel.entries + 16u * rk_cx.index).v.status = failed ? RK_FAILED : RK_STOPPED;
+        rk_counts[RK_C_FAILURES] += rk_u64(failed ? 1u : 0u);
+        rk_failed_actor = failed ? rk_cx.self : rk_failed_actor;
+        rk_failed_code = rk_cx.fail_code;
+    }
+    rk_consume();
+}
+
+#endif

@@ -1,0 +1,74 @@
+/* How the pump reaches memory: by addresses, since what it works on is the host's layout (device/layout.h).
+ *
+ * Words that another party writes or reads meanwhile are atomics of device scope. They are relaxed, and stand between
+ * rk_acquire() and rk_release() where they say that something else is there; everything else is plain, and `nonprivate`,
+ * or the fences would not order it.
+ */
+#ifndef RINGKERNEL_VULKAN_MEMORY_GLSL
+#define RINGKERNEL_VULKAN_MEMORY_GLSL
+
+#define RK_AT_(name, type, align)                                                                                      \
+    layout(buffer_reference, scalar, buffer_reference_align = align) buffer name {                                     \
+        nonprivate type v;                                                                                             \
+    };
+
+RK_AT_(rk_u32_at, rk_u32, 4)
+RK_AT_(rk_u64_at, rk_u64, 8)
+RK_AT_(rk_half_pair_at, u32vec2, 8)
+RK_AT_(rk_pair_at, u64vec2, 16)
+RK_AT_(rk_dev_ring_at, rk_dev_ring, 8)
+RK_AT_(rk_dev_post_at, rk_dev_post, 8)
+RK_AT_(rk_dev_worker_at, rk_dev_worker, 8)
+RK_AT_(rk_dev_report_at, rk_dev_report, 8)
+RK_AT_(rk_dev_control_at, rk_dev_control, 8)
+RK_AT_(rk_dev_command_at, rk_dev_command, 8)
+RK_AT_(rk_dev_orders_at, rk_dev_orders, 8)
+RK_AT_(rk_dev_letter_at, rk_dev_letter, 8)
+RK_AT_(rk_dev_entry_at, rk_dev_entry, 4)
+RK_AT_(rk_dev_kernel_at, rk_dev_kernel, 8)
+
+/* The size of a struct in an array of them, see RK_SIZED_. */
+RK_SIZED_(rk_dev_worker)
+RK_SIZED_(rk_dev_report)
+RK_SIZED_(rk_dev_orders)
+RK_SIZED_(rk_dev_ring)
+RK_SIZED_(rk_dev_letter)
+RK_SIZED_(rk_dev_post)
+
+/* Of the user counters in rk_dev_worker; the last fields are known to be these. */
+#define RK_COUNTERS_OFFSET rk_u64(rk_dev_worker_rk_sizeof() - 16u - 8u * RK_COUNTERS)
+
+/* Of one word, as it is now. */
+#define rk_peek(place) atomicLoad(place, gl_ScopeDevice, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
+#define rk_poke(place, value) atomicStore(place, value, gl_ScopeDevice, gl_StorageSemanticsNone, gl_SemanticsRelaxed)
+
+/* After a relaxed load of a word that says that something is there: what was written before it is seen by what follows. */
+#define rk_acquire()                                                                                                   \
+    memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsAcquire | gl_SemanticsMakeVisible)
+/* Before a relaxed store of a word that says that something is there, or that something may be overwritten. */
+#define rk_release()                                                                                                   \
+    memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable)
+
+/* One turn of any loop. Drivers exist that end loops after so many turns in all (Mesa's llvmpipe before 23 after 65,535),
+ * in silence: whoever loops counts, and the dispatch leaves long before. */
+rk_u32 rk_turns = 0u;
+
+/* Copies whole 16 bytes, up to the next multiple of that. Both places are aligned to it. */
+void rk_copy(rk_u64 to, rk_u64 from, rk_u32 size) {
+    rk_u32 at = 0u;
+    [[dont_unroll]] for (; at + 64u <= size; at += 64u) {
+        rk_turns++;
+        u64vec2 a = rk_pair_at(from + at).v, b = rk_pair_at(from + at + 16u).v;
+        u64vec2 c = rk_pair_at(from + at + 32u).v, d = rk_pair_at(from + at + 48u).v;
+        rk_pair_at(to + at).v = a;
+        rk_pair_at(to + at + 16u).v = b;
+        rk_pair_at(to + at + 32u).v = c;
+        rk_pair_at(to + at + 48u).v = d;
+    }
+    [[dont_unroll]] for (; at < size; at += 16u) {
+        rk_turns++;
+        rk_pair_at(to + at).v = rk_pair_at(from + at).v;
+    }
+}
+
+#endif

@@ -1,0 +1,303 @@
+/* On the way out: which post is next, where it goes, and what is written there. As src/backend/cpu/{outbox,courier}.rs. All
+ * by lane 0. */
+#ifndef RINGKERNEL_VULKAN_OUT_GLSL
+#define RINGKERNEL_VULKAN_OUT_GLSL
+
+#define RK_ENTRY_SIZE 48u
+#define rk_low_at(slot, word) rk_u64_at((slot) + (word) * 16u).v
+#define rk_high_at(slot, word) rk_u64_at((slot) + (word) * 16u + 8u).v
+
+/* What a step writes, if anything: a message into a slot, a letter, a record of posts set aside. */
+struct rk_writing {
+    rk_u64 slot, body; /* of the message, and the lap's stamp; no slot: no message */
+    rk_u64 stamp, time, deadline;
+    rk_u64 record; /* of posts set aside */
+    /* A letter, if it has a class. */
+    rk_u64 from, to, correlation, sent_at;
+    rk_u32 klass, type, level, call;
+    rk_i32 reason;
+    /* The payload of whatever it is. */
+    rk_u64 payload;
+    rk_u32 size;
+};
+rk_writing rk_out;
+rk_dev_post rk_post; /* the message that is written into the slot or the record */
+
+rk_u32 rk_level_of(rk_u32 priority) {
+    return priority == 0u ? 1u : rk_min(priority, 255u) / 64u;
+}
+
+/* The post that an entry of the outbox asks for. */
+rk_dev_post rk_post_of(rk_outgoing entry) {
+    bool reply = entry.kind == RK_POST_REPLY, forward = entry.kind == RK_POST_FORWARD, answers = reply || forward;
+    rk_dev_post post;
+    post.to = reply ? rk_origin.sender : entry.kind == RK_POST_EMIT ? rk_u64(0) : entry.to;
+    bool to_host = post.to == rk_u64(0);
+    post.by = rk_origin.actor;
+    post.correlation = answers ? rk_origin.correlation : entry.correlation;
+    post.sender = to_host ? rk_u64(0) : forward ? rk_origin.sender : rk_origin.actor;
+    post.deadline_ns = entry.deadline;
+    post.actor = rk_u32(to_host ? rk_origin.actor : post.to);
+    /* Zero, for what no slot can say, is a type that nobody handles. */
+    post.type = entry.type > 0xffffu ? 0u : entry.type;
+    post.size = entry.size;
+    post.level = entry.priority == 0u && answers ? rk_origin.level : rk_level_of(entry.priority);
+    /* A reply to an actor ends a call's way: the answer that the caller waits for is another. */
+    post.flags = (reply && to_host) || forward ? rk_origin.call : 0u;
+    post.flags |= reply && to_host ? RK_F_REPLY : 0u;
+    post.reserved = 0u;
+    return post;
+}
+
+/* Bytes of a post with its payload among those set aside. */
+rk_u64 rk_record(rk_u32 size) {
+    return rk_u64(rk_dev_post_rk_sizeof() + ((size + 15u) & ~15u));
+}
+
+/* Address of the oldest post that was set aside. Records are whole, so an end too short for one is skipped; its first word
+ * says so. */
+rk_u64 rk_aside_front() {
+    rk_u64 at = rk_aside_head & (rk_kernel.aside_size - rk_u64(1));
+    if (rk_u64_at(rk_aside + at).v == ~rk_u64(0)) {
+        rk_aside_head += rk_kernel.aside_size - at;
+        at = rk_u64(0);
+    }
+    return rk_aside + at;
+}
+
+/* Has rk_post waiting aside. False if there is no room. */
+bool rk_set_aside() {
+    rk_u64 need = rk_record(rk_post.size), size = rk_kernel.aside_size, at = rk_aside_tail & (size - rk_u64(1));
+    rk_u64 skip = size - at >= need ? rk_u64(0) : size - at;
+    if (rk_aside_tail + skip + need - rk_aside_head > size) return false;
+    if (skip != rk_u64(0)) rk_u64_at(rk_aside + at).v = ~rk_u64(0);
+    rk_out.record = rk_aside + (skip != rk_u64(0) ? rk_u64(0) : at);
+    rk_aside_tail += skip + need;
+    rk_aside_count++;
+    return true;
+}
+
+/* Address of the descriptor of the kernel with that key; 0 if it is not here. Keys are never used again: one that is read
+ * before and after the address is the address's. */
+rk_u64 rk_find_kernel(rk_u32 key) {
+    if (key == rk_kernel.key) return rk_task.kernel;
+    rk_u64 at = rk_kernel.directory + 16u * (key & 0xfffu);
+    if (rk_peek(rk_u64_at(at).v) != rk_u64(key)) return rk_u64(0);
+    rk_acquire();
+    rk_u64 kernel = rk_peek(rk_u64_at(at + 8u).v);
+    rk_acquire();
+    return rk_peek(rk_u64_at(at).v) == rk_u64(key) ? kernel : rk_u64(0);
+}
+
+/* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
+rk_u32 rk_declared(rk_u64 types, rk_u32 shift, rk_u32 mask, rk_u32 type) {
+    rk_u32 at = type * 0x9e3779b9u >> shift, size = ~0u;
+    bool found = false;
+    [[dont_unroll]] for (rk_u32 i = 0u; i <= mask && !found; i++, at++) {
+        rk_turns++;
+        u32vec2 entry = rk_half_pair_at(types + 8u * (at & mask)).v;
+        size = entry.x == type && entry.x != 0u ? entry.y : ~0u;
+        found = entry.x == type || entry.x == 0u;
+    }
+    return size;
+}
+
+/* Chooses the slot at a position of a ring that is ours to write. */
+void rk_aim(rk_dev_ring ring, rk_u64 position) {
+    rk_u64 index = position & ((rk_u64(1) << ring.shift) - rk_u64(1));
+    rk_out.slot = ring.slots + (index << 6);
+    rk_out.body = ring.bodies + index * ring.body;
+    rk_out.stamp = (position >> ring.shift) + rk_u64(1) << 48;
+    rk_out.time = ++rk_clock;
+}
+
+/* A deadline in the clock's units, of nanoseconds from now: 2^24 units of 2^8 a second. */
+rk_u64 rk_deadline(rk_u64 ns) {
+    rk_u64 whole = ns / rk_u64(1953125), rest = ns % rk_u64(1953125);
+    rk_u64 units = (whole << 15) + (rest << 15) / rk_u64(1953125) + rk_u64(1);
+    return ns == rk_u64(0) ? ns : rk_now() + (rk_min(units, rk_u64(1) << 54) << 8);
+}
+
+/* A place for rk_post in our ring to the host. What we wait for. */
+rk_u64 rk_aim_at_host() {
+    rk_u64 capacity = rk_u64(1) << rk_outbound.shift;
+    if (rk_out_tail - rk_out_head >= capacity) {
+        rk_out_head = rk_peek(rk_u64_at(rk_outbound.head).v);
+        rk_acquire(); /* the host has read what lay there */
+        if (rk_out_tail - rk_out_head >= capacity) return RK_WAIT_HOST;
+    }
+    rk_aim(rk_outbound, rk_out_tail++);
+    rk_out.deadline = rk_u64(0);
+    rk_counts[RK_C_SENT_HOST]++;
+    return RK_WAIT_NOTHING;
+}
+
+/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered. */
+rk_u64 rk_aim_at_actor(out rk_i32 reason) {
+    rk_u32 key = rk_u32(rk_post.to >> 32), index = rk_post.actor & 0xfffffu;
+    rk_u64 found = rk_find_kernel(key);
+    reason = RK_D_NO_ACTOR;
+    if (found == rk_u64(0)) return RK_WAIT_NOTHING;
+    rk_dev_kernel_at kernel = rk_dev_kernel_at(found);
+    if (index >= kernel.v.actors) return RK_WAIT_NOTHING;
+    rk_u32 declared = rk_declared(kernel.v.types, kernel.v.type_shift, kernel.v.type_mask, rk_post.type);
+    reason = declared == ~0u ? RK_D_TYPE : rk_post.size > declared ? RK_D_SIZE : 0;
+    if (reason != 0) return RK_WAIT_NOTHING;
+    rk_u32 worker = rk_u32(rk_u64(index) * kernel.v.reciprocal >> 42);
+    rk_u64 at = kernel.v.workers + worker * rk_dev_worker_rk_sizeof() + rk_post.level * rk_dev_ring_rk_sizeof();
+    rk_dev_ring ring = rk_dev_ring_at(at).v;
+    /* Relaxed: the position is only a number; that its slot is free is learned from head. */
+    rk_u64 tail = rk_peek(rk_u64_at(ring.tail).v);
+    bool reserved = false, full = false;
+    [[dont_unroll]] while (!reserved && !full && (tail & RK_CLOSED) == rk_u64(0)) {
+        rk_turns++;
+        rk_u64 head = rk_peek(rk_u64_at(ring.head).v);
+        /* A tail that others have left behind may be behind the head too; then the exchange will fail. */
+        full = tail > head && tail - head >> ring.shift != rk_u64(0);
+        if (!full) {
+            rk_u64 now = atomicCompSwap(rk_u64_at(ring.tail).v, tail, tail + rk_u64(1), gl_ScopeDevice,
+                                        gl_StorageSemanticsNone, gl_SemanticsRelaxed, gl_StorageSemanticsNone,
+                                        gl_SemanticsRelaxed);
+            reserved = now == tail;
+            tail = reserved ? tail : now;
+        }
+    }
+    if (full) return rk_u64(key) << 32 | rk_u64(worker);
+    if (!reserved) {
+        reason = RK_D_TERMINATED;
+        return RK_WAIT_NOTHING;
+    }
+    rk_acquire(); /* its consumer has read what lay there */
+    rk_aim(ring, tail);
+    rk_out.deadline = rk_deadline(rk_post.deadline_ns);
+    rk_counts[RK_C_SENT_ACTORS]++;
+    if (key != rk_kernel.key)
+        rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign,
+                rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS]);
+    return RK_WAIT_NOTHING;
+}
+
+/* Whether the worker that we wait for waits, through any number of others, for us. See src/backend/cpu/courier.rs. */
+bool rk_is_in_cycle() {
+    rk_u64 self = rk_u64(rk_kernel.key) << 32 | rk_u64(gl_WorkGroupID.x), at = rk_waits, mark = at;
+    rk_u32 steps = 0u, power = 1u;
+    bool lost = false;
+    [[dont_unroll]] while (!lost && at != RK_WAIT_NOTHING && at != RK_WAIT_HOST && at != self) {
+        rk_turns++;
+        rk_u64 kernel = rk_find_kernel(rk_u32(at >> 32));
+        lost = kernel == rk_u64(0) || rk_turns >= rk_task.turns;
+        if (!lost) at = rk_peek(rk_u64_at(rk_dev_kernel_at(kernel).v.waits + 8u * rk_u32(at)).v);
+        lost = lost || at == mark;
+        if (++steps == power) {
+            mark = at;
+            steps = 0u;
+            power *= 2u;
+        }
+    }
+    return at == self;
+}
+
+/* A place for the letter in rk_out, which then is its address; 0 if there is none until the host looks. */
+rk_u64 rk_aim_letter(out rk_u64 ticket) {
+    rk_dev_kernel_at kernel = rk_dev_kernel_at(rk_task.kernel);
+    ticket = rk_peek(kernel.v.letter_tail);
+    bool reserved = false, full = false;
+    [[dont_unroll]] while (!reserved && !full) {
+        rk_turns++;
+        rk_u64 head = rk_peek(rk_dev_command_at(rk_kernel.command).v.letter_head);
+        full = ticket > head && ticket - head > rk_u64(rk_kernel.letter_mask);
+        if (!full) {
+            rk_u64 now = atomicCompSwap(kernel.v.letter_tail, ticket, ticket + rk_u64(1), gl_ScopeDevice,
+                                        gl_StorageSemanticsNone, gl_SemanticsRelaxed, gl_StorageSemanticsNone,
+                                        gl_SemanticsRelaxed);
+            reserved = now == ticket;
+            ticket = reserved ? ticket : now;
+        }
+    }
+    if (!reserved) return rk_u64(0);
+    rk_acquire(); /* the host has read what lay there */
+    return rk_kernel.letters + (ticket & rk_u64(rk_kernel.letter_mask)) * rk_u64(rk_kernel.letter_stride);
+}
+
+/* Writes what rk_out says. `letter`: the place of the letter, if there is one, and its ticket. */
+void rk_write(rk_u64 letter, rk_u64 ticket) {
+    rk_u32 size = rk_out.size;
+    u64vec4 area = u64vec4(size, 0, 0, 0);
+    bool inside = size <= 32u - (rk_post.sender != rk_u64(0) ? 8u : 0u) - (rk_out.deadline != rk_u64(0) ? 8u : 0u);
+    {
+        rk_u64 to = letter != rk_u64(0)         ? letter + rk_dev_letter_rk_sizeof()
+                  : rk_out.record != rk_u64(0)  ? rk_out.record + rk_dev_post_rk_sizeof()
+                  : rk_out.slot != rk_u64(0) && !inside ? rk_out.body : rk_u64(0);
+        if (to != rk_u64(0)) rk_copy(to, rk_out.payload, size);
+    }
+    if (RK_THOROUGH != 0u) {
+        if (rk_out.record != rk_u64(0)) rk_dev_post_at(rk_out.record).v = rk_post;
+        if (letter != rk_u64(0)) {
+            rk_dev_letter_at at = rk_dev_letter_at(letter);
+            at.v.from = rk_out.from;
+            at.v.to = rk_out.to;
+            at.v.correlation = rk_out.correlation;
+            at.v.time = rk_out.sent_at;
+            at.v.worker = gl_WorkGroupID.x;
+            at.v.klass = rk_out.klass;
+            at.v.type = rk_out.type;
+            at.v.level = rk_out.level;
+            at.v.call = rk_out.call;
+            at.v.size = size;
+            at.v.reason = rk_out.reason;
+            rk_release();
+            rk_poke(at.v.stamp, ticket + rk_u64(1));
+        }
+    }
+    if (rk_out.slot == rk_u64(0)) return;
+    rk_u32 bits = rk_post.flags & (RK_F_CALL | RK_F_REPLY);
+    if (inside) {
+        area.x = size > 0u ? rk_u64_at(rk_out.payload).v : rk_u64(0);
+        area.y = size > 8u ? rk_u64_at(rk_out.payload + 8u).v : rk_u64(0);
+        area.z = size > 16u ? rk_u64_at(rk_out.payload + 16u).v : rk_u64(0);
+        area.w = size > 24u ? rk_u64_at(rk_out.payload + 24u).v : rk_u64(0);
+        /* Nothing of what lies behind the payload. */
+        rk_u64 mask = (rk_u64(1) << (8u * (size % 8u))) - rk_u64(1);
+        u64vec4 cut = u64vec4(size < 8u ? mask : ~rk_u64(0), size / 8u == 1u ? mask : ~rk_u64(0),
+                              size / 8u == 2u ? mask : ~rk_u64(0), size / 8u == 3u ? mask : ~rk_u64(0));
+        if (size % 8u != 0u) area &= cut;
+    } else {
+        bits |= RK_F_BODY;
+    }
+    if (rk_out.deadline != rk_u64(0)) {
+        bits |= RK_F_DEADLINE;
+        area = u64vec4(rk_out.deadline, area.xyz);
+    }
+    if (rk_post.sender != rk_u64(0)) {
+        bits |= RK_F_SENDER;
+        area = u64vec4(rk_post.sender, area.xyz);
+    }
+    rk_u32 d1 = rk_post.type | (inside ? size : 0u) << 16 | rk_post.level << 22 | bits << 24;
+    rk_u64 half_mask = rk_u64(0xffffffffu), c = rk_post.correlation, time = rk_out.time;
+    u64vec4 low = u64vec4(rk_u64(rk_post.actor) | rk_u64(d1) << 32, c >> 32 | area.x << 32, area.y,
+                          area.z >> 32 | area.w << 32);
+    u64vec4 high = u64vec4(c & half_mask, area.x >> 32, area.z & half_mask, area.w >> 32);
+    high |= (u64vec4(time, time >> 16, time >> 32, time >> 48) & rk_u64(0xffff)) << 32 | rk_out.stamp;
+    rk_poke(rk_low_at(rk_out.slot, 0u), low.x);
+    rk_poke(rk_low_at(rk_out.slot, 1u), low.y);
+    rk_poke(rk_low_at(rk_out.slot, 2u), low.z);
+    rk_poke(rk_low_at(rk_out.slot, 3u), low.w);
+    /* Whoever sees a stamp sees its word's other half, and the body. */
+    rk_release();
+    rk_poke(rk_high_at(rk_out.slot, 3u), high.w);
+    rk_poke(rk_high_at(rk_out.slot, 2u), high.z);
+    rk_poke(rk_high_at(rk_out.slot, 1u), high.y);
+    rk_poke(rk_high_at(rk_out.slot, 0u), high.x);
+}
+
+/* Posts that wait in the outbox, and aside. */
+rk_u64 rk_count_waiting() {
+    rk_u32 at = rk_outbox_sent, count = rk_aside_count;
+    [[dont_unroll]] for (; at != rk_outbox_used; count++) {
+        rk_turns++;
+        at += RK_ENTRY_SIZE + ((rk_outgoing_ref(rk_cx.outbox + at).v.size + 15u) & ~15u);
+    }
+    return rk_u64(count);
+}
+
+#endif

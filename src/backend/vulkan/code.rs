@@ -1,0 +1,144 @@
+//! Shaders as the device runs them: a module's SPIR-V, and our own.
+
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::device::Device;
+use super::refused;
+use super::spirv::Spirv;
+use crate::error::{Error, Result};
+
+/// A pipeline. Whoever has it destroys it.
+pub(super) struct Code {
+    pipeline: vk::Pipeline,
+    layout: vk::PipelineLayout,
+}
+
+impl Code {
+    /// A shader with its specialisation constants, numbered from 0, and so many bytes of push constants.
+    pub(super) fn of_shader(device: &Device, spirv: &Spirv, constants: &[u32], push: u32) -> Result<Self> {
+        let ranges = [vk::PushConstantRange::default().stage_flags(vk::ShaderStageFlags::COMPUTE).size(push)];
+        let info = vk::PipelineLayoutCreateInfo::default().push_constant_ranges(&ranges);
+        // SAFETY: the structs are whole, here and below.
+        let layout =
+            unsafe { device.raw.create_pipeline_layout(&info, None) }.map_err(refused("a pipeline's layout"))?;
+        let mut code = Self { pipeline: vk::Pipeline::null(), layout };
+        match code.compile(device, spirv, constants) {
+            Ok(()) => Ok(code),
+            Err(error) => {
+                // SAFETY: just made.
+                unsafe { code.destroy(device) };
+                Err(error)
+            }
+        }
+    }
+
+    fn compile(&mut self, device: &Device, spirv: &Spirv, constants: &[u32]) -> Result<()> {
+        let info = vk::ShaderModuleCreateInfo::default().code(&spirv.words);
+        // SAFETY: as above. That the SPIR-V is valid is what the module's maker, glslc, is trusted for.
+        let module = unsafe { device.raw.create_shader_module(&info, None) }.map_err(refused("the module's SPIR-V"))?;
+        let entries: Vec<_> = (0..constants.len() as u32)
+            .map(|id| vk::SpecializationMapEntry::default().constant_id(id).offset(4 * id).size(4))
+            .collect();
+        let constants = vk::SpecializationInfo::default().map_entries(&entries).data(bytemuck::cast_slice(constants));
+        let stage = vk::PipelineShaderStageCreateInfo::default()
+            .stage(vk::ShaderStageFlags::COMPUTE)
+            .module(module)
+            .name(c"main")
+            .specialization_info(&constants);
+        let info = [vk::ComputePipelineCreateInfo::default().stage(stage).layout(self.layout)];
+        // SAFETY: as above; the module is no longer needed when the pipeline is made.
+        let made = unsafe {
+            let made = device.raw.create_compute_pipelines(vk::PipelineCache::null(), &info, None);
+            device.raw.destroy_shader_module(module, None);
+            made
+        };
+        self.pipeline = made.map_err(|(_, result)| refused("compiling the pump")(result))?[0];
+        Ok(())
+    }
+
+    /// Records one run of so many workgroups.
+    ///
+    /// # Safety
+    /// `commands` is being recorded, and `push` is as large as the layout says.
+    pub(super) unsafe fn record(&self, device: &Device, commands: vk::CommandBuffer, push: &[u8], groups: u32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            device.raw.cmd_bind_pipeline(commands, vk::PipelineBindPoint::COMPUTE, self.pipeline);
+            device.raw.cmd_push_constants(commands, self.layout, vk::ShaderStageFlags::COMPUTE, 0, push);
+            device.raw.cmd_dispatch(commands, groups, 1, 1);
+        }
+    }
+
+    /// # Safety
+    /// No dispatch of it is under way.
+    pub(super) unsafe fn destroy(&self, device: &Device) {
+        // SAFETY: made by us; the caller's promise.
+        unsafe {
+            device.raw.destroy_pipeline(self.pipeline, None);
+            device.raw.destroy_pipeline_layout(self.layout, None);
+        }
+    }
+}
+
+/// The pump with an actor's handlers, in the shapes that a device needs.
+pub(super) struct PumpCode {
+    pub(super) thorough: Code,
+    /// Without what is seldom, for devices that run through what they do not execute.
+    pub(super) fast: Option<Code>,
+    device: Arc<Device>,
+}
+
+impl PumpCode {
+    /// For workers of so many lanes with so much scratch memory.
+    pub(super) fn new(device: &Arc<Device>, spirv: &Spirv, lanes: u32, scratch: u32) -> Result<Self> {
+        let properties = &device.properties;
+        let refuse = |why: String| Err(Error::Unsupported(format!("{}: {why}", properties.name)));
+        let missing = properties.features.missing_for(&spirv.capabilities);
+        if !missing.is_empty() {
+            return refuse(format!("it has no {}, which the module uses", missing.join(", no ")));
+        }
+        if lanes > properties.lanes {
+            return refuse(format!("a worker can have {} lanes, not {lanes}", properties.lanes));
+        }
+        if scratch > properties.shared_memory {
+            return refuse(format!("a worker has {} bytes of scratch memory, not {scratch}", properties.shared_memory));
+        }
+        let push = size_of::<u64>() as u32;
+        let thorough = Code::of_shader(device, spirv, &[lanes, 1], push)?;
+        // From here on dropping it destroys what there is.
+        let mut code = Self { thorough, fast: None, device: device.clone() };
+        if properties.is_processor {
+            code.fast = Some(Code::of_shader(device, spirv, &[lanes, 0], push)?);
+        }
+        Ok(code)
+    }
+}
+
+impl Drop for PumpCode {
+    fn drop(&mut self) {
+        if self.device.outlast_dispatches() {
+            // SAFETY: no dispatch is under way.
+            unsafe {
+                self.thorough.destroy(&self.device);
+                if let Some(fast) = &self.fast {
+                    fast.destroy(&self.device);
+                }
+            }
+        }
+    }
+}
+
+/// Records a fence between what dispatches have written and what comes after. The command buffer is being recorded.
+pub(super) fn order_memory(
+    device: &Device,
+    commands: vk::CommandBuffer,
+    to: vk::PipelineStageFlags,
+    access: vk::AccessFlags,
+) {
+    let barrier = [vk::MemoryBarrier::default().src_access_mask(vk::AccessFlags::SHADER_WRITE).dst_access_mask(access)];
+    let from = vk::PipelineStageFlags::COMPUTE_SHADER;
+    // SAFETY: the caller records it.
+    unsafe { device.raw.cmd_pipeline_barrier(commands, from, to, vk::DependencyFlags::empty(), &barrier, &[], &[]) };
+}

@@ -1,0 +1,296 @@
+//! A logical device, ours or the host program's, its queues, and what is under way on them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ash::vk::{self, Handle};
+
+use super::instance::Instance;
+use super::memory::Piece;
+use super::physical::{Properties, Use};
+use super::{refused, Borrowed};
+use crate::error::{Error, Result};
+
+/// Entries of the directory: as many as kernels can exist.
+const DIRECTORY: usize = crate::table::CAPACITY;
+/// How long a dispatch may keep us waiting that ought to end by itself. After that the device is given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A queue. `vkQueueSubmit` wants it to one thread at a time.
+struct Queue {
+    raw: vk::Queue,
+    lock: Mutex<()>,
+    /// Kernels that submit to it.
+    kernels: AtomicU32,
+}
+
+/// What a kernel has submitted, counted by a timeline semaphore.
+pub(super) struct Timeline {
+    pub(super) semaphore: vk::Semaphore,
+    /// What the semaphore will come to.
+    pub(super) submitted: AtomicU64,
+}
+
+impl Timeline {
+    /// Watched from now on, until it is forgotten.
+    pub(super) fn new(device: &Device) -> Result<Arc<Self>> {
+        let mut kind = vk::SemaphoreTypeCreateInfo::default().semaphore_type(vk::SemaphoreType::TIMELINE);
+        let info = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
+        // SAFETY: the structs are whole.
+        let semaphore = unsafe { device.raw.create_semaphore(&info, None) }.map_err(refused("a timeline semaphore"))?;
+        let timeline = Arc::new(Self { semaphore, submitted: AtomicU64::new(0) });
+        device.timelines().push(timeline.clone());
+        Ok(timeline)
+    }
+}
+
+pub(super) struct Device {
+    pub(super) raw: ash::Device,
+    pub(super) properties: Properties,
+    family: u32,
+    queues: Vec<Queue>,
+    timelines: Mutex<Vec<Arc<Timeline>>>,
+    /// All kernels on the device by the slot of their key: key and address of the descriptor.
+    directory: Option<Piece>,
+    /// Whose the directory's slots are; the host does not read the directory itself.
+    keys: Mutex<HashMap<usize, u32>>,
+    /// A dispatch did not end. Whatever it may use stays, with the device.
+    abandoned: AtomicBool,
+    /// Nothing new is to be started here.
+    lost: AtomicBool,
+    borrowed: Option<Arc<Borrowed>>,
+    instance: Arc<Instance>,
+}
+
+// SAFETY: the handles may be used by any thread; queues have their lock, and the directory's words are written by whoever
+// has the key.
+unsafe impl Send for Device {}
+// SAFETY: as above.
+unsafe impl Sync for Device {}
+
+impl Device {
+    pub(super) fn open(
+        instance: &Arc<Instance>,
+        properties: Properties,
+        borrowed: Option<Arc<Borrowed>>,
+    ) -> Result<Arc<Self>> {
+        if let Some(reason) = properties.unusable() {
+            return Err(Error::Unsupported(format!("{}: {reason}", properties.name)));
+        }
+        let family = properties.family.expect("a usable device has one");
+        let (raw, queues) = match &borrowed {
+            Some(theirs) => {
+                let device = vk::Device::from_raw(theirs.device);
+                // SAFETY: the host program says that it is its device, made with the instance.
+                (unsafe { ash::Device::load(instance.raw.fp_v1_0(), device) }, vec![vk::Queue::from_raw(theirs.queue)])
+            }
+            None => create(instance, &properties)?,
+        };
+        let queues =
+            queues.into_iter().map(|raw| Queue { raw, lock: Mutex::default(), kernels: AtomicU32::new(0) }).collect();
+        let mut device = Self {
+            raw,
+            properties,
+            family: family.index,
+            queues,
+            timelines: Mutex::default(),
+            directory: None,
+            keys: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            borrowed,
+            instance: instance.clone(),
+        };
+        // The host changes it while kernels run, so rather where they see that.
+        let directory = Piece::new(&device, DIRECTORY * 16, Use::Window);
+        device.directory = Some(directory.or_else(|_| Piece::new(&device, DIRECTORY * 16, Use::Host))?);
+        Ok(Arc::new(device))
+    }
+
+    pub(super) fn family(&self) -> u32 {
+        self.family
+    }
+
+    fn directory(&self) -> &Piece {
+        self.directory.as_ref().expect("made with the device")
+    }
+
+    pub(super) fn directory_address(&self) -> u64 {
+        self.directory().address
+    }
+
+    /// Makes a kernel known to all others on the device.
+    pub(super) fn register(&self, key: u32, address: u64) {
+        let mut keys = self.keys();
+        keys.insert(key as usize % DIRECTORY, key);
+        self.set_entry(key, u64::from(key), address);
+    }
+
+    /// Makes it unknown again; unless its slot is another's by now, as it may be when its memory goes late.
+    pub(super) fn unregister(&self, key: u32) {
+        let mut keys = self.keys();
+        if keys.get(&(key as usize % DIRECTORY)) == Some(&key) {
+            keys.remove(&(key as usize % DIRECTORY));
+            self.set_entry(key, 0, 0);
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock of `keys`.
+    fn set_entry(&self, key: u32, key_word: u64, address: u64) {
+        let host = self.directory().host.expect("both kinds of it are visible to the host");
+        // SAFETY: the slot is within the directory, and written under a lock. One 16-byte store;
+        // shaders read the key before and after the address.
+        unsafe {
+            let at = host.add(key as usize % DIRECTORY * 16).cast::<std::arch::x86_64::__m128i>();
+            let entry = std::arch::x86_64::_mm_set_epi64x(address as i64, key_word as i64);
+            std::arch::x86_64::_mm_store_si128(at.as_ptr(), entry);
+            std::arch::x86_64::_mm_sfence();
+        }
+    }
+
+    /// The queue that fewest kernels use, for one more.
+    pub(super) fn join_queue(&self) -> usize {
+        let (index, queue) = (self.queues.iter().enumerate())
+            .min_by_key(|(_, queue)| queue.kernels.load(Ordering::Relaxed))
+            .expect("a device has a queue");
+        // Relaxed, as above: two that choose at the same time may choose the same, which is only slower.
+        queue.kernels.fetch_add(1, Ordering::Relaxed);
+        index
+    }
+
+    pub(super) fn leave_queue(&self, index: usize) {
+        self.queues[index].kernels.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether one kernel has the queue for itself, and may stay on it.
+    pub(super) fn is_alone(&self, index: usize) -> bool {
+        self.borrowed.is_none() && self.queues[index].kernels.load(Ordering::Relaxed) == 1
+    }
+
+    /// Submits a command buffer. Gives what the timeline comes to when it has ended. One thread at a time for a timeline.
+    pub(super) fn submit(&self, index: usize, commands: vk::CommandBuffer, timeline: &Timeline) -> Result<u64> {
+        let value = timeline.submitted.load(Ordering::Relaxed) + 1;
+        let (semaphores, commands, values) = ([timeline.semaphore], [commands], [value]);
+        let mut counts = vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&values);
+        let info = [vk::SubmitInfo::default()
+            .command_buffers(&commands)
+            .signal_semaphores(&semaphores)
+            .push_next(&mut counts)];
+        let queue = &self.queues[index];
+        let _ours = queue.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let _theirs = self.borrowed.as_ref().map(|borrowed| borrowed.lock_queue());
+        // SAFETY: callers give what is theirs; the queue is ours alone while we hold its locks.
+        unsafe { self.raw.queue_submit(queue.raw, &info, vk::Fence::null()) }.map_err(refused("submitting work"))?;
+        // SeqCst: whoever takes its memory from the directory after this waits for it, see `outlast_dispatches`.
+        timeline.submitted.store(value, Ordering::SeqCst);
+        Ok(value)
+    }
+
+    /// Whether all that the timeline counts has ended.
+    pub(super) fn has_ended(&self, timeline: &Timeline) -> Result<bool> {
+        // SAFETY: the semaphore is a timeline of this device.
+        let value = unsafe { self.raw.get_semaphore_counter_value(timeline.semaphore) };
+        let value = value.map_err(refused("running the kernel"))?;
+        Ok(value >= timeline.submitted.load(Ordering::Relaxed))
+    }
+
+    /// Waits for a semaphore; false if time ran out.
+    pub(super) fn wait(&self, semaphore: vk::Semaphore, value: u64, time: Duration) -> Result<bool> {
+        let (semaphores, values) = ([semaphore], [value]);
+        let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
+        // SAFETY: the semaphore is a timeline of this device.
+        match unsafe { self.raw.wait_semaphores(&info, time.as_nanos() as u64) } {
+            Err(vk::Result::TIMEOUT) => Ok(false),
+            other => other.map(|()| true).map_err(refused("running the kernel")),
+        }
+    }
+
+    fn timelines(&self) -> MutexGuard<'_, Vec<Arc<Timeline>>> {
+        self.timelines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn forget(&self, timeline: &Arc<Timeline>) {
+        self.timelines().retain(|other| !Arc::ptr_eq(other, timeline));
+    }
+
+    /// Whether there is memory of the device's own that the host writes.
+    pub(super) fn has_window(&self) -> bool {
+        self.properties.memory_type(u32::MAX, Use::Window).is_some()
+    }
+
+    /// Waits until everything has ended that is under way now. False if something did not: then nothing that it may use
+    /// can ever be freed. A lost device has ended everything.
+    pub(super) fn outlast_dispatches(&self) -> bool {
+        // Under the lock, so that no semaphore is destroyed that we wait for.
+        let timelines = self.timelines();
+        let ended = |timeline: &Arc<Timeline>| {
+            // SeqCst: who submitted before we took our memory from the directory has counted it.
+            let value = timeline.submitted.load(Ordering::SeqCst);
+            self.wait(timeline.semaphore, value, PATIENCE).unwrap_or(true)
+        };
+        let all = !self.is_abandoned() && timelines.iter().all(ended);
+        if !all {
+            self.abandoned.store(true, Ordering::SeqCst);
+        }
+        all
+    }
+
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if self.is_abandoned() {
+            // The instance has to outlive the device.
+            std::mem::forget(self.instance.clone());
+            return;
+        }
+        if let Some(directory) = &self.directory {
+            // SAFETY: all kernels that could read it are gone, since they keep the device.
+            unsafe { directory.free(self) };
+        }
+        if self.borrowed.is_none() {
+            // SAFETY: made by us, and nothing of it is left.
+            unsafe { self.raw.destroy_device(None) };
+        }
+    }
+}
+
+/// A device of our own with all its queues of the family.
+fn create(instance: &Instance, properties: &Properties) -> Result<(ash::Device, Vec<vk::Queue>)> {
+    let family = properties.family.expect("a usable device has one");
+    let priorities = vec![1.0; family.queues as usize];
+    let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(family.index).queue_priorities(&priorities)];
+    let mut extensions = Vec::new();
+    if properties.portability_subset {
+        extensions.push(ash::khr::portability_subset::NAME.as_ptr());
+    }
+    let raw = properties.features.to_sets().chained(|features| {
+        let info = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queues)
+            .enabled_extension_names(&extensions)
+            .push_next(features);
+        // SAFETY: the structs are whole and outlive the call; the device said that it has what is asked for.
+        unsafe { instance.raw.create_device(properties.device, &info, None) }
+    });
+    let raw = raw.map_err(refused("creating a Vulkan device"))?;
+    // SAFETY: the device was made with these queues.
+    let queues = (0..family.queues).map(|index| unsafe { raw.get_device_queue(family.index, index) }).collect();
+    Ok((raw, queues))
+}

@@ -1,0 +1,239 @@
+//! A kernel's pump on a queue: command buffers that are recorded once, a timeline semaphore that counts them.
+
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ash::vk;
+
+use super::super::gpu::{Mode, Program, Quantum};
+use super::code::{order_memory, Code, PumpCode};
+use super::device::{Device, Timeline};
+use super::memory::Memory;
+use super::physical::Use;
+use super::refused;
+use crate::error::Result;
+use crate::hlc;
+
+/// Submissions under way at most.
+const IN_FLIGHT: usize = 2;
+/// Rounds with nothing to do after which a bounded pump leaves.
+const IDLE: u32 = 2;
+/// Launches of the thorough pump after one that was needed: what is seldom comes in series.
+const THOROUGH: u32 = 64;
+/// How long to look at the semaphore before waiting for it in the driver, which takes long to wake up.
+const SPIN: Duration = Duration::from_micros(50);
+/// How long to wait in the driver between two looks at everything else.
+const WAIT: Duration = Duration::from_micros(20);
+
+/// `rk_order` in `include/ringkernel/vulkan/worker.glsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Order {
+    kernel: u64,
+    launch: u64,
+    now: u64,
+    mode: u32,
+    idle: u32,
+    turns: u32,
+    messages: u32,
+    dispatches: u32,
+    wanted: u32,
+}
+
+/// What one submission may do.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Turns of loops.
+    pub(super) turns: u32,
+    /// Messages of each worker.
+    pub(super) messages: u32,
+    /// Dispatches, one after the other.
+    pub(super) dispatches: u32,
+    /// The pump may stay on the device when it has nothing to do.
+    pub(super) resident: bool,
+}
+
+pub(super) struct Pump {
+    code: Arc<PumpCode>,
+    orders: Memory,
+    /// For each submission under way the thorough pump's, and the fast one's if there is one.
+    commands: [[vk::CommandBuffer; 2]; IN_FLIGHT],
+    /// Those that are recorded: when they are first used, for the layer that validates shaders knows only what memory there
+    /// is then.
+    recorded: [[bool; 2]; IN_FLIGHT],
+    workers: u32,
+    /// Slot of the last submission.
+    slot: usize,
+    /// Launches that are still to be of the thorough pump.
+    thorough: u32,
+    pool: vk::CommandPool,
+    timeline: Arc<Timeline>,
+    queue: usize,
+    bounds: Bounds,
+    /// When the last submission was made, and whether the pump stays in it.
+    submitted: Instant,
+    stays: bool,
+    device: Arc<Device>,
+}
+
+// SAFETY: the command pool is used by one thread at a time, whichever has the pump.
+unsafe impl Send for Pump {}
+
+impl Pump {
+    pub(super) fn new(device: &Arc<Device>, code: Arc<PumpCode>, workers: u32, bounds: Bounds) -> Result<Self> {
+        let orders = Memory::new(device, IN_FLIGHT * size_of::<Order>(), Use::Host)?;
+        let timeline = Timeline::new(device)?;
+        // From here on dropping it destroys what there is.
+        let mut pump = Self {
+            code,
+            orders,
+            commands: [[vk::CommandBuffer::null(); 2]; IN_FLIGHT],
+            recorded: [[false; 2]; IN_FLIGHT],
+            workers,
+            slot: 0,
+            thorough: 0,
+            pool: vk::CommandPool::null(),
+            timeline,
+            queue: device.join_queue(),
+            bounds,
+            submitted: Instant::now(),
+            stays: false,
+            device: device.clone(),
+        };
+        let info = vk::CommandPoolCreateInfo::default().queue_family_index(device.family());
+        // SAFETY: the structs are whole, here and below.
+        pump.pool = unsafe { device.raw.create_command_pool(&info, None) }.map_err(refused("a command pool"))?;
+        let info = vk::CommandBufferAllocateInfo::default()
+            .command_pool(pump.pool)
+            .level(vk::CommandBufferLevel::PRIMARY)
+            .command_buffer_count(2 * IN_FLIGHT as u32);
+        // SAFETY: as above.
+        let commands = unsafe { device.raw.allocate_command_buffers(&info) }.map_err(refused("command buffers"))?;
+        for (slot, pair) in commands.chunks_exact(2).enumerate() {
+            pump.commands[slot].copy_from_slice(pair);
+        }
+        Ok(pump)
+    }
+
+    fn record(&self, commands: vk::CommandBuffer, code: &Code, slot: usize) -> ash::prelude::VkResult<()> {
+        let raw = &self.device.raw;
+        let order = self.orders.address() + (slot * size_of::<Order>()) as u64;
+        let shader =
+            (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
+        // SAFETY: the command buffer is ours and not in use; what it refers to lives as long as the pump.
+        unsafe {
+            raw.begin_command_buffer(commands, &vk::CommandBufferBeginInfo::default())?;
+            for _ in 0..self.bounds.dispatches {
+                // Before the first too: after what is before it on the queue.
+                order_memory(&self.device, commands, shader.0, shader.1);
+                code.record(&self.device, commands, &order.to_ne_bytes(), self.workers);
+            }
+            order_memory(&self.device, commands, vk::PipelineStageFlags::HOST, vk::AccessFlags::HOST_READ);
+            raw.end_command_buffer(commands)
+        }
+    }
+
+    fn order(&self, slot: usize) -> NonNull<Order> {
+        let host = self.orders.host().expect("host memory is the host's too");
+        // SAFETY: there are as many orders as slots.
+        unsafe { host.cast::<Order>().add(slot) }
+    }
+
+    fn value(&self) -> u64 {
+        self.timeline.submitted.load(Ordering::Relaxed)
+    }
+}
+
+impl Program for Pump {
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
+        self.thorough = if self.wants_more() { THOROUGH } else { self.thorough.saturating_sub(1) };
+        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && self.thorough == 0;
+        let slot = (quantum.number % IN_FLIGHT as u64) as usize;
+        let order = Order {
+            kernel: quantum.kernel,
+            launch: quantum.number,
+            now: hlc::physical(),
+            mode: quantum.mode as u32,
+            idle: match quantum.mode {
+                Mode::Run => u32::MAX,
+                Mode::LeaveIdle | Mode::End if self.bounds.dispatches > 1 => 1,
+                Mode::LeaveIdle | Mode::End => IDLE,
+            },
+            turns: self.bounds.turns,
+            messages: self.bounds.messages,
+            dispatches: self.bounds.dispatches,
+            wanted: 0,
+        };
+        // SAFETY: the submission that used the slot last has ended: the pump has left since.
+        unsafe { self.order(slot).write(order) };
+        self.slot = slot;
+        let commands = self.commands[slot][usize::from(fast)];
+        if !self.recorded[slot][usize::from(fast)] {
+            let code = self.code.fast.as_ref().filter(|_| fast).unwrap_or(&self.code.thorough);
+            self.record(commands, code, slot).map_err(refused("recording commands"))?;
+            self.recorded[slot][usize::from(fast)] = true;
+        }
+        self.device.submit(self.queue, commands, &self.timeline)?;
+        self.submitted = Instant::now();
+        self.stays = quantum.mode == Mode::Run;
+        Ok(())
+    }
+
+    fn is_over(&mut self) -> Result<bool> {
+        self.device.has_ended(&self.timeline)
+    }
+
+    fn pause(&mut self) {
+        match self.device.properties.is_processor {
+            true if self.stays => return std::thread::yield_now(),
+            false if self.stays || self.submitted.elapsed() < SPIN => return std::hint::spin_loop(),
+            _ => {}
+        }
+        // An error is met again by `is_over`.
+        let _ended = self.device.wait(self.timeline.semaphore, self.value(), WAIT);
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        while !self.device.wait(self.timeline.semaphore, self.value(), WAIT)? {}
+        Ok(())
+    }
+
+    fn leaves_when_idle(&self) -> bool {
+        // Others would never have the queue.
+        !self.bounds.resident || !self.device.is_alone(self.queue)
+    }
+
+    fn has_clock(&self) -> bool {
+        false
+    }
+
+    fn wants_more(&self) -> bool {
+        // SAFETY: the submission has ended, or there was none and it is zero.
+        unsafe { self.order(self.slot).read() }.wanted != 0
+    }
+
+    fn unfinished(&self) -> &'static str {
+        "the driver ended a loop of it before its end; handlers that loop less may work"
+    }
+
+    fn lost(&self) {
+        self.device.lose();
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.device.leave_queue(self.queue);
+        let ended = self.device.outlast_dispatches();
+        self.device.forget(&self.timeline);
+        if ended {
+            // SAFETY: made by us, and none of it is in use any more.
+            unsafe {
+                self.device.raw.destroy_command_pool(self.pool, None);
+                self.device.raw.destroy_semaphore(self.timeline.semaphore, None);
+            }
+        }
+    }
+}

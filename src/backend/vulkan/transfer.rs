@@ -1,0 +1,113 @@
+//! Filling memory that the host does not reach.
+
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::device::{Device, Timeline, PATIENCE};
+use super::memory::Memory;
+use super::physical::Use;
+use super::refused;
+use crate::error::{Error, Result};
+
+/// Bytes that go at once.
+const STAGE: usize = 1 << 20;
+
+/// Copies through a piece of host memory, one at a time, each to its end.
+pub(super) struct Transfer {
+    /// Made when it is first needed.
+    stage: Option<Memory>,
+    pool: vk::CommandPool,
+    commands: vk::CommandBuffer,
+    timeline: Arc<Timeline>,
+    device: Arc<Device>,
+}
+
+// SAFETY: the command pool is used by one thread at a time, whichever has the transfer.
+unsafe impl Send for Transfer {}
+
+impl Transfer {
+    pub(super) fn new(device: &Arc<Device>) -> Result<Self> {
+        let timeline = Timeline::new(device)?;
+        let mut transfer = Self {
+            stage: None,
+            pool: vk::CommandPool::null(),
+            commands: vk::CommandBuffer::null(),
+            timeline,
+            device: device.clone(),
+        };
+        let info = vk::CommandPoolCreateInfo::default()
+            .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
+            .queue_family_index(device.family());
+        // SAFETY: the structs are whole, here and below.
+        transfer.pool = unsafe { device.raw.create_command_pool(&info, None) }.map_err(refused("a command pool"))?;
+        let info = vk::CommandBufferAllocateInfo::default()
+            .command_pool(transfer.pool)
+            .level(vk::CommandBufferLevel::PRIMARY)
+            .command_buffer_count(1);
+        // SAFETY: as above.
+        let commands = unsafe { device.raw.allocate_command_buffers(&info) }.map_err(refused("a command buffer"))?;
+        transfer.commands = commands[0];
+        Ok(transfer)
+    }
+
+    pub(super) fn zero(&mut self, buffer: vk::Buffer, at: usize, size: usize) -> Result<()> {
+        let size = (size as u64).next_multiple_of(4);
+        // SAFETY: the place is within the buffer; the command buffer is being recorded.
+        self.run(|raw, commands| unsafe { raw.cmd_fill_buffer(commands, buffer, at as u64, size, 0) })
+    }
+
+    pub(super) fn upload(&mut self, buffer: vk::Buffer, at: usize, bytes: &[u8]) -> Result<()> {
+        if self.stage.is_none() {
+            self.stage = Some(Memory::new(&self.device, STAGE, Use::Host)?);
+        }
+        for (number, part) in bytes.chunks(STAGE).enumerate() {
+            let stage = self.stage.as_ref().expect("made above");
+            let host = stage.host().expect("host memory is the host's too");
+            // SAFETY: the stage has room for a part, and the copy before has ended.
+            unsafe { host.as_ptr().copy_from_nonoverlapping(part.as_ptr(), part.len()) };
+            let region = [vk::BufferCopy::default().dst_offset((at + number * STAGE) as u64).size(part.len() as u64)];
+            let from = stage.buffer();
+            // SAFETY: both places are within their buffers; the command buffer is being recorded.
+            self.run(|raw, commands| unsafe { raw.cmd_copy_buffer(commands, from, buffer, &region) })?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, record: impl FnOnce(&ash::Device, vk::CommandBuffer)) -> Result<()> {
+        let raw = &self.device.raw;
+        let begin = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
+        let barrier = [vk::MemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
+            .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE)];
+        let stages = (vk::PipelineStageFlags::TRANSFER, vk::PipelineStageFlags::COMPUTE_SHADER);
+        // SAFETY: the command buffer is ours, and what it did before has ended.
+        unsafe {
+            raw.begin_command_buffer(self.commands, &begin).map_err(refused("recording commands"))?;
+            record(raw, self.commands);
+            let none = vk::DependencyFlags::empty();
+            raw.cmd_pipeline_barrier(self.commands, stages.0, stages.1, none, &barrier, &[], &[]);
+            raw.end_command_buffer(self.commands).map_err(refused("recording commands"))?;
+        }
+        // Not a kernel's queue in particular; whatever runs there leaves within a quantum.
+        let value = self.device.submit(0, self.commands, &self.timeline)?;
+        if !self.device.wait(self.timeline.semaphore, value, PATIENCE)? {
+            return Err(Error::Unfinished("a copy to the device does not end"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        let ended = self.device.outlast_dispatches();
+        self.device.forget(&self.timeline);
+        if ended {
+            // SAFETY: made by us, and none of it is in use any more.
+            unsafe {
+                self.device.raw.destroy_command_pool(self.pool, None);
+                self.device.raw.destroy_semaphore(self.timeline.semaphore, None);
+            }
+        }
+    }
+}
