@@ -101,6 +101,7 @@ RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring,
         rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
     if (__any_sync(RK_WARP, mine && d1 >> 24 & RK_F_BODY)) {
         const rk_u32 position = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + group;
+        __syncwarp(); /* the sibling's word is there */
         const rk_u32 size = (rk_u32)m.payload[0];
         plain = plain && (!(d1 >> 24 & RK_F_BODY) || size <= declared);
         __syncwarp();
@@ -401,7 +402,6 @@ RK_COLD_FN void rk_end() {
     __syncwarp();
 }
 
-/* State back to device memory, counts to the host. The last worker out says that all have left. */
 /* States of this worker's actors, between device memory and what is close to it. */
 RK_COLD_FN void rk_copy_states(bool back, void *scratch) {
     const rk_dev_kernel &k = rk_s.k;
@@ -415,6 +415,7 @@ RK_COLD_FN void rk_copy_states(bool back, void *scratch) {
     __syncwarp();
 }
 
+/* State back to device memory, counts to the host. The last worker out says that all have left. */
 RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     for (rk_u32 ring = 0; ring < RK_RINGS; ring++)
         if (rk_thread() == ring && rk_s.published[ring] != rk_s.w.position[ring])
@@ -493,7 +494,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     if (k.near) rk_copy_states(false, scratch);
     const rk_u64 consumed = rk_s.w.consumed;
     if (mode == RK_MODE_END) rk_end();
-    else rk_stay(k, scratch);
+    else if (mode != RK_MODE_LOOK) rk_stay(k, scratch);
     __syncwarp();
     if (thread == 0) rk_s.leave = 1;
     __syncwarp();

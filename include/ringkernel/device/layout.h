@@ -26,6 +26,7 @@
 #define RK_MODE_RUN 0u
 #define RK_MODE_LEAVE_IDLE 1u
 #define RK_MODE_END 2u
+#define RK_MODE_LOOK 3u /* only reports what has come in; the kernel is at rest */
 
 /* Bits of a slot, src/ring/slot.rs. */
 #define RK_F_SENDER 1u

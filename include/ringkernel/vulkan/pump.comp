@@ -263,9 +263,9 @@ void rk_leave() {
 
 void main() {
     bool sole = rk_lanes() == 1u;
-    bool left = false;
-    if (rk_lane() == 0u) atomicExchange(rk_left, 0u);
     rk_load();
+    bool left = rk_task.mode == RK_MODE_LOOK;
+    if (rk_lane() == 0u) atomicExchange(rk_left, left ? 1u : 0u);
     rk_from.more = 0u;
     if (rk_lane() == 0u && rk_task.mode == RK_MODE_END) rk_close();
     [[dont_unroll]] while (!left) {

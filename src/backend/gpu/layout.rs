@@ -224,6 +224,8 @@ pub(in crate::backend) enum Mode {
     Run = 0,
     LeaveIdle = 1,
     End = 2,
+    /// Nothing but a report of what has come in, of a kernel at rest.
+    Look = 3,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use self::arena::Arena;
@@ -154,6 +154,23 @@ pub(super) struct Shared {
     poked: AtomicBool,
 }
 
+/// Pumps of all runtimes: their kernels may share a device.
+static EVERYONE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+fn everyone() -> MutexGuard<'static, Vec<Weak<Shared>>> {
+    EVERYONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something was sent by a kernel to another, which may be any.
+fn poke_others(sender: u32) {
+    for pump in everyone().iter().filter_map(Weak::upgrade).filter(|pump| pump.key != sender) {
+        // Who has been poked and has not looked since is awake, or looks when its time comes.
+        if !pump.poked.swap(true, Ordering::SeqCst) {
+            pump.bell.ring();
+        }
+    }
+}
+
 /// Pumps of a runtime's kernels on one backend's devices.
 #[derive(Default)]
 pub(super) struct Pumps {
@@ -173,14 +190,6 @@ impl Pumps {
 
     fn all(&self) -> Vec<Arc<Shared>> {
         self.lock().values().cloned().collect()
-    }
-
-    /// Something was sent from one kernel to another.
-    fn poke(&self, from: u32) {
-        for other in self.all().iter().filter(|other| other.key != from) {
-            other.poked.store(true, Ordering::SeqCst);
-            other.bell.ring();
-        }
     }
 
     /// See [`Backend::kick`].
@@ -221,6 +230,10 @@ impl Pumps {
     fn adopt(&self, pump: Pump) -> Result<()> {
         let shared = pump.shared.clone();
         self.lock().insert(shared.key, shared.clone());
+        let mut everyone = everyone();
+        everyone.retain(|pump| pump.strong_count() > 0);
+        everyone.push(Arc::downgrade(&shared));
+        drop(everyone);
         let _masked = SignalsBlocked::new()?;
         let thread = std::thread::Builder::new().name(format!("rk-pump-{:x}", shared.key)).spawn(move || pump.run());
         match thread {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use super::layout::Mode;
-use super::{Program, Pumps, Quantum, Shared};
+use super::{poke_others, Program, Pumps, Quantum, Shared};
 use crate::error::{Error, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, State, Wait};
@@ -18,11 +18,13 @@ use crate::time::Deadline;
 
 /// How often the thread asks the driver whether the device is still well, while a quantum runs.
 const CHECK: Duration = Duration::from_micros(50);
+/// How often at most it launches a look at what other kernels sent to a kernel at rest.
+const LOOK: Duration = Duration::from_millis(1);
 
 pub(super) struct Pump {
     pub(super) kernel: Arc<Kernel>,
     pub(super) shared: Arc<Shared>,
-    others: Arc<Pumps>,
+    pumps: Arc<Pumps>,
     program: Box<dyn Program>,
     arena: Arc<Arena>,
     /// The queues that the kernel's workers use, each once.
@@ -47,7 +49,7 @@ impl Pump {
     pub(super) fn new(
         kernel: Arc<Kernel>,
         shared: Arc<Shared>,
-        others: Arc<Pumps>,
+        pumps: Arc<Pumps>,
         program: Box<dyn Program>,
         arena: Arc<Arena>,
         length: Duration,
@@ -59,7 +61,7 @@ impl Pump {
         Self {
             kernel,
             shared,
-            others,
+            pumps,
             program,
             arena,
             queues,
@@ -95,11 +97,12 @@ impl Pump {
             self.kernel.fail(status);
         }
         self.rest();
-        self.others.lock().remove(&self.shared.key);
+        self.pumps.lock().remove(&self.shared.key);
     }
 
     fn serve(&mut self) -> Result<()> {
         let mut news = false;
+        let mut next_look = Deadline::Now;
         loop {
             let command = self.kernel.command();
             match command {
@@ -110,6 +113,13 @@ impl Pump {
                     continue;
                 }
                 _ if self.kernel.state() == State::Failed => return Ok(()),
+                Command::Hold if self.may_look() && next_look.has_passed() => {
+                    self.quantum(Mode::Look)?;
+                    next_look = Deadline::after(LOOK);
+                    // Seen, but not attended to.
+                    news = true;
+                    continue;
+                }
                 _ => {}
             }
             let mark = self.shared.bell.mark();
@@ -121,7 +131,8 @@ impl Pump {
             news |= changed || self.has_arrivals() || self.host_made_room();
             let runs = news && command == Command::Run;
             if !changed && !runs && self.kernel.state() != State::Failed {
-                self.shared.bell.wait(mark, Deadline::Never);
+                let looks = command == Command::Hold && self.may_look();
+                self.shared.bell.wait(mark, if looks { next_look } else { Deadline::Never });
                 // Whatever it was: a message, room, a change of state.
                 news = true;
             }
@@ -135,6 +146,11 @@ impl Pump {
         } else {
             Mode::Run
         }
+    }
+
+    /// Of a kernel at rest: whether what it has accepted may have grown, and it is allowed to find out.
+    fn may_look(&self) -> bool {
+        self.shared.poked.load(Ordering::SeqCst) && !self.kernel.home.is_parked()
     }
 
     fn has_arrivals(&self) -> bool {
@@ -168,8 +184,12 @@ impl Pump {
         self.shared.running.store(1, Ordering::SeqCst);
         // Partner of the fence that `Backend::rest` is called after: it sees us run, or we see what it changed.
         fence(Ordering::SeqCst);
-        let expected = if mode == Mode::End { Command::End } else { Command::Run };
-        if self.kernel.command() != expected {
+        let expected = match mode {
+            Mode::Run | Mode::LeaveIdle => Command::Run,
+            Mode::End => Command::End,
+            Mode::Look => Command::Hold,
+        };
+        if self.kernel.command() != expected || mode == Mode::Look && !self.may_look() {
             self.rest();
             return Ok(true);
         }
@@ -252,7 +272,7 @@ impl Pump {
         let foreign = self.arena.foreign().load(Ordering::Acquire);
         if foreign != self.foreign {
             self.foreign = foreign;
-            self.others.poke(self.shared.key);
+            poke_others(self.shared.key);
         }
     }
 

@@ -171,6 +171,14 @@ impl Vulkan {
         let mut all = self.opened();
         let opened = self.open_device(&mut all, plan.device)?;
         opened.codes.retain(|(module, ..)| module.strong_count() > 0);
+        let properties = &opened.device.properties;
+        if opened.findings.cuts_loops && plan.lanes > properties.subgroup {
+            return Err(Error::Unsupported(format!(
+                "{}: handlers of more than {} lanes give wrong results on drivers that cut loops short, such as \
+                 llvmpipe of Mesa before 23",
+                properties.name, properties.subgroup
+            )));
+        }
         let known = opened.codes.iter().find(|(module, actor, lanes, _)| {
             std::ptr::eq(module.as_ptr(), Arc::as_ptr(&plan.module)) && (*actor, *lanes) == (plan.actor, plan.lanes)
         });

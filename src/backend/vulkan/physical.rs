@@ -18,6 +18,8 @@ pub(super) struct Properties {
     pub(super) memory: u64,
     /// Largest number of lanes.
     pub(super) lanes: u32,
+    /// Invocations of a subgroup.
+    pub(super) subgroup: u32,
     /// Workers that run at once, as well as that can be known.
     pub(super) workers: u32,
     /// Bytes of memory that a workgroup shares.
@@ -80,6 +82,12 @@ impl Properties {
             // SAFETY: as above; the structs of Vulkan 1.2 are known to the device.
             sets.chained(|chain| unsafe { instance.raw.get_physical_device_features2(device, chain) });
         }
+        let mut subgroups = vk::PhysicalDeviceSubgroupProperties::default();
+        if core.api_version >= vk::API_VERSION_1_1 {
+            let mut chain = vk::PhysicalDeviceProperties2::default().push_next(&mut subgroups);
+            // SAFETY: as above; the struct of Vulkan 1.1 is known to the device.
+            unsafe { instance.raw.get_physical_device_properties2(device, &mut chain) };
+        }
         let limits = &core.limits;
         let is_processor = core.device_type == vk::PhysicalDeviceType::CPU;
         let local = vk::MemoryHeapFlags::DEVICE_LOCAL;
@@ -93,6 +101,7 @@ impl Properties {
                 .map(|h| h.size)
                 .sum(),
             lanes: limits.max_compute_work_group_invocations.min(limits.max_compute_work_group_size[0]).min(1024),
+            subgroup: subgroups.subgroup_size,
             workers: if is_processor {
                 std::thread::available_parallelism().map_or(1, |all| all.get() as u32)
             } else if has(ash::nv::shader_sm_builtins::NAME) {

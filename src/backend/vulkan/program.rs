@@ -158,8 +158,8 @@ impl Program for Pump {
             mode: quantum.mode as u32,
             idle: match quantum.mode {
                 Mode::Run => u32::MAX,
-                Mode::LeaveIdle | Mode::End if self.bounds.dispatches > 1 => 1,
-                Mode::LeaveIdle | Mode::End => IDLE,
+                _ if self.bounds.dispatches > 1 => 1,
+                _ => IDLE,
             },
             turns: self.bounds.turns,
             messages: self.bounds.messages,
