@@ -11,6 +11,7 @@ use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attri
 use super::bar::Window;
 use super::memory::Pool;
 use super::selftest;
+use crate::backend::gpu::Directory;
 use crate::error::{Error, Result};
 use crate::selftest::Report;
 
@@ -115,9 +116,10 @@ impl Properties {
 pub(super) struct Context {
     context: CUcontext,
     pub(super) properties: Properties,
-    /// All kernels on the device by the slot of their key: key and address of the descriptor. In host memory, so that it
-    /// can be changed while kernels run.
-    directory: OnceLock<Mapped>,
+    /// All kernels on the device.
+    directory: Directory,
+    /// The directory's memory: the host's, so that it can be changed while kernels run.
+    table: OnceLock<Mapped>,
     /// The device's memory as the host can write it; or why it cannot. Opened for the first kernel.
     window: OnceLock<std::result::Result<Arc<Window>, String>>,
     /// What the self-test found, which is made for the first kernel that it matters to.
@@ -165,9 +167,6 @@ unsafe impl Sync for Context {}
 
 static CONTEXTS: Mutex<Vec<(u32, Arc<Context>)>> = Mutex::new(Vec::new());
 
-/// Entries of the directory: as many as kernels can exist.
-const DIRECTORY: usize = crate::table::CAPACITY;
-
 impl Context {
     /// For a runtime, that [releases](Self::release) it. Kept for the process's next runtime, since making one takes a tenth
     /// of a second; until it is [lost](Self::lost).
@@ -191,7 +190,8 @@ impl Context {
         let context = Arc::new(Self {
             context,
             properties,
-            directory: OnceLock::new(),
+            directory: Directory::default(),
+            table: OnceLock::new(),
             window: OnceLock::new(),
             trial: OnceLock::new(),
             is_lost: AtomicBool::new(false),
@@ -199,9 +199,9 @@ impl Context {
             pulses: Mutex::default(),
             pool: Pool::default(),
         });
-        let directory = Mapped::new(context.clone(), DIRECTORY * 16, false)?;
+        let table = Mapped::new(context.clone(), Directory::SIZE, false)?;
         // Just made: nobody can have set it.
-        let _set = context.directory.set(directory);
+        let _set = context.table.set(table);
         contexts.push((ordinal, context.clone()));
         Ok(context)
     }
@@ -283,35 +283,32 @@ impl Context {
         window.as_ref().map_err(String::as_str)
     }
 
-    fn directory(&self) -> &Mapped {
-        self.directory.get().expect("set before the context is given to anybody")
+    fn table(&self) -> &Mapped {
+        self.table.get().expect("set before the context is given to anybody")
     }
 
     pub(super) fn directory_address(&self) -> u64 {
-        self.directory().device()
+        self.table().device()
     }
 
-    /// Makes a kernel known to all others on the device; unknown again with an address of 0.
+    /// See [`Directory::register`].
     pub(super) fn register(&self, key: u32, address: u64) {
-        let key_word = if address == 0 { 0 } else { u64::from(key) };
-        let slot = key as usize % DIRECTORY;
-        // SAFETY: the slot is within the directory; only the kernel that has the key writes it, and devices read it in one
-        // 16-byte access as they do words of rings.
-        unsafe {
-            let at = self.directory().host().add(slot * 16).cast::<std::arch::x86_64::__m128i>();
-            std::arch::x86_64::_mm_store_si128(
-                at.as_ptr(),
-                std::arch::x86_64::_mm_set_epi64x(address as i64, key_word as i64),
-            );
-        }
+        // SAFETY: the table has the directory's size, is aligned as pages are, and nobody else writes it.
+        unsafe { self.directory.register(self.table().host(), key, address) };
+    }
+
+    /// See [`Directory::unregister`].
+    pub(super) fn unregister(&self, key: u32) {
+        // SAFETY: as above.
+        unsafe { self.directory.unregister(self.table().host(), key) };
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if let (Some(directory), Ok(_entered)) = (self.directory.take(), self.enter()) {
+        if let (Some(table), Ok(_entered)) = (self.table.take(), self.enter()) {
             // SAFETY: the context's own, see `Mapped::drop`; no kernel is left that could read it.
-            unsafe { sys::cuMemFreeHost(directory.host.as_ptr().cast()) };
+            unsafe { sys::cuMemFreeHost(table.host.as_ptr().cast()) };
         }
         // SAFETY: retained once; nothing of ours is left in it. What the driver says is of no use here.
         unsafe { sys::cuDevicePrimaryCtxRelease_v2(self.properties.device) };

@@ -180,7 +180,7 @@ impl Memories for KernelMemory {
     }
 
     fn unregister(&self, key: u32) -> bool {
-        self.context.register(key, 0);
+        self.context.unregister(key);
         self.context.await_boundaries()
     }
 }

@@ -2,6 +2,7 @@
 //! quantum after the other ([`pump`]), and what both sides share ([`layout`]). A backend gives memory and launches.
 
 mod arena;
+mod directory;
 mod layout;
 mod pump;
 
@@ -24,6 +25,7 @@ use crate::ring::Channel;
 use crate::runtime::Home;
 use crate::time::Deadline;
 
+pub(in crate::backend) use self::directory::Directory;
 pub(in crate::backend) use self::layout::{Mode, Ring};
 
 /// Where memory lies.

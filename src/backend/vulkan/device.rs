@@ -1,6 +1,6 @@
 //! A logical device, ours or the host program's, its queues, and what is under way on them.
 
-use std::collections::HashMap;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,9 @@ use super::instance::Instance;
 use super::memory::Piece;
 use super::physical::{Properties, Use};
 use super::{refused, Borrowed};
+use crate::backend::gpu::Directory;
 use crate::error::{Error, Result};
 
-/// Entries of the directory: as many as kernels can exist.
-const DIRECTORY: usize = crate::table::CAPACITY;
 /// How long a dispatch may keep us waiting that ought to end by itself. After that the device is given up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -52,10 +51,10 @@ pub(super) struct Device {
     family: u32,
     queues: Vec<Queue>,
     timelines: Mutex<Vec<Arc<Timeline>>>,
-    /// All kernels on the device by the slot of their key: key and address of the descriptor.
-    directory: Option<Piece>,
-    /// Whose the directory's slots are; the host does not read the directory itself.
-    keys: Mutex<HashMap<usize, u32>>,
+    /// All kernels on the device.
+    directory: Directory,
+    /// The directory's memory.
+    table: Option<Piece>,
     /// A dispatch did not end. Whatever it may use stays, with the device.
     abandoned: AtomicBool,
     /// Nothing new is to be started here.
@@ -64,8 +63,7 @@ pub(super) struct Device {
     instance: Arc<Instance>,
 }
 
-// SAFETY: the handles may be used by any thread; queues have their lock, and the directory's words are written by whoever
-// has the key.
+// SAFETY: the handles may be used by any thread; queues and the directory have their locks.
 unsafe impl Send for Device {}
 // SAFETY: as above.
 unsafe impl Sync for Device {}
@@ -96,16 +94,16 @@ impl Device {
             family: family.index,
             queues,
             timelines: Mutex::default(),
-            directory: None,
-            keys: Mutex::default(),
+            directory: Directory::default(),
+            table: None,
             abandoned: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             borrowed,
             instance: instance.clone(),
         };
         // The host changes it while kernels run, so rather where they see that.
-        let directory = Piece::new(&device, DIRECTORY * 16, Use::Window);
-        device.directory = Some(directory.or_else(|_| Piece::new(&device, DIRECTORY * 16, Use::Host))?);
+        let table = Piece::new(&device, Directory::SIZE, Use::Window);
+        device.table = Some(table.or_else(|_| Piece::new(&device, Directory::SIZE, Use::Host))?);
         Ok(Arc::new(device))
     }
 
@@ -113,45 +111,24 @@ impl Device {
         self.family
     }
 
-    fn directory(&self) -> &Piece {
-        self.directory.as_ref().expect("made with the device")
-    }
-
     pub(super) fn directory_address(&self) -> u64 {
-        self.directory().address
+        self.table.as_ref().expect("made with the device").address
     }
 
-    /// Makes a kernel known to all others on the device.
+    fn table(&self) -> NonNull<u8> {
+        self.table.as_ref().expect("made with the device").host.expect("both kinds of it are visible to the host")
+    }
+
+    /// See [`Directory::register`].
     pub(super) fn register(&self, key: u32, address: u64) {
-        let mut keys = self.keys();
-        keys.insert(key as usize % DIRECTORY, key);
-        self.set_entry(key, u64::from(key), address);
+        // SAFETY: the table has the directory's size and alignment, and nobody else writes it.
+        unsafe { self.directory.register(self.table(), key, address) };
     }
 
-    /// Makes it unknown again; unless its slot is another's by now, as it may be when its memory goes late.
+    /// See [`Directory::unregister`].
     pub(super) fn unregister(&self, key: u32) {
-        let mut keys = self.keys();
-        if keys.get(&(key as usize % DIRECTORY)) == Some(&key) {
-            keys.remove(&(key as usize % DIRECTORY));
-            self.set_entry(key, 0, 0);
-        }
-    }
-
-    fn keys(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Under the lock of `keys`.
-    fn set_entry(&self, key: u32, key_word: u64, address: u64) {
-        let host = self.directory().host.expect("both kinds of it are visible to the host");
-        // SAFETY: the slot is within the directory, and written under a lock. One 16-byte store;
-        // shaders read the key before and after the address.
-        unsafe {
-            let at = host.add(key as usize % DIRECTORY * 16).cast::<std::arch::x86_64::__m128i>();
-            let entry = std::arch::x86_64::_mm_set_epi64x(address as i64, key_word as i64);
-            std::arch::x86_64::_mm_store_si128(at.as_ptr(), entry);
-            std::arch::x86_64::_mm_sfence();
-        }
+        // SAFETY: as above.
+        unsafe { self.directory.unregister(self.table(), key) };
     }
 
     /// The queue that fewest kernels use, for one more.
@@ -261,9 +238,9 @@ impl Drop for Device {
             std::mem::forget(self.instance.clone());
             return;
         }
-        if let Some(directory) = &self.directory {
+        if let Some(table) = &self.table {
             // SAFETY: all kernels that could read it are gone, since they keep the device.
-            unsafe { directory.free(self) };
+            unsafe { table.free(self) };
         }
         if self.borrowed.is_none() {
             // SAFETY: made by us, and nothing of it is left.

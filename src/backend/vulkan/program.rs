@@ -60,8 +60,7 @@ pub(super) struct Pump {
     orders: Memory,
     /// For each submission under way the thorough pump's, and the fast one's if there is one.
     commands: [[vk::CommandBuffer; 2]; IN_FLIGHT],
-    /// Those that are recorded: when they are first used, for the layer that validates shaders knows only what memory there
-    /// is then.
+    /// Those that are recorded, which they are when they are first used.
     recorded: [[bool; 2]; IN_FLIGHT],
     workers: u32,
     /// Slot of the last submission.
