@@ -113,7 +113,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_ERROR_MESSAGE_SIZE 488
 
 /**
- * Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
+ * Backend by choice: as configured (see rk_runtime_create()), else the CPU. GPU backends are asked for by name.
  */
 #define RK_BACKEND_AUTO 0
 

@@ -45,7 +45,7 @@ pub struct rk_actor {
     pub id: u64,
 }
 
-/// Backend by choice: as configured (see rk_runtime_create()), else the fastest one with a usable device.
+/// Backend by choice: as configured (see rk_runtime_create()), else the CPU. GPU backends are asked for by name.
 pub const RK_BACKEND_AUTO: u32 = 0;
 /// Worker threads of this process. Always there.
 pub const RK_BACKEND_CPU: u32 = 1;

@@ -166,7 +166,8 @@ fn everyone() -> MutexGuard<'static, Vec<Weak<Shared>>> {
 /// Something was sent by a kernel to another, which may be any.
 fn poke_others(sender: u32) {
     for pump in everyone().iter().filter_map(Weak::upgrade).filter(|pump| pump.key != sender) {
-        // Who has been poked and has not looked since is awake, or looks when its time comes.
+        // Who has been poked and has not looked since is awake, or looks when its time comes. SeqCst, as the loads and the
+        // store in `pump.rs` are: a pump that clears it launches after that, and so sees what was sent before the poke.
         if !pump.poked.swap(true, Ordering::SeqCst) {
             pump.bell.ring();
         }
