@@ -206,6 +206,7 @@ impl Pumps {
         let pumps = self.all();
         pumps.iter().filter(|pump| kernel.is_none_or(|kernel| kernel.key == pump.key)).all(|pump| loop {
             let mark = pump.rested.mark();
+            // SeqCst: what handlers did before the pump's store of 0 is over; `heavy` above orders what we changed before.
             if pump.running.load(Ordering::SeqCst) == 0 {
                 return true;
             }
@@ -218,6 +219,7 @@ impl Pumps {
 
     /// See [`Backend::interrupt`].
     pub(super) fn interrupt(&self) {
+        // SeqCst: before the bells that the waiting `rest` looks at it after.
         self.interrupted.store(true, Ordering::SeqCst);
         self.all().iter().for_each(|pump| pump.rested.ring());
     }

@@ -150,6 +150,7 @@ impl Pump {
 
     /// Of a kernel at rest: whether what it has accepted may have grown, and it is allowed to find out.
     fn may_look(&self) -> bool {
+        // SeqCst: see `poke_others`.
         self.shared.poked.load(Ordering::SeqCst) && !self.kernel.home.is_parked()
     }
 
@@ -239,6 +240,7 @@ impl Pump {
             let over = started.elapsed() >= self.length;
             if !told && (over || drains || self.kernel.command() != expected) {
                 told = true;
+                // Relaxed: it says nothing else. Partner: the devices' looks at `rk_dev_command.leave`.
                 self.arena.leave().store(self.launches, Ordering::Relaxed);
                 self.arena.flush();
             }
@@ -269,6 +271,7 @@ impl Pump {
             self.tell_host();
         }
         self.wake_pollers();
+        // Acquire: what the device counted has been written. Partner: its release before it counts.
         let foreign = self.arena.foreign().load(Ordering::Acquire);
         if foreign != self.foreign {
             self.foreign = foreign;
@@ -308,6 +311,7 @@ impl Pump {
     fn order_letters(&mut self, worker: usize) {
         let full = self.kernel.ports[worker].outbound.is_full_of_letters();
         if full != std::mem::replace(&mut self.letters_full[worker], full) {
+            // Relaxed: it says nothing else. Partner: the worker's look before it writes a letter that may wait.
             self.arena.letters_full(worker).store(u64::from(full), Ordering::Relaxed);
             self.arena.flush();
         }
@@ -370,6 +374,7 @@ impl Pump {
             // A sum in which no two changes of waits are likely to cancel out (the golden ratio's bits).
             let waits = report.waits.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ worker as u64);
             sum = sum.wrapping_add(done).wrapping_add(waits);
+            // Relaxed, as its loads: it says nothing else, and who looks for circles looks again.
             port.waits_for.store(report.waits, Ordering::Relaxed);
         }
         sum
@@ -380,6 +385,7 @@ impl Pump {
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             for level in 0..LEVELS {
                 let accepted = port.inbound[level].close();
+                // Relaxed: the launch that reads it comes after.
                 self.arena.end_at(worker, level).store(accepted, Ordering::Relaxed);
             }
         }

@@ -162,10 +162,16 @@ impl Device {
         let queue = &self.queues[index];
         let _ours = queue.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let _theirs = self.borrowed.as_ref().map(|borrowed| borrowed.lock_queue());
-        // SAFETY: callers give what is theirs; the queue is ours alone while we hold its locks.
-        unsafe { self.raw.queue_submit(queue.raw, &info, vk::Fence::null()) }.map_err(refused("submitting work"))?;
-        // SeqCst: whoever takes its memory from the directory after this waits for it, see `outlast_dispatches`.
+        // SeqCst, and before the dispatch can look into the directory: whoever takes its memory from there either does so
+        // before that look, or waits for us. Partner: the load in `outlast_dispatches`.
         timeline.submitted.store(value, Ordering::SeqCst);
+        // SAFETY: callers give what is theirs; the queue is ours alone while we hold its locks.
+        let submitted = unsafe { self.raw.queue_submit(queue.raw, &info, vk::Fence::null()) };
+        if let Err(error) = submitted {
+            // It will not come to that.
+            timeline.submitted.store(value - 1, Ordering::SeqCst);
+            return Err(refused("submitting work")(error));
+        }
         Ok(value)
     }
 
