@@ -33,7 +33,7 @@ layout(push_constant, scalar) uniform rk_push {
 /* Once for each level, ring, counter: written out, so that they stay in registers. */
 #define RK_EACH_LEVEL_(do_) do_(0) do_(1) do_(2) do_(3)
 #define RK_EACH_RING_(do_) RK_EACH_LEVEL_(do_) do_(4) do_(5) do_(6) do_(7)
-#define RK_EACH_COUNT_(do_) RK_EACH_RING_(do_) do_(8) do_(9)
+#define RK_EACH_COUNT_(do_) RK_EACH_RING_(do_) do_(8) do_(9) do_(10)
 
 rk_order rk_task;
 rk_dev_kernel rk_kernel;

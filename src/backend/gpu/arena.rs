@@ -108,6 +108,7 @@ impl Arena {
             })
             .collect();
         let zeroed = device.0;
+        let initial_at = plan.initial_state.as_ref().map(|_| device.take(stride));
         let message = types.largest() as usize + INLINE_BYTES;
         let entry = size_of::<Outgoing>() + largest.next_multiple_of(16);
         let outbox = FRONT + plan.outbox_bytes as usize + entry + INLINE_BYTES;
@@ -197,6 +198,7 @@ impl Arena {
             directory: memories.directory(),
             reciprocal: placement.reciprocal(),
             aside_size: aside as u64,
+            initial: initial_at.map_or(0, |at| base + at as u64),
             key,
             actors: plan.actors,
             worker_count: workers as u32,
@@ -207,6 +209,8 @@ impl Arena {
             letter_mask: letter_count as u32 - 1,
             letter_stride: letter_stride as u32,
             block: plan.actors.div_ceil(plan.workers),
+            restarts: plan.supervision.restarts,
+            restart_window: plan.supervision.window,
             near,
             ..Kernel::default()
         };
@@ -216,6 +220,9 @@ impl Arena {
         if let Some(initial) = &plan.initial_state {
             let mut one = initial.clone();
             one.resize(stride, 0);
+            if let Some(at) = initial_at {
+                memories.upload(&arena.device, at, &one)?;
+            }
             // Not all states at once: there may be many of them.
             let most = ((1 << 24) / stride).clamp(1, plan.actors as usize);
             let block = one.repeat(most);

@@ -306,6 +306,7 @@ impl Pumps {
             remote: true,
             memory: arena.size as u64,
             memory_per_actor: size_of::<layout::Entry>() as u64,
+            supervision: plan.supervision,
             life: Life::new(workers),
         });
         let shared = Arc::new(Shared {

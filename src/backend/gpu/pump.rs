@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, State, Wait};
 use crate::log::Level;
-use crate::message::{Class, Incoming, LEVELS};
+use crate::message::{Class, Event, Incoming, LEVELS};
 use crate::queue::Queue;
 use crate::time::Deadline;
 
@@ -345,6 +345,10 @@ impl Pump {
                 payload,
             });
             self.order_letters(letter.worker as usize);
+            let failed = class == Class::Event && letter.r#type == Event::ActorFailed as u32;
+            if failed && self.kernel.supervision.escalates {
+                self.kernel.escalate();
+            }
         }
         self.letters != before
     }
