@@ -41,8 +41,10 @@ pub(super) struct Pump {
     /// Sum of all counts, to tell progress.
     progress: u64,
     high_water: Vec<u64>,
-    /// Workers that were told to make no more letters.
+    /// Workers that are told to make no more letters.
     letters_full: Vec<bool>,
+    /// Those that were told so at any time since the last launch: they may wait, whatever has been told since.
+    barred: Vec<bool>,
 }
 
 impl Pump {
@@ -74,6 +76,7 @@ impl Pump {
             progress: 0,
             high_water: vec![0; workers],
             letters_full: vec![false; workers],
+            barred: vec![false; workers],
         }
     }
 
@@ -163,7 +166,7 @@ impl Pump {
         self.kernel.ports.iter().enumerate().any(|(worker, port)| {
             Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Host
                 && (port.outbound.channel.consumed() != self.taken[worker]
-                    || self.letters_full[worker] && !port.outbound.is_full_of_letters())
+                    || self.barred[worker] && !port.outbound.is_full_of_letters())
         })
     }
 
@@ -200,6 +203,7 @@ impl Pump {
             *taken = port.outbound.channel.consumed();
         }
         self.made_room();
+        self.barred.clone_from(&self.letters_full);
         self.sample();
         self.launches += 1;
         self.program.launch(&Quantum {
@@ -310,6 +314,7 @@ impl Pump {
     /// Tells a worker whether the host has too many letters unread.
     fn order_letters(&mut self, worker: usize) {
         let full = self.kernel.ports[worker].outbound.is_full_of_letters();
+        self.barred[worker] |= full;
         if full != std::mem::replace(&mut self.letters_full[worker], full) {
             // Relaxed: it says nothing else. Partner: the worker's look before it writes a letter that may wait.
             self.arena.letters_full(worker).store(u64::from(full), Ordering::Relaxed);
