@@ -65,7 +65,8 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, rk_u64 base, const rk_dev_kern
     cx.result = 0;
     cx.fail_code = 0;
     cx.refused = 0;
-    cx.buffers = 0; /* none yet */
+    cx.buffers = (const rk_buffer_table *)k.buffers;
+    cx.opened = 0;
     cx.front = (rk_u8 *)(base + ((rk_u8 *)&rk_s.front - (rk_u8 *)&rk_s));
     cx.front_size = RK_FRONT;
     cx.front_end = call.front_end;
@@ -74,6 +75,8 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, rk_u64 base, const rk_dev_kern
     cx.origin = call.number;
     cx.offsets = (rk_u32 *)(base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
     if (RK_LANES < 32 || threadIdx.x < RK_LANES) RK_DISPATCH(&cx);
+    /* Release, by every lane for what it wrote, before anything is sent; at system scope, for the host may download it. */
+    if (cx.opened) __threadfence_system();
     call.used = cx.outbox_used;
     call.front_end = cx.front_end;
     call.posts = cx.posts;

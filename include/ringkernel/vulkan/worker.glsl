@@ -75,7 +75,7 @@ void rk_load() {
     rk_cx.outbox_limit = rk_kernel.outbox_limit;
     rk_cx.actors = rk_kernel.actors;
     rk_cx.scratch = rk_u64(0);
-    rk_cx.buffers = rk_u64(0); /* handlers that open one fail with RK_FAIL_NO_BUFFER */
+    rk_cx.buffers = rk_kernel.buffers;
     rk_cx.counters = rk_me + RK_COUNTERS_OFFSET;
     if (rk_lane() != 0u) return;
     rk_outbound = me.v.outbound;

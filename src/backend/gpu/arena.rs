@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
-use super::{stride_of, Block, Memories, Place};
+use super::{stride_of, Block, BufferTable, Memories, Place};
 use crate::error::Result;
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::layout::Outgoing;
@@ -40,6 +40,8 @@ pub(super) struct Arena {
     host: Block,
     device: Block,
     memories: Arc<dyn Memories>,
+    /// Whose address the kernel has.
+    _buffers: Arc<BufferTable>,
     descriptor: Kernel,
     key: u32,
     workers: usize,
@@ -81,6 +83,7 @@ impl Arena {
     #[allow(clippy::too_many_arguments, reason = "each is another thing")]
     pub(super) fn new(
         memories: Arc<dyn Memories>,
+        buffers: Arc<BufferTable>,
         key: u32,
         plan: &Plan,
         near: u32,
@@ -147,6 +150,7 @@ impl Arena {
             host: memories.allocate(Place::Host, host.0)?,
             device: memories.allocate(Place::Device, device.0)?,
             memories,
+            _buffers: buffers.clone(),
             descriptor: Kernel::default(),
             key,
             workers,
@@ -198,6 +202,7 @@ impl Arena {
             directory: memories.directory(),
             reciprocal: placement.reciprocal(),
             aside_size: aside as u64,
+            buffers: buffers.address(),
             initial: initial_at.map_or(0, |at| base + at as u64),
             key,
             actors: plan.actors,
