@@ -414,11 +414,6 @@ template <class T> static inline T rk_sized_() {
 #define RK_ROUTE_HOST 3
 
 /**
- * rk_route(): none; messages become dead letters.
- */
-#define RK_ROUTE_NONE 4
-
-/**
  * Room for what rk_hlc_format() writes, with its NUL.
  */
 #define RK_HLC_TEXT_SIZE 40
@@ -1965,7 +1960,7 @@ rk_status rk_registry_find(struct rk_runtime runtime,
                            struct rk_error *error);
 
 /**
- * Says which way messages of one actor get to another.
+ * Says which way messages of one actor get to another. There is always one.
  *
  * All actors of a kernel that has one worker, or is on another device, have the same route to another kernel's. route:
  * receives RK_ROUTE_... error: may be NULL. Thread-safe. Since 0.1.0.

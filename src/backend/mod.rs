@@ -59,12 +59,12 @@ pub(crate) trait Backend: Send + Sync {
     /// Makes a kernel whose workers hold, until its state lets them run.
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>>;
 
-    /// Which way messages go from one of its kernels to another kernel. As it stands, devices have no way to others.
+    /// Which way messages go from one of its kernels to another kernel.
     fn route(&self, from: &Kernel, to: &Kernel) -> Route {
         if Arc::ptr_eq(&from.backend, &to.backend) && from.device == to.device {
             Route::Device
         } else {
-            Route::Nowhere
+            Route::Host
         }
     }
 

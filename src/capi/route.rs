@@ -12,10 +12,8 @@ pub const RK_ROUTE_WORKER: u32 = 1;
 pub const RK_ROUTE_DEVICE: u32 = 2;
 /// rk_route(): the host takes messages from one device to the other.
 pub const RK_ROUTE_HOST: u32 = 3;
-/// rk_route(): none; messages become dead letters.
-pub const RK_ROUTE_NONE: u32 = 4;
 
-/// Says which way messages of one actor get to another.
+/// Says which way messages of one actor get to another. There is always one.
 ///
 /// All actors of a kernel that has one worker, or is on another device, have the same route to another kernel's. route:
 /// receives RK_ROUTE_... error: may be NULL. Thread-safe. Since 0.1.0.

@@ -14,8 +14,6 @@ pub(crate) enum Route {
     Device = 2,
     /// The host takes them from one device to another.
     Host = 3,
-    /// None: they become dead letters.
-    Nowhere = 4,
 }
 
 impl Kernel {

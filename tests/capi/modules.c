@@ -206,6 +206,8 @@ static void load_and_use(unsigned index, void *shared) {
 }
 
 CASE(modules_eight_threads) {
+    /* Seen once in some hundred runs: threads in dlopen() wait for ThreadSanitizer's runtime and it for the loader's lock. */
+    if (TEST_THREAD_SANITIZED) test_skip("ThreadSanitizer and dlopen() in several threads can wait for each other");
     fixture all = fixture_open();
     size_t size;
     fixture_file_bytes(&size); /* read before the threads do */

@@ -246,7 +246,6 @@ CASE(request_forwarded_to_a_kernel_that_goes) {
 
 /* A call is answered by an actor of another runtime, which nobody polls. */
 CASE(request_call_across_two_runtimes) {
-    if (world_backend == RK_BACKEND_VULKAN) test_skip("each runtime has a Vulkan device of its own, actors do not reach others");
     world near = world_open(), far = world_open();
     rk_kernel here = world_start(&near, "mirror", OPTIONS(.actors = 1));
     rk_kernel there = world_start(&far, "mirror", OPTIONS(.actors = 1));

@@ -277,3 +277,135 @@ CASE(routing_wrong_size) {
     check_accounts(receiver);
     world_close(&w);
 }
+
+/* Round a ring of kernels of which every other is on the CPU: the host takes tokens from one device to another. */
+static void run_mixed_ring(uint32_t actors, uint32_t capacity, uint32_t tokens, uint32_t hops) {
+    enum { KERNELS = 4 };
+    world w = world_open();
+    rk_kernel all[KERNELS];
+    for (uint32_t k = 0; k < KERNELS; k++) {
+        rk_kernel_options options = OPTIONS(.actors = actors, .inbound_capacity = capacity, .actor_capacity = capacity);
+        if (k % 2 == 1) options.backend = RK_BACKEND_CPU, options.lanes = options.workers = 1;
+        all[k] = world_start(&w, "station", options);
+    }
+    const uint32_t stations = KERNELS * actors;
+    for (uint32_t i = 0; i < stations; i++) {
+        const uint32_t next = (i + 1) % stations;
+        attach_to(actor_of(all[i % KERNELS], i / KERNELS), actor_of(all[next % KERNELS], next / KERNELS));
+    }
+    uint64_t passes = 0;
+    bool *home = calloc(tokens, sizeof *home);
+    CHECK(home != NULL);
+    for (uint32_t sent = 0, received = 0; received < tokens;) {
+        token message = {.id = sent, .hops = hops + sent}, got;
+        /* Who only sends would have to wait for itself: tokens that come home wait to be polled. */
+        if (sent < tokens && rk_send(actor_of(all[sent % KERNELS], sent / KERNELS % actors), RK_TYPE(token), &message,
+                                     sizeof message, NULL) == RK_OK) {
+            passes += hops + sent++ + 1;
+            continue;
+        }
+        rk_message arrived;
+        uint32_t count = 0;
+        const rk_status status =
+            rk_poll(w.runtime, &arrived, 1, &got, sizeof got, sent < tokens ? MILLISECOND : PATIENCE, &count);
+        if (status == RK_TIMEOUT && sent < tokens) continue;
+        CHECK_OK(status);
+        CHECK_EQ(arrived.kind, RK_MESSAGE_EMIT);
+        CHECK(got.id < tokens && !home[got.id]);
+        home[got.id] = true;
+        received++;
+    }
+    uint64_t passed = 0;
+    for (uint32_t i = 0; i < stations; i++) passed += inquire_of(actor_of(all[i % KERNELS], i / KERNELS)).count;
+    CHECK_EQ(passed, passes);
+    for (uint32_t k = 0; k < KERNELS; k++) {
+        CHECK_DONE(rk_kernel_drain(all[k], PATIENCE, &test_error));
+        rk_kernel_statistics stats = check_accounts(all[k]);
+        CHECK_EQ(stats.dead_letters + stats.undeliverable + stats.pending + stats.deferred, 0);
+    }
+    free(home);
+    world_close(&w);
+}
+
+CASE(routing_ring_across_backends) { run_mixed_ring(3, 0, test_load(100), 40); }
+CASE(routing_ring_across_backends_full_rings) { run_mixed_ring(2, 4, test_load(300), 20); }
+
+/* An actor sends to one on the CPU that does not take it yet: all arrive, in order, and how many wait is bounded by the
+ * rings, or by what the host holds, which makes the sender wait in its turn. */
+CASE(routing_to_another_backend_in_order) {
+    enum { LATER = 30 };
+    world w = world_open();
+    rk_kernel from = world_start(&w, "courier", OPTIONS(.actors = 1));
+    rk_kernel to = world_launch(&w, "courier", OPTIONS(.actors = 1, .backend = RK_BACKEND_CPU, .lanes = 1, .workers = 1,
+                                                       .inbound_capacity = 4, .actor_capacity = 4));
+    const uint64_t count = test_load(9000);
+    uint64_t sent = 0, posts = 0, letters = 0, late = 0;
+    for (; sent < count && late < LATER;) {
+        deliver message = {.to = actor_of(to, 0).id, .value = sent, .correlation = sent + 1};
+        rk_send_options wait = SENDING(.timeout_ns = 20 * MILLISECOND);
+        if (rk_send(actor_of(from, 0), RK_TYPE(deliver), &message, sizeof message, &wait) == RK_OK) sent++;
+        else late++;
+        rk_message got;
+        posted reply;
+        uint32_t some = 0;
+        while (rk_poll(w.runtime, &got, 1, &reply, sizeof reply, 0, &some) == RK_OK) posts++;
+    }
+    CHECK_DONE(rk_kernel_activate(to, &test_error));
+    while (posts < sent || letters < sent) {
+        union {
+            posted reply;
+            read_letter letter;
+        } got;
+        rk_message message = next_message(&w, &got, sizeof got);
+        if (message.type == RK_TYPE(posted)) {
+            posts++;
+            continue;
+        }
+        CHECK_EQ(message.kind, RK_MESSAGE_EMIT);
+        CHECK_EQ(got.letter.value, letters);
+        CHECK_EQ(got.letter.from, actor_of(from, 0).id);
+        CHECK_EQ(got.letter.correlation, letters + 1);
+        letters++;
+    }
+    CHECK_DONE(rk_kernel_drain(from, PATIENCE, &test_error));
+    CHECK_EQ(check_accounts(from).sent_actors, sent);
+    world_close(&w);
+}
+
+/* Messages on their way to a kernel that ends come back as dead letters. */
+CASE(routing_to_another_backend_that_ends) {
+    enum { SENT = 40, ROOM = 4 };
+    world w = world_open();
+    rk_kernel from = world_start(&w, "courier", OPTIONS(.actors = 1));
+    rk_kernel to = world_launch(&w, "courier", OPTIONS(.actors = 1, .backend = RK_BACKEND_CPU, .lanes = 1, .workers = 1,
+                                                       .inbound_capacity = ROOM, .actor_capacity = ROOM));
+    const rk_actor receiver = actor_of(to, 0);
+    for (uint64_t i = 0; i < SENT; i++) {
+        deliver message = {.to = receiver.id, .value = i, .correlation = i};
+        send_to(actor_of(from, 0), RK_TYPE(deliver), &message, sizeof message);
+    }
+    wait_until_handled(from, 1);
+    CHECK_DONE(rk_kernel_terminate(to, NULL, &test_error));
+    uint64_t replies = 0, dead = 0;
+    while (replies < SENT || dead < SENT) {
+        union {
+            posted reply;
+            letter back;
+        } got;
+        rk_message message = next_message(&w, &got, sizeof got);
+        if (message.kind == RK_MESSAGE_EVENT) continue; /* the kernel's end */
+        if (message.kind == RK_MESSAGE_REPLY) {
+            replies++;
+            continue;
+        }
+        CHECK_EQ(message.kind, RK_MESSAGE_DEAD_LETTER);
+        CHECK_EQ(message.reason, RK_DEAD_TERMINATED);
+        CHECK_EQ(message.to.id, receiver.id);
+        CHECK_EQ(got.back.value, message.correlation);
+        dead++;
+    }
+    CHECK_DONE(rk_kernel_deactivate(from, &test_error));
+    rk_kernel_statistics stats = check_accounts(from);
+    CHECK_EQ(stats.sent_actors + stats.undeliverable, SENT);
+    world_close(&w);
+}

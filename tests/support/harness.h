@@ -24,6 +24,16 @@
 #ifndef TEST_SANITIZED
 #define TEST_SANITIZED 0
 #endif
+#define TEST_THREAD_SANITIZED 0
+#if defined(__SANITIZE_THREAD__)
+#undef TEST_THREAD_SANITIZED
+#define TEST_THREAD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#undef TEST_THREAD_SANITIZED
+#define TEST_THREAD_SANITIZED 1
+#endif
+#endif
 
 typedef struct test_case {
     const char *name;

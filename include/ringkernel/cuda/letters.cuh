@@ -10,6 +10,7 @@ struct rk_note {
     rk_u64 from, to, correlation, time;
     rk_u32 klass, type, level, call;
     rk_i32 reason;
+    rk_u64 deadline_ns;
 };
 
 /* Has a letter wait for the host, which reads letters as long as we are here: there will be room. */
@@ -36,6 +37,7 @@ RK_COLD_FN void rk_letter(const rk_note &note, const rk_u8 *payload, rk_u32 size
         letter->from = note.from, letter->to = note.to, letter->correlation = note.correlation;
         letter->time = note.time, letter->worker = blockIdx.x, letter->klass = note.klass, letter->type = note.type;
         letter->level = note.level, letter->call = note.call, letter->size = size, letter->reason = note.reason;
+        letter->deadline_ns = note.deadline_ns;
     }
     rk_copy((rk_u64)(letter + 1), payload, size, rk_thread());
     /* Release, by every lane for its part. */
@@ -49,7 +51,15 @@ RK_COLD_FN void rk_letter(const rk_note &note, const rk_u8 *payload, rk_u32 size
 RK_COLD_FN void rk_undeliverable(const rk_dev_post &post, const rk_u8 *payload, rk_i32 reason) {
     rk_add(RK_C_UNDELIVERABLE, 1);
     rk_note note = {post.sender, post.to, post.correlation, rk_tick(), RK_CLASS_DEAD, post.type, post.level,
-                    post.flags & RK_F_CALL, reason};
+                    post.flags & RK_F_CALL, reason, 0};
+    rk_letter(note, payload, post.size);
+}
+
+/* A post of one of our actors is for one that is not on this device: the host takes it there. */
+RK_COLD_FN void rk_forward_by_host(const rk_dev_post &post, const rk_u8 *payload) {
+    rk_add(RK_C_SENT_ACTORS, 1);
+    rk_note note = {post.sender, post.to, post.correlation, rk_tick(), RK_CLASS_FORWARD, post.type, post.level,
+                    post.flags & RK_F_CALL, 0, post.deadline_ns};
     rk_letter(note, payload, post.size);
 }
 
@@ -57,7 +67,7 @@ RK_COLD_FN void rk_undeliverable(const rk_dev_post &post, const rk_u8 *payload, 
 RK_COLD_FN void rk_bury(const rk_item &m, const rk_u8 *payload, rk_u32 size, rk_i32 reason) {
     rk_add(RK_C_DEAD, 1);
     rk_note note = {m.sender(), (rk_u64)rk_s.k.key << 32 | m.actor, m.correlation, m.time, RK_CLASS_DEAD, m.type(),
-                    m.level(), m.call(), reason};
+                    m.level(), m.call(), reason, 0};
     rk_letter(note, payload, size);
 }
 

@@ -110,7 +110,9 @@ RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
     const rk_dev_kernel *found = rk_find_kernel(key);
     rk_i32 reason = 0;
     rk_u64 wait = 0;
-    if (!found || index >= found->actors) {
+    if (!found) {
+        reason = RK_D_ELSEWHERE;
+    } else if (index >= found->actors) {
         reason = RK_D_NO_ACTOR;
     } else {
         rk_u32 declared = rk_declared_of(*found, post.type);
@@ -137,7 +139,8 @@ RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
     if (reason) {
         /* Letters are memory of the host's, who is to read some before there are more. */
         if (rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
-        rk_undeliverable(post, payload, reason);
+        if (reason == RK_D_ELSEWHERE) rk_forward_by_host(post, payload);
+        else rk_undeliverable(post, payload, reason);
     }
     __syncwarp();
     return wait;
@@ -220,7 +223,7 @@ RK_COLD_FN void rk_leave_behind(const rk_dev_post &post, const rk_u8 *payload) {
     }
     rk_add(RK_C_SENT_HOST, 1);
     rk_note note = {post.by, 0, post.correlation, rk_tick(), post.flags & RK_F_REPLY ? RK_CLASS_REPLY : RK_CLASS_EMIT,
-                    post.type, post.level, post.flags & RK_F_CALL, 0};
+                    post.type, post.level, post.flags & RK_F_CALL, 0, 0};
     rk_letter(note, payload, post.size);
 }
 

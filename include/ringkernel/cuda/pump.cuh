@@ -310,7 +310,7 @@ RK_COLD_FN void rk_ended(void *scratch) {
     /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
     if (again && rk_letters_full()) return;
     rk_note note = {(rk_u64)rk_s.k.key << 32 | m.actor, 0, 0, time, RK_CLASS_EVENT,
-                    again ? RK_EVENT_RESTARTED_ACTOR : RK_EVENT_FAILED_ACTOR, 1, 0, rk_s.todo.code};
+                    again ? RK_EVENT_RESTARTED_ACTOR : RK_EVENT_FAILED_ACTOR, 1, 0, rk_s.todo.code, 0};
     rk_letter(note, (const rk_u8 *)0, 0);
 }
 

@@ -40,6 +40,8 @@
 #define RK_CLASS_EMIT 2u
 #define RK_CLASS_DEAD 3u
 #define RK_CLASS_EVENT 4u
+/* A message for an actor that the device does not reach: the host takes it there. */
+#define RK_CLASS_FORWARD 5u
 #define RK_D_EXPIRED 1
 #define RK_D_NO_ACTOR 2
 #define RK_D_STOPPED 3
@@ -50,6 +52,9 @@
 #define RK_D_SIZE 8
 #define RK_EVENT_FAILED_ACTOR 1u
 #define RK_EVENT_RESTARTED_ACTOR 5u
+
+/* Not a reason: the receiver is elsewhere, or nowhere. */
+#define RK_D_ELSEWHERE (-1)
 
 /* Status of an actor. */
 #define RK_RUNNING 0u
@@ -154,7 +159,9 @@ struct rk_dev_letter {
     rk_u64 stamp, from, to, correlation, time;
     rk_u32 worker, klass, type, level, call, size;
     rk_i32 reason;
-    rk_u32 pad[15];
+    rk_u32 reserved;
+    rk_u64 deadline_ns; /* of RK_CLASS_FORWARD; 0: none */
+    rk_u32 pad[12];
 };
 
 /* An actor. 16 bytes. */

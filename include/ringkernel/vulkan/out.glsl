@@ -136,8 +136,9 @@ rk_u64 rk_aim_at_host() {
 rk_u64 rk_aim_at_actor(out rk_i32 reason) {
     rk_u32 key = rk_u32(rk_post.to >> 32), index = rk_post.actor & 0xfffffu;
     rk_u64 found = rk_find_kernel(key);
-    reason = RK_D_NO_ACTOR;
+    reason = RK_D_ELSEWHERE;
     if (found == rk_u64(0)) return RK_WAIT_NOTHING;
+    reason = RK_D_NO_ACTOR;
     rk_dev_kernel_at kernel = rk_dev_kernel_at(found);
     if (index >= kernel.v.actors) return RK_WAIT_NOTHING;
     rk_u32 declared = rk_declared(kernel.v.types, kernel.v.type_shift, kernel.v.type_mask, rk_post.type);
@@ -245,6 +246,7 @@ void rk_write(rk_u64 letter, rk_u64 ticket) {
             at.v.call = rk_out.call;
             at.v.size = size;
             at.v.reason = rk_out.reason;
+            at.v.deadline_ns = rk_post.deadline_ns;
             rk_release();
             rk_poke(at.v.stamp, ticket + rk_u64(1));
         }

@@ -159,7 +159,9 @@ rk_u32 rk_step() {
         if (thorough && (reason != 0 || failure || (to_host && ends))) {
             rk_dead_letter(rk_post.sender, rk_post.to, rk_post.correlation, ++rk_clock, rk_post.type, rk_post.level,
                            rk_post.flags & RK_F_CALL, reason);
-            if (failure) {
+            if (reason == RK_D_ELSEWHERE) {
+                rk_out.klass = RK_CLASS_FORWARD;
+            } else if (failure) {
                 restarts = rk_may_restart();
                 /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
                 bool told = !restarts || rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) == rk_u64(0);
@@ -226,7 +228,7 @@ rk_u32 rk_step() {
     /* Letters are memory: for dead ones the host is to read some first. */
     rk_u64 letter = rk_u64(0), ticket = rk_u64(0);
     if (thorough && rk_out.klass != 0u) {
-        bool full = rk_out.klass == RK_CLASS_DEAD && !ends &&
+        bool full = (rk_out.klass == RK_CLASS_DEAD || rk_out.klass == RK_CLASS_FORWARD) && !ends &&
                     rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) != rk_u64(0);
         if (!full) letter = rk_aim_letter(ticket);
         if (letter == rk_u64(0)) wait = RK_WAIT_HOST;
@@ -245,6 +247,7 @@ rk_u32 rk_step() {
     if (letter != rk_u64(0)) {
         rk_counts[RK_C_DEAD] += rk_u64(dead ? 1u : 0u);
         rk_counts[RK_C_UNDELIVERABLE] += rk_u64(!dead && rk_out.klass == RK_CLASS_DEAD ? 1u : 0u);
+        rk_counts[RK_C_SENT_ACTORS] += rk_u64(rk_out.klass == RK_CLASS_FORWARD ? 1u : 0u);
         rk_counts[RK_C_SENT_HOST] += rk_u64(rk_out.klass == RK_CLASS_REPLY || rk_out.klass == RK_CLASS_EMIT ? 1u : 0u);
         rk_found_waiting += rk_u64(dead && ends ? 1u : 0u);
     }

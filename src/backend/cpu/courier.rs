@@ -4,14 +4,13 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::outbox::Post;
-use crate::address::{index_of, Address};
+use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc::{self, WorkerClock};
-use crate::kernel::{directory, Counts, Kernel, Port, Wait, INBOUND_BIT};
+use crate::kernel::{directory, Counts, Kernel, Offered, Port, Wait};
 use crate::message::{Class, Incoming, Owned};
-use crate::pins;
-use crate::ring::{flags, Channel, Envelope, Refused, Slot};
+use crate::ring::{flags, Channel, Envelope, Slot};
 
 /// What a worker delivers with.
 pub(super) struct Courier {
@@ -60,20 +59,25 @@ impl Courier {
             return self.hand_over(post, payload);
         }
         let key = Address::from_bits(post.to).kernel();
-        let outcome = if key == self.kernel.key {
-            offer(&self.kernel, post, payload, &mut self.clock)
+        let clock = &mut self.clock;
+        let last = || match post.deadline_ns {
+            0 => (clock.tick(), 0),
+            ns => (clock.tick(), hlc::deadline_from_now(ns)),
+        };
+        let offered = if key == self.kernel.key {
+            self.kernel.offer(&post.envelope, payload, last)
         } else {
             match directory::find(key) {
-                Some(kernel) => offer(&kernel, post, payload, &mut self.clock),
-                None => Outcome::Dead(DeadReason::NoActor),
+                Some(kernel) => kernel.offer(&post.envelope, payload, last),
+                None => Offered::Dead(DeadReason::NoActor),
             }
         };
-        match outcome {
-            Outcome::Sent => self.counts.sent_actors += 1,
-            Outcome::Full(wait) => return Err(wait),
+        match offered {
+            Offered::Sent => self.counts.sent_actors += 1,
+            Offered::Full(wait) => return Err(wait),
             // Letters are memory, and the host is to read some first.
-            Outcome::Dead(_) if self.port().outbound.is_full_of_letters() => return Err(Wait::Host),
-            Outcome::Dead(reason) => self.undeliverable(post, payload, reason),
+            Offered::Dead(_) if self.port().outbound.is_full_of_letters() => return Err(Wait::Host),
+            Offered::Dead(reason) => self.undeliverable(post, payload, reason),
         }
         Ok(())
     }
@@ -203,47 +207,4 @@ fn dead_letter(envelope: &Envelope, to: u64, time: u64, payload: &[u8], reason: 
         call: envelope.flags & flags::CALL != 0,
         payload: payload.into(),
     }
-}
-
-/// What came of offering a post to an actor's worker.
-enum Outcome {
-    Sent,
-    Full(Wait),
-    Dead(DeadReason),
-}
-
-/// Puts a post into the ring of the receiver's worker.
-#[inline]
-fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) -> Outcome {
-    let envelope = &post.envelope;
-    let index = index_of(envelope.actor);
-    if index >= kernel.actors {
-        return Outcome::Dead(DeadReason::NoActor);
-    }
-    match kernel.types.find(u32::from(envelope.kind)) {
-        None => return Outcome::Dead(DeadReason::UnknownType),
-        Some((size, _)) if envelope.size > size => return Outcome::Dead(DeadReason::Size),
-        Some(_) => {}
-    }
-    let worker = kernel.placement.worker(index);
-    let port = &kernel.ports[worker];
-    let (rings, first_bit) = if kernel.remote { (&port.inbound, INBOUND_BIT) } else { (&port.peers, 0) };
-    let channel = &rings[usize::from(envelope.level)];
-    let ticket = match channel.ring.reserve(pins::section(), 1).map(|mut tickets| tickets.next()) {
-        Ok(Some(ticket)) => ticket,
-        Ok(None) | Err(Refused::Full) => {
-            return Outcome::Full(Wait::Worker { kernel: kernel.key, worker: worker as u32 })
-        }
-        Err(Refused::Closed) => return Outcome::Dead(DeadReason::Terminated),
-    };
-    let deadline = match post.deadline_ns {
-        0 => 0,
-        ns => hlc::deadline_from_now(ns),
-    };
-    let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
-    port.mark_used(first_bit + u32::from(envelope.level));
-    channel.ring.write(ticket, &slot, body);
-    channel.ring.flush();
-    port.bell.ring();
-    Outcome::Sent
 }

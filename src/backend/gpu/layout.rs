@@ -11,6 +11,8 @@ use crate::message::LEVELS;
 pub(super) const FRONT: usize = 2048;
 /// Messages handled between two deliveries.
 const BATCH: usize = 8;
+/// Class of a letter that is a message for an actor elsewhere.
+pub(super) const FORWARD: u32 = 5;
 /// Counters of a worker.
 const COUNTS: usize = 11;
 
@@ -175,7 +177,9 @@ pub(super) struct Letter {
     pub(super) call: u32,
     pub(super) size: u32,
     pub(super) reason: i32,
-    pad: [u32; 15],
+    reserved: u32,
+    pub(super) deadline_ns: u64,
+    pad: [u32; 12],
 }
 
 #[repr(C)]
@@ -270,7 +274,7 @@ mod tests {
             "rk_dev_command" = Command { leave pad0 letter_head now pad1 }
             "rk_dev_orders" = Orders { out_head end_at letters_full pad }
             "rk_dev_letter" = Letter {
-                stamp from to correlation time worker klass r#type level call size reason pad
+                stamp from to correlation time worker klass r#type level call size reason reserved deadline_ns pad
             }
             "rk_dev_entry" = Entry { status generation restarts }
             "rk_dev_kernel" = Kernel {
@@ -279,7 +283,13 @@ mod tests {
                 restart_window near                 left_count letter_tail
             }
         }
-        let names = [("RK_FRONT", FRONT), ("RK_BATCH", BATCH), ("RK_C_COUNT", COUNTS), ("RK_LEVELS", LEVELS)];
+        let names = [
+            ("RK_FRONT", FRONT),
+            ("RK_BATCH", BATCH),
+            ("RK_C_COUNT", COUNTS),
+            ("RK_LEVELS", LEVELS),
+            ("RK_CLASS_FORWARD", FORWARD as usize),
+        ];
         for (name, value) in names {
             writeln!(c, "SAME({name}, {value});").unwrap();
         }

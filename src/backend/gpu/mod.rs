@@ -4,6 +4,7 @@
 mod arena;
 mod buffers;
 mod directory;
+mod forwards;
 mod layout;
 mod pump;
 

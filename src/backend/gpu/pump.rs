@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
-use super::layout::Mode;
+use super::forwards::Forwards;
+use super::layout::{Mode, FORWARD};
 use super::{poke_others, Program, Pumps, Quantum, Shared};
 use crate::error::{Error, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, State, Wait};
 use crate::log::Level;
-use crate::message::{Class, Event, Incoming, LEVELS};
+use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
 use crate::time::Deadline;
 
@@ -41,6 +42,10 @@ pub(super) struct Pump {
     /// Sum of all counts, to tell progress.
     progress: u64,
     high_water: Vec<u64>,
+    /// What is on its way to actors that the device does not reach.
+    forwards: Forwards,
+    /// Of these, by worker, those that were counted as sent and could not be delivered.
+    refused: Vec<u64>,
     /// Workers that are told to make no more letters.
     letters_full: Vec<bool>,
     /// Those that were told so at any time since the last launch: they may wait, whatever has been told since.
@@ -75,6 +80,8 @@ impl Pump {
             taken: vec![0; workers],
             progress: 0,
             high_water: vec![0; workers],
+            forwards: Forwards::new(),
+            refused: vec![0; workers],
             letters_full: vec![false; workers],
             barred: vec![false; workers],
         }
@@ -99,6 +106,7 @@ impl Pump {
         if let Some(status) = status {
             self.kernel.fail(status);
         }
+        self.deliver_forwards(true);
         self.rest();
         self.pumps.lock().remove(&self.shared.key);
     }
@@ -112,7 +120,7 @@ impl Pump {
                 Command::End => return self.end(),
                 Command::Run if news => {
                     news = self.quantum(self.mode())?;
-                    self.kernel.end_if_drained();
+                    self.end_if_drained();
                     continue;
                 }
                 _ if self.kernel.state() == State::Failed => return Ok(()),
@@ -127,18 +135,34 @@ impl Pump {
             }
             let mark = self.shared.bell.mark();
             self.await_room();
+            self.deliver_forwards(false);
             // The last look, after the mark: all that the bell may have been rung for before it. News that could not be
             // attended to, because the kernel was held, stay news.
-            self.kernel.end_if_drained();
+            self.end_if_drained();
             let changed = self.kernel.command() != command;
             news |= changed || self.has_arrivals() || self.host_made_room();
             let runs = news && command == Command::Run;
             if !changed && !runs && self.kernel.state() != State::Failed {
                 let looks = command == Command::Hold && self.may_look();
-                self.shared.bell.wait(mark, if looks { next_look } else { Deadline::Never });
+                self.shared.bell.wait(mark, if looks { next_look } else { self.patience() });
                 // Whatever it was: a message, room, a change of state.
                 news = true;
             }
+        }
+    }
+
+    /// How long to sleep at most. While messages wait for room elsewhere, workers may have to be told something else.
+    fn patience(&self) -> Deadline {
+        match self.forwards.is_empty() {
+            true => Deadline::Never,
+            false => Deadline::after(LOOK),
+        }
+    }
+
+    fn end_if_drained(&self) {
+        // What the last messages led to has not been accepted while it is on its way.
+        if self.forwards.is_empty() {
+            self.kernel.end_if_drained();
         }
     }
 
@@ -166,7 +190,7 @@ impl Pump {
         self.kernel.ports.iter().enumerate().any(|(worker, port)| {
             Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Host
                 && (port.outbound.channel.consumed() != self.taken[worker]
-                    || self.barred[worker] && !port.outbound.is_full_of_letters())
+                    || self.barred[worker] && !self.is_full_of_letters(worker))
         })
     }
 
@@ -174,8 +198,14 @@ impl Pump {
         self.kernel.ports.iter().flat_map(|port| &port.inbound).map(|channel| channel.ring.accepted()).sum()
     }
 
-    /// Has the bell rung when workers that wait for the host can go on.
+    /// Whether the host has as many letters of a worker as it is to have for now.
+    fn is_full_of_letters(&self, worker: usize) -> bool {
+        self.kernel.ports[worker].outbound.is_full_of_letters() || self.forwards.are_many()
+    }
+
+    /// Has the bell rung when workers that wait for the host, or messages for other kernels, can go on.
     fn await_room(&self) {
+        self.forwards.await_room(&self.shared.bell);
         for port in &self.kernel.ports {
             if Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Host {
                 port.outbound.channel.await_room(&self.shared.bell);
@@ -250,6 +280,7 @@ impl Pump {
             }
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
+                self.deliver_forwards(false);
                 self.made_room();
                 if !self.program.has_clock() {
                     // Relaxed: only a time.
@@ -272,6 +303,7 @@ impl Pump {
     fn pass_on(&mut self) {
         // Letters are always looked for: workers wait for room for them.
         if self.take_letters() {
+            self.deliver_forwards(false);
             self.tell_host();
         }
         self.wake_pollers();
@@ -313,7 +345,7 @@ impl Pump {
 
     /// Tells a worker whether the host has too many letters unread.
     fn order_letters(&mut self, worker: usize) {
-        let full = self.kernel.ports[worker].outbound.is_full_of_letters();
+        let full = self.is_full_of_letters(worker);
         self.barred[worker] |= full;
         if full != std::mem::replace(&mut self.letters_full[worker], full) {
             // Relaxed: it says nothing else. Partner: the worker's look before it writes a letter that may wait.
@@ -331,6 +363,13 @@ impl Pump {
             // Release: the device may write the place again.
             self.arena.letter_head().store(self.letters, Ordering::Release);
             self.arena.flush();
+            if letter.klass == FORWARD {
+                if let Some(dead) = self.forwards.add(&letter, payload) {
+                    self.refuse(dead);
+                }
+                self.order_letters(letter.worker as usize);
+                continue;
+            }
             let class = match letter.klass {
                 1 => Class::Reply,
                 2 => Class::Emit,
@@ -358,6 +397,30 @@ impl Pump {
         self.letters != before
     }
 
+    /// Takes messages on to where the device does not reach.
+    fn deliver_forwards(&mut self, last: bool) {
+        if self.forwards.is_empty() {
+            return;
+        }
+        let mut dead = Vec::new();
+        self.forwards.deliver(last, |letter| dead.push(letter));
+        if !dead.is_empty() {
+            dead.into_iter().for_each(|letter| self.refuse(letter));
+            self.tell_host();
+        }
+    }
+
+    /// The worker counted it as sent.
+    fn refuse(&mut self, (worker, letter): (u32, Owned)) {
+        let port = &self.kernel.ports[worker as usize];
+        self.refused[worker as usize] += 1;
+        let (sent, undeliverable) = (&port.tally.sent_actors, &port.tally.undeliverable);
+        // Only this thread writes these; Release as in `Tally::store`.
+        sent.store(sent.load(Ordering::Relaxed).saturating_sub(1), Ordering::Release);
+        undeliverable.store(undeliverable.load(Ordering::Relaxed) + 1, Ordering::Release);
+        port.outbound.post(letter);
+    }
+
     /// How much waits, before the device takes it.
     fn sample(&mut self) {
         for (most, port) in self.high_water.iter_mut().zip(&self.kernel.ports) {
@@ -377,7 +440,9 @@ impl Pump {
             for (level, channel) in port.peers.iter().enumerate() {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
-            let counts = report.counts(self.high_water[worker]);
+            let mut counts = report.counts(self.high_water[worker]);
+            counts.sent_actors -= self.refused[worker];
+            counts.undeliverable += self.refused[worker];
             let done = counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
             // A sum in which no two changes of waits are likely to cancel out (the golden ratio's bits).
@@ -408,6 +473,8 @@ impl Pump {
                 return Ok(());
             }
         }
+        // Before the event that is to come last.
+        self.deliver_forwards(true);
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             port.peers.iter().for_each(|channel| {
                 channel.close();
