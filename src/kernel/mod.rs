@@ -2,6 +2,7 @@
 
 pub(crate) mod directory;
 mod lifecycle;
+mod offer;
 mod route;
 mod send;
 mod stats;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::Arc;
 
 pub(crate) use lifecycle::{Command, Life, State};
+pub(crate) use offer::{dead_letter, Offered};
 pub(crate) use route::Route;
 pub(crate) use send::{send_many, Batch};
 pub(crate) use stats::{Counts, Load, Statistics, Tally};

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::outbox::Post;
-use crate::address::{index_of, Address};
+use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc::{self, WorkerClock};
-use crate::kernel::{directory, Counts, Kernel, Port, Wait, INBOUND_BIT};
+use crate::kernel::{dead_letter, directory, Counts, Kernel, Offered, Port, Wait};
 use crate::message::{Class, Incoming, Owned};
-use crate::pins;
-use crate::ring::{flags, Channel, Envelope, Refused, Slot};
+use crate::ring::{flags, Channel, Envelope, Slot};
+use crate::topics::{self, Refusal, Subscription};
 
 /// What a worker delivers with.
 pub(super) struct Courier {
@@ -19,12 +19,17 @@ pub(super) struct Courier {
     number: u32,
     pub(super) clock: WorkerClock,
     pub(super) counts: Counts,
+    /// The topics that our actors publish to.
+    topics: topics::Reader,
+    /// The subscription that a publication waits for.
+    subscription: Option<Arc<Subscription>>,
 }
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
         let clock = WorkerClock::new(kernel.home.clock.drift());
-        Self { kernel, number, clock, counts: Counts::default() }
+        let (topics, subscription) = Default::default();
+        Self { kernel, number, clock, counts: Counts::default(), topics, subscription }
     }
 
     #[inline]
@@ -59,21 +64,56 @@ impl Courier {
         if post.to == 0 {
             return self.hand_over(post, payload);
         }
-        let key = Address::from_bits(post.to).kernel();
+        let to = Address::from_bits(post.to);
+        if let Some(topic) = to.topic() {
+            return self.publish(topic, post, payload);
+        }
+        let clock = &mut self.clock;
+        let stamp = || (clock.tick(), deadline(post));
+        let key = to.kernel();
         let outcome = if key == self.kernel.key {
-            offer(&self.kernel, post, payload, &mut self.clock)
+            self.kernel.offer(&post.envelope, payload, false, stamp)
         } else {
             match directory::find(key) {
-                Some(kernel) => offer(&kernel, post, payload, &mut self.clock),
-                None => Outcome::Dead(DeadReason::NoActor),
+                Some(kernel) => kernel.offer(&post.envelope, payload, false, stamp),
+                None => Offered::Dead(DeadReason::NoActor),
             }
         };
         match outcome {
-            Outcome::Sent => self.counts.sent_actors += 1,
-            Outcome::Full(wait) => return Err(wait),
-            // Letters are memory, and the host is to read some first.
-            Outcome::Dead(_) if self.port().outbound.is_full_of_letters() => return Err(Wait::Host),
-            Outcome::Dead(reason) => self.undeliverable(post, payload, reason),
+            Offered::Sent => self.counts.sent_actors += 1,
+            Offered::Full(worker) => return Err(Wait::Worker { kernel: key, worker }),
+            Offered::Dead(reason) => return self.give_up(post, payload, reason),
+        }
+        Ok(())
+    }
+
+    /// A post has nowhere to go.
+    #[cold]
+    fn give_up(&mut self, post: &Post, payload: &[u8], reason: DeadReason) -> Result<(), Wait> {
+        // Letters are memory, and the host is to read some first.
+        if self.port().outbound.is_full_of_letters() {
+            return Err(Wait::Host);
+        }
+        self.undeliverable(post, payload, reason);
+        Ok(())
+    }
+
+    /// To all subscribers of a topic, or to none yet.
+    fn publish(&mut self, topic: u32, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        self.subscription = None;
+        // Of several who might answer a call none is the one that does.
+        if post.envelope.flags & flags::CALL != 0 {
+            return self.give_up(post, payload, DeadReason::NoActor);
+        }
+        let envelope = Envelope { time: self.clock.tick(), deadline: deadline(post), ..post.envelope };
+        match self.topics.publish(topic, &envelope, payload) {
+            Ok(()) => self.counts.sent_actors += 1,
+            Err(Refusal::Closed) => return self.give_up(post, payload, DeadReason::NoActor),
+            Err(Refusal::Full(subscription)) => {
+                let wait = subscription.holds_up();
+                self.subscription = Some(subscription);
+                return Err(wait);
+            }
         }
         Ok(())
     }
@@ -178,6 +218,9 @@ impl Courier {
 
     /// Has `bell` rung when what we wait for may have happened.
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
+        if let Some(subscription) = &self.subscription {
+            subscription.await_room(bell);
+        }
         match self.waits_for() {
             Wait::Nothing => {}
             Wait::Host => self.port().outbound.channel.await_room(bell),
@@ -190,60 +233,10 @@ impl Courier {
     }
 }
 
-fn dead_letter(envelope: &Envelope, to: u64, time: u64, payload: &[u8], reason: DeadReason) -> Owned {
-    Incoming {
-        class: Class::DeadLetter,
-        from: envelope.sender,
-        to,
-        correlation: envelope.correlation,
-        time,
-        kind: u32::from(envelope.kind),
-        reason: reason as i32,
-        level: envelope.level,
-        call: envelope.flags & flags::CALL != 0,
-        payload: payload.into(),
-    }
-}
-
-/// What came of offering a post to an actor's worker.
-enum Outcome {
-    Sent,
-    Full(Wait),
-    Dead(DeadReason),
-}
-
-/// Puts a post into the ring of the receiver's worker.
-#[inline]
-fn offer(kernel: &Kernel, post: &Post, payload: &[u8], clock: &mut WorkerClock) -> Outcome {
-    let envelope = &post.envelope;
-    let index = index_of(envelope.actor);
-    if index >= kernel.actors {
-        return Outcome::Dead(DeadReason::NoActor);
-    }
-    match kernel.types.find(u32::from(envelope.kind)) {
-        None => return Outcome::Dead(DeadReason::UnknownType),
-        Some((size, _)) if envelope.size > size => return Outcome::Dead(DeadReason::Size),
-        Some(_) => {}
-    }
-    let worker = kernel.placement.worker(index);
-    let port = &kernel.ports[worker];
-    let (rings, first_bit) = if kernel.remote { (&port.inbound, INBOUND_BIT) } else { (&port.peers, 0) };
-    let channel = &rings[usize::from(envelope.level)];
-    let ticket = match channel.ring.reserve(pins::section(), 1).map(|mut tickets| tickets.next()) {
-        Ok(Some(ticket)) => ticket,
-        Ok(None) | Err(Refused::Full) => {
-            return Outcome::Full(Wait::Worker { kernel: kernel.key, worker: worker as u32 })
-        }
-        Err(Refused::Closed) => return Outcome::Dead(DeadReason::Terminated),
-    };
-    let deadline = match post.deadline_ns {
+/// When a post is not to be handled any more.
+fn deadline(post: &Post) -> u64 {
+    match post.deadline_ns {
         0 => 0,
         ns => hlc::deadline_from_now(ns),
-    };
-    let (slot, body) = Slot::encode(&Envelope { time: clock.tick(), deadline, ..*envelope }, payload);
-    port.mark_used(first_bit + u32::from(envelope.level));
-    channel.ring.write(ticket, &slot, body);
-    channel.ring.flush();
-    port.bell.ring();
-    Outcome::Sent
+    }
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
-use super::layout::Mode;
+use super::layout::{Letter, Mode};
 use super::{poke_others, Program, Pumps, Quantum, Shared};
-use crate::error::{Error, Result};
+use crate::address::Address;
+use crate::error::{DeadReason, Error, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Incoming, LEVELS};
 use crate::queue::Queue;
+use crate::ring::Envelope;
 use crate::time::Deadline;
+use crate::topics;
 
 /// How often the thread asks the driver whether the device is still well, while a quantum runs.
 const CHECK: Duration = Duration::from_micros(50);
@@ -33,6 +36,8 @@ pub(super) struct Pump {
     launches: u64,
     /// Letters taken.
     letters: u64,
+    /// Of each worker: those that were publications, and no letters for the host.
+    passed_on: Vec<u64>,
     foreign: u64,
     /// Messages from the host accepted when the last quantum began.
     accepted: u64,
@@ -68,6 +73,7 @@ impl Pump {
             length,
             launches: 0,
             letters: 0,
+            passed_on: vec![0; workers],
             foreign: 0,
             accepted: 0,
             taken: vec![0; workers],
@@ -326,6 +332,10 @@ impl Pump {
             // Release: the device may write the place again.
             self.arena.letter_head().store(self.letters, Ordering::Release);
             self.arena.flush();
+            if self.pass_on_publication(&letter, &payload) {
+                self.passed_on[letter.worker as usize] += 1;
+                continue;
+            }
             let class = match letter.klass {
                 1 => Class::Reply,
                 2 => Class::Emit,
@@ -349,6 +359,22 @@ impl Pump {
         self.letters != before
     }
 
+    /// Devices know no topics: what their actors publish has no receiver there. True if there is such a topic.
+    fn pass_on_publication(&self, letter: &Letter, payload: &[u8]) -> bool {
+        let undeliverable = letter.klass == Class::DeadLetter as u32 && letter.reason == DeadReason::NoActor as i32;
+        let topic = Address::from_bits(letter.to).topic().filter(|_| undeliverable && letter.call == 0);
+        let envelope = Envelope {
+            kind: letter.r#type as u16,
+            level: letter.level as u8,
+            size: payload.len() as u32,
+            correlation: letter.correlation,
+            sender: letter.from,
+            time: letter.time,
+            ..Envelope::default()
+        };
+        topic.is_some_and(|topic| topics::pass_on(topic, &envelope, payload))
+    }
+
     /// How much waits, before the device takes it.
     fn sample(&mut self) {
         for (most, port) in self.high_water.iter_mut().zip(&self.kernel.ports) {
@@ -368,7 +394,10 @@ impl Pump {
             for (level, channel) in port.peers.iter().enumerate() {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
-            let counts = report.counts(self.high_water[worker]);
+            let mut counts = report.counts(self.high_water[worker]);
+            // The device counted them as what they were for it.
+            counts.undeliverable -= self.passed_on[worker];
+            counts.sent_actors += self.passed_on[worker];
             let done = counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
             // A sum in which no two changes of waits are likely to cancel out (the golden ratio's bits).
