@@ -668,7 +668,7 @@ CASE(topics_lose_nothing) {
 static void cross(unsigned index, void *shared) {
     stream *with = shared;
     if (index == 0) {
-        for (uint64_t i = 1; i <= test_load(20000); i++) {
+        for (uint64_t i = 1; i <= test_load(4000); i++) {
             CHECK_OK(publish(with->topic, i, RK_PUBLISH_RETAIN, 0));
             if (i % 8 == 0) sched_yield();
         }
@@ -690,7 +690,7 @@ static void cross(unsigned index, void *shared) {
             CHECK(before == 0 ? payload.value > 0 : payload.value == before + 1);
             before = payload.value;
         }
-        if (last) CHECK_EQ(before, test_load(20000));
+        if (last) CHECK_EQ(before, test_load(4000));
         CHECK_OK(rk_unsubscribe(subscription));
         CHECK_OK(rk_queue_destroy(queue));
     }
