@@ -356,9 +356,11 @@ impl Consumer {
     #[cold]
     fn take_publications<S: Sink>(&mut self, sink: &mut S, latest: &mut u64) -> Result<()> {
         for at in 0..self.subscriptions.len() {
+            let before = sink.taken();
             if !self.subscriptions[at].take(sink, latest)? {
-                // Those after it have their turn first.
-                self.subscriptions.rotate_left(at);
+                // First at the next look: the one that found no room, or who comes after the one that left none.
+                let served = usize::from(sink.taken() > before);
+                self.subscriptions.rotate_left(at + served);
                 break;
             }
         }

@@ -224,6 +224,33 @@ CASE(topics_for_the_host) {
     fixture_close(&all);
 }
 
+/* Of several subscriptions of a queue none keeps the others from their turns, nor kernels from theirs. */
+CASE(topics_take_turns) {
+    fixture all = fixture_open();
+    rk_topic topics[3];
+    static const char *const names[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) {
+        topics[i] = open_topic(all.runtime, names[i], 0);
+        subscribe(all.runtime, names[i], SUBSCRIBING(0));
+    }
+    for (int i = 0; i < 20; i++) CHECK_OK(rk_send(all.actor, RK_TYPE(poke), NULL, 0, NULL));
+    uint32_t got[4] = {0};
+    fixture_verify(all.actor); /* the emits are there */
+    for (int i = 0; i < 24; i++) {
+        for (int k = 0; k < 3; k++) CHECK_OK(publish(topics[k], 1, 0, 0));
+        rk_message message;
+        _Alignas(16) unsigned char payload[64];
+        uint32_t count = 0;
+        CHECK_OK(rk_poll(all.runtime, &message, 1, payload, sizeof payload, 0, &count));
+        uint32_t from = 3;
+        for (uint32_t k = 0; k < 3; k++)
+            if (message.to.id == topics[k].id) from = k;
+        got[from]++;
+    }
+    CHECK(got[0] >= 3 && got[1] >= 3 && got[2] >= 3 && got[3] >= 3);
+    CHECK_OK(rk_runtime_destroy(all.runtime));
+}
+
 CASE(topics_wildcards) {
     fixture all = fixture_open();
     static const char *const names[] = {"a", "a/x", "a/x/1", "a/y/1", "b"};
