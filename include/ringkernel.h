@@ -229,6 +229,18 @@ template <class T> static inline T rk_sized_() {
 #define RK_VULKAN_SHADER_FLOAT64 2048
 
 /**
+ * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
+ * waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+ */
+#define RK_ON_FAILURE_RESTART 1
+
+/**
+ * An actor that fails for good (with RK_ON_FAILURE_RESTART: after too many restarts) takes its kernel with it: the
+ * kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
+ */
+#define RK_ON_FAILURE_ESCALATE 2
+
+/**
  * rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
  * that it works, else in the host's. On the CPU backend all are the same.
  */
@@ -270,7 +282,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_KERNEL_TERMINATED 5
 
 /**
- * Over because of a fault of the device or the library.
+ * Over because of a fault of the device or the library, or of an actor, see RK_ON_FAILURE_ESCALATE.
  */
 #define RK_KERNEL_FAILED 6
 
@@ -366,7 +378,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_DEAD_SIZE 8
 
 /**
- * An actor's handler failed; `from` is the actor, reason its code.
+ * An actor's handler failed, and the actor with it; `from` is the actor, reason its code.
  */
 #define RK_EVENT_ACTOR_FAILED 1
 
@@ -384,6 +396,12 @@ template <class T> static inline T rk_sized_() {
  * A transfer of a buffer is done, or failed; reason is an rk_status.
  */
 #define RK_EVENT_TRANSFER 4
+
+/**
+ * An actor's handler failed and it was restarted; `from` is the actor, reason its code. Left out while the host has
+ * 4096 letters of the worker unread; rk_kernel_statistics.restarts counts all.
+ */
+#define RK_EVENT_ACTOR_RESTARTED 5
 
 /**
  * Room for a name in rk_registry_entry, with its NUL.
@@ -890,6 +908,24 @@ typedef struct rk_kernel_options {
      * Where the rings from the host lie, on a device: RK_INBOUND_...
      */
     uint32_t inbound_memory;
+    /**
+     * What becomes of an actor whose handler fails: RK_ON_FAILURE_... bits. 0: it fails for good, and messages to it
+     * become dead letters; nothing else is touched.
+     */
+    uint32_t on_failure;
+    /**
+     * Restarts of one actor, 1 to 1,000,000, within a window, after which it fails for good. 0: 3.
+     */
+    uint32_t max_restarts;
+    /**
+     * Length of the window in milliseconds, 1 to 86,400,000. It begins with the first restart, and the next with the
+     * first one after its end. 0: 5000.
+     */
+    uint32_t restart_window_ms;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
 } rk_kernel_options;
 
 /**
@@ -1003,6 +1039,10 @@ typedef struct rk_kernel_statistics {
      * User counters, see rk_count() in ringkernel/actor.h.
      */
     uint64_t counters[8];
+    /**
+     * Restarts of actors, see RK_ON_FAILURE_RESTART.
+     */
+    uint64_t restarts;
 } rk_kernel_statistics;
 
 /**
@@ -1671,6 +1711,11 @@ typedef struct rk_subscription_statistics {
  * Something else has the name already.
  */
 #define RK_ERROR_EXISTS -22
+
+/**
+ * As reason of RK_EVENT_KERNEL_FAILED: one of its actors failed for good.
+ */
+#define RK_ERROR_ACTOR_FAILED -23
 
 #ifdef __cplusplus
 extern "C" {

@@ -26,6 +26,16 @@ pub(crate) trait Memory: Send + Sync {
     fn read(&self, offset: u64, data: &mut [u8]) -> Result<()>;
     /// Where the host reaches them too, if it does.
     fn host(&self) -> Option<NonNull<u8>>;
+
+    /// Shows the first `size` of them to handlers on a device that is not the host.
+    fn publish(&self, _id: u64, _size: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Hides them from handlers that have not found them yet.
+    fn withdraw(&self, _id: u64) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A buffer.
@@ -208,6 +218,7 @@ impl Directory {
 
     /// Shows a buffer to handlers.
     pub(crate) fn publish(&self, id: u64, buffer: &Buffer) -> Result<()> {
+        buffer.memory.publish(id, buffer.size)?;
         // SAFETY: the table stays as long as this, and its entries are atomics.
         let entry = unsafe { &(*self.table()?).entries[id as usize % BUFFERS] };
         entry.size.store(buffer.size, Ordering::Relaxed);
@@ -223,6 +234,8 @@ impl Directory {
 
     /// Hides it from handlers that have not found it yet.
     pub(crate) fn withdraw(&self, id: u64, buffer: &Buffer) {
+        // An error is a device that is lost, on which no handler runs.
+        let _lost = buffer.memory.withdraw(id);
         let Ok(table) = self.table() else { return };
         // SAFETY: as above.
         let entry = unsafe { &(*table).entries[id as usize % BUFFERS] };

@@ -140,26 +140,26 @@ impl Clock {
         self.reserve(me, 1)
     }
 
-    /// One stamp, if the thread whose section this is owns the clock.
+    /// One stamp, if the thread whose section this is owns the clock. `now`: [`physical`] time of not long ago.
     #[inline(always)]
-    pub(crate) fn tick_owned(&self, inside: &Inside<'_>) -> Option<u64> {
-        let least = self.least();
+    pub(crate) fn tick_owned(&self, inside: &Inside<'_>, now: u64) -> Option<u64> {
+        let least = self.not_before(now);
         let ticked = self.last.update_owned(inside, |last| Ok::<_, Infallible>(least.max(last + 1)));
         ticked.map(|Ok(last)| least.max(last + 1))
     }
 
-    /// What a stamp that is given now is not below.
+    /// What a stamp that is given at `now` is not below.
     #[inline(always)]
-    fn least(&self) -> u64 {
+    fn not_before(&self, now: u64) -> u64 {
         // Relaxed: that stamps grow along cause and effect needs no ordering of other memory: whoever learns of a stamp
         // learned it through something that synchronises, or merges it.
-        physical().max(self.merged.load(Ordering::Relaxed) + 1)
+        now.max(self.merged.load(Ordering::Relaxed) + 1)
     }
 
     /// `count` consecutive stamps, of which the first is given.
     #[inline(always)]
     pub(crate) fn reserve(&self, me: &'static Section, count: u64) -> u64 {
-        let least = self.least();
+        let least = self.not_before(physical());
         let mut first = 0;
         let Ok(_) = self.last.update(me, |last| {
             first = least.max(last + 1);

@@ -76,6 +76,7 @@ pub(crate) enum Event {
     KernelTerminated = 2,
     KernelFailed = 3,
     Transfer = 4,
+    ActorRestarted = 5,
 }
 
 /// A message for the host.

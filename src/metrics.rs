@@ -88,13 +88,14 @@ pub(crate) fn write(runtime: &Runtime, workers: bool, mut out: impl FnMut(&str))
 
 type OfKernel = (&'static str, &'static str, &'static str, fn(&Statistics) -> u64);
 
-const OF_KERNELS: [OfKernel; 16] = [
+const OF_KERNELS: [OfKernel; 17] = [
     ("accepted_total", "counter", "Messages taken into the kernel's rings.", |s| s.sum.accepted),
     ("handled_total", "counter", "Messages whose handler ran.", |s| s.sum.counts.handled),
     ("dead_letters_total", "counter", "Accepted messages that could not be handled.", |s| s.sum.counts.dead),
     ("undeliverable_total", "counter", "Posts of actors that no ring accepted.", |s| s.sum.counts.undeliverable),
     ("refused_total", "counter", "Posts that found the outbox full.", |s| s.sum.counts.refused),
     ("failures_total", "counter", "Handlers that failed.", |s| s.sum.counts.failures),
+    ("restarts_total", "counter", "Actors restarted after a handler failed.", |s| s.sum.counts.restarts),
     ("sent_host_total", "counter", "Replies and emits handed to the host.", |s| s.sum.counts.sent_host),
     ("sent_actors_total", "counter", "Messages handed to actors.", |s| s.sum.counts.sent_actors),
     ("quanta_total", "counter", "Stays of the kernel's pumps on the device.", |s| s.sum.counts.quanta),

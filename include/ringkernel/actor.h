@@ -37,7 +37,8 @@
  *              rk_time() rk_priority(): who we are, who is asking, when.
  *              rk_lane() rk_lanes() rk_barrier() rk_scratch(actor): lanes share the worker's scratch memory, declared
  *              with RK_SCRATCH(actor, fields). Its contents do not outlive the handler.
- *              rk_fail(code), rk_stop(): leave the handler; the actor fails, or takes no further message. By all lanes.
+ *              rk_fail(code), rk_stop(): leave the handler; the actor fails (and is restarted, if rk_kernel_options.on_failure
+ *              says so), or takes no further message. By all lanes.
  *              RK_OPEN(view, id): declares `view` of the buffer whose handle's id it is (an rk_u64: rk_buffer.id of the C
  *              API, from a message or state); if there is none, or not where this handler runs, fails with
  *              RK_FAIL_NO_BUFFER. By all lanes. rk_at(view, type, i) is element i, to read and write; rk_length(view, type)

@@ -51,10 +51,11 @@ pub unsafe extern "C" fn rk_send(
 
 #[inline(always)]
 fn send(to: rk_actor, kind: u32, payload: &[u8], options: &rk_send_options) -> Result<()> {
+    let now = crate::hlc::physical();
     let letter = convert::letter(to, kind, payload, options)?;
     let kernel = handle::kernel_of(to)?;
     // Not the call's own result: an error's many words would be carried over the end of the pin.
-    kernel.send(&letter, convert::timeout(options.timeout_ns)?)?;
+    kernel.send(&letter, convert::timeout(options.timeout_ns)?, now)?;
     Ok(())
 }
 

@@ -59,6 +59,8 @@ pub const RK_ERROR_DRIVER: rk_status = -20;
 pub const RK_ERROR_DRIFT: rk_status = -21;
 /// Something else has the name already.
 pub const RK_ERROR_EXISTS: rk_status = -22;
+/// As reason of RK_EVENT_KERNEL_FAILED: one of its actors failed for good.
+pub const RK_ERROR_ACTOR_FAILED: rk_status = -23;
 
 /// rk_error.native_domain: there is no native code.
 pub const RK_NATIVE_NONE: u32 = 0;
@@ -124,7 +126,7 @@ fn name(status: rk_status) -> &'static CStr {
         RK_ERROR_POISONED RK_ERROR_NO_MEMORY RK_ERROR_VERSION RK_ERROR_UNSUPPORTED RK_ERROR_NO_DEVICE
         RK_ERROR_BAD_STATE RK_ERROR_KERNEL_FAILED RK_ERROR_BAD_IMAGE RK_ERROR_LAYOUT RK_ERROR_COMPILE
         RK_ERROR_NOT_FOUND RK_ERROR_SIZE RK_ERROR_UNDELIVERED RK_ERROR_LIMIT RK_ERROR_SYSTEM RK_ERROR_DRIVER
-        RK_ERROR_DRIFT RK_ERROR_EXISTS)
+        RK_ERROR_DRIFT RK_ERROR_EXISTS RK_ERROR_ACTOR_FAILED)
 }
 
 /// The status that stands for an error of the core.

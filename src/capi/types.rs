@@ -249,7 +249,24 @@ pub struct rk_kernel_options {
     pub latency_every: u32,
     /// Where the rings from the host lie, on a device: RK_INBOUND_...
     pub inbound_memory: u32,
+    /// What becomes of an actor whose handler fails: RK_ON_FAILURE_... bits. 0: it fails for good, and messages to it
+    /// become dead letters; nothing else is touched.
+    pub on_failure: u32,
+    /// Restarts of one actor, 1 to 1,000,000, within a window, after which it fails for good. 0: 3.
+    pub max_restarts: u32,
+    /// Length of the window in milliseconds, 1 to 86,400,000. It begins with the first restart, and the next with the
+    /// first one after its end. 0: 5000.
+    pub restart_window_ms: u32,
+    /// Zero.
+    pub reserved: u32,
 }
+
+/// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
+/// waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+pub const RK_ON_FAILURE_RESTART: u32 = 1;
+/// An actor that fails for good (with RK_ON_FAILURE_RESTART: after too many restarts) takes its kernel with it: the
+/// kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
+pub const RK_ON_FAILURE_ESCALATE: u32 = 2;
 
 /// rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
 /// that it works, else in the host's. On the CPU backend all are the same.
@@ -269,7 +286,7 @@ pub const RK_KERNEL_SUSPENDED: u32 = 3;
 pub const RK_KERNEL_DRAINING: u32 = 4;
 /// Over; what was left became dead letters.
 pub const RK_KERNEL_TERMINATED: u32 = 5;
-/// Over because of a fault of the device or the library.
+/// Over because of a fault of the device or the library, or of an actor, see RK_ON_FAILURE_ESCALATE.
 pub const RK_KERNEL_FAILED: u32 = 6;
 
 /// Counters of a kernel, filled by rk_kernel_stats(). While it is parked, suspended or over,
@@ -320,6 +337,8 @@ pub struct rk_kernel_statistics {
     pub memory_per_actor: u64,
     /// User counters, see rk_count() in ringkernel/actor.h.
     pub counters: [u64; 8],
+    /// Restarts of actors, see RK_ON_FAILURE_RESTART.
+    pub restarts: u64,
 }
 
 /// Priorities. Any value of 1 to 255 is taken for the highest of these not above it. Messages of one sender to one
@@ -400,7 +419,7 @@ pub const RK_DEAD_OVERFLOW: i32 = 7;
 /// The payload is larger than the type's, or than the receiver's rings can carry.
 pub const RK_DEAD_SIZE: i32 = 8;
 
-/// An actor's handler failed; `from` is the actor, reason its code.
+/// An actor's handler failed, and the actor with it; `from` is the actor, reason its code.
 pub const RK_EVENT_ACTOR_FAILED: u32 = 1;
 /// A kernel was terminated or drained; the payload is empty.
 pub const RK_EVENT_KERNEL_TERMINATED: u32 = 2;
@@ -408,6 +427,9 @@ pub const RK_EVENT_KERNEL_TERMINATED: u32 = 2;
 pub const RK_EVENT_KERNEL_FAILED: u32 = 3;
 /// A transfer of a buffer is done, or failed; reason is an rk_status.
 pub const RK_EVENT_TRANSFER: u32 = 4;
+/// An actor's handler failed and it was restarted; `from` is the actor, reason its code. Left out while the host has
+/// 4096 letters of the worker unread; rk_kernel_statistics.restarts counts all.
+pub const RK_EVENT_ACTOR_RESTARTED: u32 = 5;
 
 /// One message for the host, filled by rk_poll(). 64 bytes.
 #[repr(C)]

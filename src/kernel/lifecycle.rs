@@ -7,7 +7,7 @@
 //!      │         │                         │
 //!      │         └──── drain ──► Draining ◄┘
 //!      │                            │ nothing left
-//!      └────── terminate ──► Ending ◄┘ ─► Terminated          any ── fault ──► Failed
+//!      └────── terminate ──► Ending ◄┘ ─► Terminated, or after `escalate` Failed    any ── fault ──► Failed
 //! ```
 //!
 //! Ending is not shown to users, who see Draining: workers, each in its own thread, close their rings, turn what is left
@@ -82,6 +82,8 @@ pub(crate) struct Life {
     sealed: AtomicU32,
     /// 1 after a drain that timed out, until the next.
     drain_timed_out: AtomicU32,
+    /// 1 if the kernel ends because an actor failed.
+    escalated: AtomicU32,
 }
 
 impl Life {
@@ -94,6 +96,7 @@ impl Life {
             closing: AtomicU32::new(0),
             sealed: AtomicU32::new(0),
             drain_timed_out: AtomicU32::new(0),
+            escalated: AtomicU32::new(0),
         }
     }
 }
@@ -237,9 +240,24 @@ impl Kernel {
         self.life.left.fetch_add(waiting, Ordering::Relaxed);
         // AcqRel: the last one out has seen what the others did.
         if self.life.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.announce(Event::KernelTerminated, 0, || {
-                self.shift(&[State::Ending], State::Terminated);
+            // Acquire: pairs with the Release in `escalate`.
+            let (event, reason, end) = match self.life.escalated.load(Ordering::Acquire) {
+                0 => (Event::KernelTerminated, 0, State::Terminated),
+                _ => (Event::KernelFailed, crate::capi::RK_ERROR_ACTOR_FAILED, State::Failed),
+            };
+            self.announce(event, reason, || {
+                self.shift(&[State::Ending], end);
             });
+        }
+    }
+
+    /// An actor failed for good, and takes the kernel with it: it ends in order.
+    pub(crate) fn escalate(&self) {
+        // Release: pairs with the Acquire in `worker_left`.
+        self.life.escalated.store(1, Ordering::Release);
+        // It may be ending already; then it ends failed.
+        if self.shift(&[State::Active, State::Suspended, State::Draining], State::Ending) {
+            self.kick();
         }
     }
 

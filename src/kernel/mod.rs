@@ -6,6 +6,7 @@ mod offer;
 mod route;
 mod send;
 mod stats;
+mod supervision;
 mod types;
 
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -16,6 +17,7 @@ pub(crate) use offer::{dead_letter, Offered};
 pub(crate) use route::Route;
 pub(crate) use send::{send_many, Batch};
 pub(crate) use stats::{Counts, Load, Statistics, Tally};
+pub(crate) use supervision::{Restarts, Supervision};
 pub(crate) use types::TypeTable;
 
 use crate::address::{actor_bits, Address};
@@ -51,6 +53,7 @@ pub(crate) struct Plan {
     /// Where rings from the host lie, on a device.
     pub(crate) inbound: crate::selftest::Inbound,
     pub(crate) initial_state: Option<Vec<u8>>,
+    pub(crate) supervision: Supervision,
     /// Worker w uses `queues[w * queues.len() / workers]`.
     pub(crate) queues: Vec<Arc<Queue>>,
 }
@@ -125,6 +128,7 @@ pub(crate) struct Kernel {
     pub(crate) memory: u64,
     /// Bytes for one actor beside its state.
     pub(crate) memory_per_actor: u64,
+    pub(crate) supervision: Supervision,
     pub(crate) life: Life,
 }
 

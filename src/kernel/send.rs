@@ -102,9 +102,9 @@ impl Kernel {
         }
     }
 
-    /// Sends if there is room.
+    /// Sends if there is room. `now`: as of [`send`](Self::send).
     #[inline(always)]
-    fn try_send(&self, letter: &Letter<'_>, extra: u8) -> Result<()> {
+    fn try_send(&self, letter: &Letter<'_>, extra: u8, now: u64) -> Result<()> {
         self.accepts()?;
         let (port, channel) = self.route(letter)?;
         let me = pins::section();
@@ -112,7 +112,7 @@ impl Kernel {
         // section, for the common case.
         let (ticket, time) = {
             let inside = me.enter();
-            (channel.ring.reserve_owned(&inside), self.home.clock.tick_owned(&inside))
+            (channel.ring.reserve_owned(&inside), self.home.clock.tick_owned(&inside, now))
         };
         let ticket = ticket.unwrap_or_else(|| channel.ring.reserve_one(me)).map_err(|refused| self.full(refused))?;
         let time = time.unwrap_or_else(|| self.home.clock.tick(me));
@@ -132,10 +132,11 @@ impl Kernel {
         }
     }
 
-    /// Sends one message, waiting for room if asked to.
+    /// Sends one message, waiting for room if asked to. `now`: [`hlc::physical`], which takes as long as a fourth of the
+    /// call, and so is asked for first: the way to the ring takes its time meanwhile.
     #[inline(always)]
-    pub(crate) fn send(&self, letter: &Letter<'_>, timeout: Timeout) -> Result<()> {
-        match self.try_send(letter, 0) {
+    pub(crate) fn send(&self, letter: &Letter<'_>, timeout: Timeout, now: u64) -> Result<()> {
+        match self.try_send(letter, 0, now) {
             Err(Error::Again) if timeout != Timeout::None => self.send_later(*letter, timeout.deadline()),
             other => other,
         }
@@ -144,7 +145,7 @@ impl Kernel {
     #[cold]
     fn send_later(&self, letter: Letter<'_>, deadline: Deadline) -> Result<()> {
         let (_, channel) = self.route(&letter)?;
-        self.wait_for_room(channel, &Arc::default(), deadline, || self.try_send(&letter, 0))
+        self.wait_for_room(channel, &Arc::default(), deadline, || self.try_send(&letter, 0, hlc::physical()))
     }
 
     /// Tries until it says something else than [`Error::Again`]. `bell` is rung when there may be room.
@@ -185,12 +186,12 @@ impl Kernel {
         let deadline = timeout.deadline();
         let (port, channel) = self.route(&letter)?;
         let own = &port.outbound.queue;
-        match self.try_send(&letter, flags::CALL) {
+        match self.try_send(&letter, flags::CALL, hlc::physical()) {
             // There may be no room because the worker waits for somebody to receive: we do.
             Err(Error::Again) if timeout != Timeout::None => {
                 self.wait_for_room(channel, &calls.bell, deadline, || {
                     own.sift();
-                    self.try_send(&letter, flags::CALL)
+                    self.try_send(&letter, flags::CALL, hlc::physical())
                 })?
             }
             other => other?,

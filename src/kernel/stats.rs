@@ -69,6 +69,8 @@ tally! {
     quanta,
     /// Messages consumed whose consequences have all left the worker.
     completed,
+    /// Actors restarted.
+    restarts,
     /// Most messages that the worker saw waiting; not a sum.
     high_water,
 }

@@ -58,7 +58,7 @@ mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::any::Any;
     use std::arch::asm;
-    use std::arch::x86_64::{__cpuid, __cpuid_count, __m128i, _mm_or_si128, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
+    use std::arch::x86_64::{__cpuid, __cpuid_count, __m128i, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
     use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
@@ -234,6 +234,28 @@ mod memory {
         unsafe { std::arch::x86_64::_mm_sfence() };
     }
 
+    /// A word with its stamp.
+    #[inline(always)]
+    fn stamped(word: Word, stamp: u16) -> __m128i {
+        // SAFETY: every x86-64 has SSE2.
+        unsafe { _mm_set_epi64x((word[1] | u64::from(stamp) << 48) as i64, word[0] as i64) }
+    }
+
+    /// Stores a word.
+    ///
+    /// # Safety
+    /// `at` is a word of a slot.
+    #[inline(always)]
+    unsafe fn store_word(at: *mut u8, word: Word, stamp: u16) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            #[cfg(tsan)]
+            __tsan_release(at.cast());
+            let value = stamped(word, stamp);
+            asm!("movdqa [{at}], {value}", at = in(reg) at, value = in(xmm_reg) value, options(nostack, preserves_flags));
+        }
+    }
+
     /// Writes a slot by one store of 64 bytes, which is on its way at once: the fence that stores otherwise need before they
     /// leave the processor costs 400 ns. It passes stores before it, so bodies are fenced.
     ///
@@ -243,11 +265,9 @@ mod memory {
     unsafe fn store_directly(to: *mut u8, content: &Slot, stamp: u16) {
         #[repr(align(64))]
         struct Line(#[allow(dead_code, reason = "the instruction reads it")] [__m128i; 4]);
-        let line = Line([0, 1, 2, 3].map(|word| {
-            let word = content.word(word);
-            // SAFETY: every x86-64 has SSE2.
-            unsafe { _mm_set_epi64x((word[1] | u64::from(stamp) << 48) as i64, word[0] as i64) }
-        }));
+        // Written out: a slot with a word of a number that the compiler does not know is put into memory by all senders.
+        let word = |word: Word| stamped(word, stamp);
+        let line = Line([word(content.word(0)), word(content.word(1)), word(content.word(2)), word(content.word(3))]);
         // SAFETY: as the caller promises. For the compiler it reads and writes any memory.
         unsafe {
             asm!("movdir64b {to}, [{from}]", to = in(reg) to, from = in(reg) &line, options(nostack, preserves_flags))
@@ -289,14 +309,7 @@ mod memory {
         fn store(&self, index: usize, word: Word, stamp: u16) {
             debug_assert!(index < self.capacity * 4);
             // SAFETY: the word is inside the allocation and 16-byte aligned.
-            unsafe {
-                let at = self.base.as_ptr().add(index * 16);
-                let word = _mm_set_epi64x(word[1] as i64, word[0] as i64);
-                let value = _mm_or_si128(word, _mm_set_epi64x((u64::from(stamp) << 48) as i64, 0));
-                #[cfg(tsan)]
-                __tsan_release(at.cast());
-                asm!("movdqa [{at}], {value}", at = in(reg) at, value = in(xmm_reg) value, options(nostack, preserves_flags));
-            }
+            unsafe { store_word(self.base.as_ptr().add(index * 16), word, stamp) };
         }
 
         #[inline(always)]
@@ -324,8 +337,14 @@ mod memory {
                 // SAFETY: the slot is inside the allocation and 64-byte aligned, and the processor has the instruction.
                 return unsafe { store_directly(self.base.as_ptr().add(slot * 64), content, stamp) };
             }
-            for word in (0..4).rev() {
-                self.store(slot * 4 + word, content.word(word), stamp);
+            debug_assert!(slot < self.capacity);
+            // SAFETY: within the allocation, all four.
+            unsafe {
+                let at = self.base.as_ptr().add(slot * 64);
+                store_word(at.add(48), content.word(3), stamp);
+                store_word(at.add(32), content.word(2), stamp);
+                store_word(at.add(16), content.word(1), stamp);
+                store_word(at, content.word(0), stamp);
             }
         }
 

@@ -41,7 +41,7 @@ CASE(arguments_version_and_names) {
         NAME(RK_ERROR_KERNEL_FAILED), NAME(RK_ERROR_BAD_IMAGE), NAME(RK_ERROR_LAYOUT), NAME(RK_ERROR_COMPILE),
         NAME(RK_ERROR_NOT_FOUND), NAME(RK_ERROR_SIZE), NAME(RK_ERROR_UNDELIVERED), NAME(RK_ERROR_LIMIT),
         NAME(RK_ERROR_SYSTEM), NAME(RK_ERROR_DRIVER), NAME(RK_ERROR_DRIFT),
-        NAME(RK_ERROR_EXISTS),
+        NAME(RK_ERROR_EXISTS), NAME(RK_ERROR_ACTOR_FAILED),
 #undef NAME
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -434,6 +434,10 @@ CASE(arguments_kernel_launch) {
     REFUSES(.lanes = UINT32_MAX);
     REFUSES(.quantum_us = 99);
     REFUSES(.quantum_us = 1000001);
+    REFUSES(.on_failure = 4);
+    REFUSES(.max_restarts = 1000001);
+    REFUSES(.restart_window_ms = 86400001);
+    REFUSES(.reserved = 1);
     REFUSES(.initial_state = &state, .initial_state_size = sizeof state - 1);
     REFUSES(.initial_state = &state, .initial_state_size = sizeof state + 1);
     REFUSES(.initial_state = &state, .initial_state_size = 0);

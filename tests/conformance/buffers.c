@@ -144,6 +144,7 @@ CASE(buffer_that_is_not_there) {
         expect_failure(&w, actor_of(kernel, i), RK_FAIL_NO_BUFFER);
     }
     change(actor_of(kernel, IDS), alive, 0, 0);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error)); /* devices count at the end of a quantum */
     CHECK_EQ(stats_of(kernel).failures, IDS);
     world_close(&w);
 }
@@ -197,6 +198,7 @@ CASE(buffer_bounds_in_debug_modules) {
     ask_for(last, RK_TYPE(reach), &message, sizeof message, RK_TYPE(transformed), &reply, sizeof reply);
     CHECK_DONE(rk_buffer_download(buffer, 49, after, 1, &test_error));
     CHECK_EQ(after[0], before[49] ^ 1u);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error)); /* devices count at the end of a quantum */
     CHECK_EQ(stats_of(kernel).failures, 2 * COUNT);
     world_close(&w);
 }

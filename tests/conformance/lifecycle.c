@@ -1,6 +1,7 @@
 /* The lives of kernels and actors: every transition, what suspension keeps, how messages die. */
 #include "world.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -415,19 +416,35 @@ CASE(lifecycle_deadlines_between_actors) {
     world_close(&w);
 }
 
+typedef struct late_call {
+    rk_kernel kernel;
+    rk_error error;
+    rk_status status;
+} late_call;
+
+/* The one thread calls an actor that does not run yet, the other lets it run when the deadline has passed. */
+static void call_late(unsigned index, void *shared) {
+    late_call *with = shared;
+    if (index == 0) {
+        const visit question = {.nonce = 1};
+        visited got;
+        const rk_send_options options = SENDING(.deadline_ns = 1000);
+        test_error_prepare(&with->error);
+        with->status = rk_call(actor_of(with->kernel, 0), RK_TYPE(visit), &question, sizeof question, &options, &got,
+                               sizeof got, NULL, PATIENCE, &with->error);
+        return;
+    }
+    while (stats_of(with->kernel).accepted == 0) sched_yield();
+    test_until(test_now() + 3 * MILLISECOND);
+    CHECK_OK(rk_kernel_activate(with->kernel, NULL));
+}
+
 CASE(lifecycle_call_deadline) {
     world w = world_open();
-    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = 1, .workers = 1));
-    /* Behind some long work the deadline passes. */
-    toil work = {.rounds = long_work(10000000)};
-    CHECK_OK(rk_send(actor_of(kernel, 0), RK_TYPE(toil), &work, sizeof work, NULL));
-    visit question = {.nonce = 1};
-    visited got;
-    const rk_send_options options = SENDING(.deadline_ns = 1000);
-    CHECK_ERROR(rk_call(actor_of(kernel, 0), RK_TYPE(visit), &question, sizeof question, &options, &got, sizeof got,
-                        NULL, PATIENCE, &test_error),
-                RK_ERROR_UNDELIVERED);
-    tally done;
-    CHECK_EQ(next_message(&w, &done, sizeof done).kind, RK_MESSAGE_REPLY);
+    late_call with = {.kernel = world_launch(&w, "patient", OPTIONS(.actors = 1, .workers = 1))};
+    test_threads(2, call_late, &with);
+    test_error_check(__FILE__, __LINE__, &with.error, with.status);
+    CHECK_STATUS(with.status, RK_ERROR_UNDELIVERED);
+    expect_silence(&w);
     world_close(&w);
 }

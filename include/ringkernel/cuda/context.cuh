@@ -11,6 +11,13 @@
 #define RK_DEVICE static __device__ __forceinline__ __attribute__((unused))
 
 #define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
+/* A buffer was found. Acquire: what others wrote to it before they sent the message, for which the first-level cache, where
+ * our older reads may still lie, is emptied. */
+#define RK_FOUND_BUFFER_()                                                                                             \
+    do {                                                                                                               \
+        asm volatile("fence.acq_rel.gpu;" ::: "memory");                                                               \
+        static_cast<rk_lane_context *>(rk_cx)->opened = 1u;                                                            \
+    } while (0)
 
 #if defined(RK_LANES) && RK_LANES == 1
 #define rk_lane() 0u
@@ -42,12 +49,13 @@ struct rk_lane_context : rk_context {
     rk_u32 filled;    /* bytes of this handler's posts */
     rk_u32 posts;     /* entries in the outbox */
     rk_u32 origin;    /* which message of the batch is being handled */
+    rk_u32 opened;    /* 1: the handler found a buffer */
     rk_u32 *offsets;   /* of the first RK_INDEXED entries */
 
     __device__ __forceinline__ rk_lane_context() {}
     /* All of the outbox in one piece, and not indexed. */
     __device__ __forceinline__ explicit rk_lane_context(const rk_context &plain)
-        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), origin(0), offsets(0) {}
+        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), origin(0), opened(0), offsets(0) {}
 
     /* Bytes of an entry with so large a payload. */
     static __device__ __forceinline__ rk_u32 entry(rk_u32 size) {

@@ -65,7 +65,8 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, rk_u64 base, const rk_dev_kern
     cx.result = 0;
     cx.fail_code = 0;
     cx.refused = 0;
-    cx.buffers = 0; /* none yet */
+    cx.buffers = (const rk_buffer_table *)k.buffers;
+    cx.opened = 0;
     cx.front = (rk_u8 *)(base + ((rk_u8 *)&rk_s.front - (rk_u8 *)&rk_s));
     cx.front_size = RK_FRONT;
     cx.front_end = call.front_end;
@@ -74,6 +75,8 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, rk_u64 base, const rk_dev_kern
     cx.origin = call.number;
     cx.offsets = (rk_u32 *)(base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
     if (RK_LANES < 32 || threadIdx.x < RK_LANES) RK_DISPATCH(&cx);
+    /* Release, by every lane for what it wrote, before anything is sent; at system scope, for the host may download it. */
+    if (cx.opened) __threadfence_system();
     call.used = cx.outbox_used;
     call.front_end = cx.front_end;
     call.posts = cx.posts;
@@ -270,17 +273,44 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
     return todo;
 }
 
+/* Whether the actor whose handler failed is restarted; counts it if so. src/kernel/supervision.rs says the rule. */
+RK_PUMP_FN bool rk_counts_restart(rk_dev_entry &entry, rk_u64 time) {
+    const rk_u32 now = (rk_u32)(time >> 22);
+    if (entry.restarts == 0 || now - entry.since > rk_s.k.restart_window) entry.restarts = 0, entry.since = now;
+    if (entry.restarts >= rk_s.k.restarts) return false;
+    entry.restarts++;
+    return true;
+}
+
+/* Gives an actor the state that it starts with. */
+RK_PUMP_FN void rk_reset(rk_u32 index, void *scratch) {
+    ulonglong2 *state = (ulonglong2 *)rk_state_of(rk_s.k, index, (rk_u64)scratch);
+    const ulonglong2 *initial = (const ulonglong2 *)rk_s.k.initial;
+    for (rk_u32 i = rk_thread(); i < rk_s.k.stride / 16; i += 32) state[i] = initial ? initial[i] : make_ulonglong2(0, 0);
+    __syncwarp();
+}
+
 /* The handler failed or stopped its actor. */
-RK_COLD_FN void rk_ended() {
+RK_COLD_FN void rk_ended(void *scratch) {
     const rk_item &m = rk_s.items[rk_s.todo.number];
-    rk_dev_entry *entry = (rk_dev_entry *)rk_s.k.entries + (m.actor & 0xfffff);
+    const rk_u32 index = m.actor & 0xfffff;
+    rk_dev_entry &entry = ((rk_dev_entry *)rk_s.k.entries)[index];
     const bool failed = rk_s.todo.result & RK_RESULT_FAIL;
-    if (rk_thread() == 0) entry->status = failed ? RK_FAILED : RK_STOPPED, rk_s.w.irregular = 1;
+    const rk_u64 time = failed ? rk_tick() : 0;
+    const bool again = __shfl_sync(RK_WARP, failed && rk_thread() == 0 && rk_counts_restart(entry, time), 0);
+    if (again) {
+        rk_reset(index, scratch);
+        rk_add(RK_C_RESTARTS, 1);
+    } else if (rk_thread() == 0) {
+        entry.status = failed ? RK_FAILED : RK_STOPPED, rk_s.w.irregular = 1;
+    }
     __syncwarp();
     if (!failed) return;
     rk_add(RK_C_FAILURES, 1);
-    rk_note note = {(rk_u64)rk_s.k.key << 32 | m.actor, 0, 0, rk_tick(), RK_CLASS_EVENT, RK_EVENT_FAILED_ACTOR, 1, 0,
-                    rk_s.todo.code};
+    /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
+    if (again && rk_letters_full()) return;
+    rk_note note = {(rk_u64)rk_s.k.key << 32 | m.actor, 0, 0, time, RK_CLASS_EVENT,
+                    again ? RK_EVENT_RESTARTED_ACTOR : RK_EVENT_FAILED_ACTOR, 1, 0, rk_s.todo.code};
     rk_letter(note, (const rk_u8 *)0, 0);
 }
 
@@ -358,7 +388,7 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         const rk_u32 todo = rk_serve(k, scratch);
         if (todo & RK_TO_LEAVE) return;
         if (todo & RK_TO_POST) rk_deliver_rest();
-        if (todo & RK_TO_END) rk_ended();
+        if (todo & RK_TO_END) rk_ended(scratch);
         if (todo & RK_TO_FETCH) {
             if (!rk_fetch_or_bury() && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
         }

@@ -49,6 +49,7 @@
 #define RK_D_OVERFLOW 7
 #define RK_D_SIZE 8
 #define RK_EVENT_FAILED_ACTOR 1u
+#define RK_EVENT_RESTARTED_ACTOR 5u
 
 /* Status of an actor. */
 #define RK_RUNNING 0u
@@ -66,7 +67,8 @@
 #define RK_C_FAILURES 7
 #define RK_C_QUANTA 8
 #define RK_C_COMPLETED 9
-#define RK_C_COUNT 10
+#define RK_C_RESTARTS 10
+#define RK_C_COUNT 11
 
 /* A ring. Slots and bodies of one from the host lie in inbound memory, of one to the host in host memory, else in the
  * device's. `head` is where the consumer publishes its position: near the producer. `tail` is 0 where the host is the
@@ -157,7 +159,8 @@ struct rk_dev_letter {
 
 /* An actor. 16 bytes. */
 struct rk_dev_entry {
-    rk_u32 status, generation, restarts, reserved;
+    rk_u32 status, generation;
+    rk_u32 restarts, since; /* of the window that began then; src/kernel/supervision.rs */
 };
 
 /* A kernel; device memory. Addresses of arrays, and what never changes, but for the last two. */
@@ -168,9 +171,12 @@ struct rk_dev_kernel {
     rk_u64 directory; /* 4096 pairs of key and address of a kernel */
     rk_u64 reciprocal; /* of the number of actors of a worker: index * reciprocal >> 42 is the worker */
     rk_u64 aside_size;
+    rk_u64 initial; /* state of an actor that starts; 0: zeros */
+    rk_u64 buffers; /* rk_buffer_table of the runtime's on this device */
     rk_u32 key, actors, worker_count, stride;
     rk_u32 type_shift, type_mask, outbox_limit, letter_mask, letter_stride;
     rk_u32 block; /* actors of a worker */
+    rk_u32 restarts, restart_window; /* of one actor within so many units of 2^-10 s */
     rk_u32 near;  /* bytes of a worker's states, if it is to keep them close to it while it is on the device; or 0 */
     rk_u32 left_count;
     rk_u64 letter_tail;

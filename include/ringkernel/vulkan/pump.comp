@@ -75,6 +75,40 @@ bool rk_is_told_to_leave() {
     return (++rk_steps & 7u) == 0u && rk_peek(rk_dev_command_at(rk_kernel.command).v.leave) == rk_task.launch;
 }
 
+/* The entry of the actor whose handler failed. */
+rk_dev_entry_at rk_failed_entry() {
+    return rk_dev_entry_at(rk_kernel.entries + 16u * (rk_u32(rk_failed_actor) & 0xfffffu));
+}
+
+/* Whether it is to be restarted; src/kernel/supervision.rs says the rule. */
+bool rk_may_restart() {
+    rk_dev_entry_at entry = rk_failed_entry();
+    rk_u32 now = rk_u32(rk_clock >> 22);
+    if (entry.v.restarts == 0u || now - entry.v.since > rk_kernel.restart_window) {
+        entry.v.restarts = 0u;
+        entry.v.since = now;
+    }
+    return entry.v.restarts < rk_kernel.restarts;
+}
+
+/* Restarts it, with the state that it was launched with. Few turns for much: a driver may have counted those. */
+void rk_restart() {
+    rk_dev_entry_at entry = rk_failed_entry();
+    entry.v.status = RK_RUNNING;
+    entry.v.restarts++;
+    rk_counts[RK_C_RESTARTS]++;
+    rk_u64 state = rk_kernel.states + (rk_failed_actor & rk_u64(0xfffffu)) * rk_u64(rk_kernel.stride);
+    bool zeros = rk_kernel.initial == rk_u64(0);
+    [[dont_unroll]] for (rk_u32 at = 0u; at < rk_kernel.stride; at += 64u) {
+        rk_turns++;
+#define RK_RESET_(i)                                                                                                   \
+    if (at + 16u * i < rk_kernel.stride)                                                                               \
+        rk_pair_at(state + rk_u64(at + 16u * i)).v =                                                                   \
+            zeros ? u64vec2(0) : rk_pair_at(rk_kernel.initial + rk_u64(at + 16u * i)).v;
+        RK_EACH_LEVEL_(RK_RESET_)
+    }
+}
+
 /* One step: sends a post if there is one, takes a message if there is no other. */
 rk_u32 rk_step() {
     rk_turns += RK_STEP_TURNS;
@@ -87,7 +121,7 @@ rk_u32 rk_step() {
     rk_u64 wait = RK_WAIT_NOTHING;
 
     /* Which post, and where to. */
-    bool failure = rk_failed_actor != rk_u64(0), in_outbox = rk_outbox_sent != rk_outbox_used;
+    bool restarts = false, failure = rk_failed_actor != rk_u64(0), in_outbox = rk_outbox_sent != rk_outbox_used;
     bool from_aside = rk_aside_count != 0u && !rk_breaking;
     bool posting = failure || from_aside || in_outbox;
     if (!posting && rk_handled >= rk_task.messages) return RK_LEAVE;
@@ -126,10 +160,13 @@ rk_u32 rk_step() {
             rk_dead_letter(rk_post.sender, rk_post.to, rk_post.correlation, ++rk_clock, rk_post.type, rk_post.level,
                            rk_post.flags & RK_F_CALL, reason);
             if (failure) {
-                rk_out.klass = RK_CLASS_EVENT;
+                restarts = rk_may_restart();
+                /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
+                bool told = !restarts || rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) == rk_u64(0);
+                rk_out.klass = told ? RK_CLASS_EVENT : 0u;
                 rk_out.from = rk_failed_actor;
                 rk_out.to = rk_out.correlation = rk_u64(0);
-                rk_out.type = RK_EVENT_FAILED_ACTOR;
+                rk_out.type = restarts ? RK_EVENT_RESTARTED_ACTOR : RK_EVENT_FAILED_ACTOR;
                 rk_out.level = 1u;
                 rk_out.call = 0u;
                 rk_out.reason = rk_failed_code;
@@ -216,6 +253,7 @@ rk_u32 rk_step() {
         next = RK_GO_ON;
     }
     if (failure) {
+        if (restarts) rk_restart();
         rk_failed_actor = rk_u64(0);
     } else if (posting && from_aside) {
         rk_aside_head += rk_record(rk_post.size);

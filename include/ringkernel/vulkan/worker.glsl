@@ -33,7 +33,7 @@ layout(push_constant, scalar) uniform rk_push {
 /* Once for each level, ring, counter: written out, so that they stay in registers. */
 #define RK_EACH_LEVEL_(do_) do_(0) do_(1) do_(2) do_(3)
 #define RK_EACH_RING_(do_) RK_EACH_LEVEL_(do_) do_(4) do_(5) do_(6) do_(7)
-#define RK_EACH_COUNT_(do_) RK_EACH_RING_(do_) do_(8) do_(9)
+#define RK_EACH_COUNT_(do_) RK_EACH_RING_(do_) do_(8) do_(9) do_(10)
 
 rk_order rk_task;
 rk_dev_kernel rk_kernel;
@@ -75,7 +75,7 @@ void rk_load() {
     rk_cx.outbox_limit = rk_kernel.outbox_limit;
     rk_cx.actors = rk_kernel.actors;
     rk_cx.scratch = rk_u64(0);
-    rk_cx.buffers = rk_u64(0); /* handlers that open one fail with RK_FAIL_NO_BUFFER */
+    rk_cx.buffers = rk_kernel.buffers;
     rk_cx.counters = rk_me + RK_COUNTERS_OFFSET;
     if (rk_lane() != 0u) return;
     rk_outbound = me.v.outbound;

@@ -4,6 +4,7 @@ use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::NonNull;
 
 use crate::error::{Error, Result};
+use crate::kernel::Restarts;
 
 /// What becomes of messages to an actor.
 pub(super) mod status {
@@ -20,9 +21,7 @@ pub(super) mod status {
 pub(super) struct Entry {
     pub(super) status: u32,
     pub(super) generation: u32,
-    /// For supervision: restarts, and when they were counted.
-    pub(super) restarts: u32,
-    pub(super) reserved: u32,
+    pub(super) restarts: Restarts,
 }
 
 /// Memory of all actors of a kernel. Each state and entry is used by one worker only.
@@ -33,6 +32,8 @@ pub(super) struct Actors {
     stride: usize,
     /// Where the table starts.
     table: usize,
+    /// State of an actor that starts; zeros if none.
+    initial: Option<Box<[u8]>>,
 }
 
 // SAFETY: the memory is owned; who may touch which part of it is said at `state` and `entry`.
@@ -49,16 +50,27 @@ impl Actors {
         let layout = Layout::from_size_align(table + count * std::mem::size_of::<Entry>(), 64).map_err(|_| none())?;
         // SAFETY: the size is not zero: there is at least one actor.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
-        let actors = Self { base, layout, count, stride, table };
-        if let Some(initial) = initial {
-            for index in 0..count {
-                // SAFETY: nobody else has the memory yet; `initial` is as large as a state.
-                unsafe {
-                    actors.state(index as u32).copy_from_nonoverlapping(initial.as_ptr(), initial.len().min(state))
-                };
-            }
+        let initial = initial.map(|initial| initial[..initial.len().min(state)].into());
+        let actors = Self { base, layout, count, stride, table, initial };
+        if actors.initial.is_some() {
+            // SAFETY: nobody else has the memory yet.
+            (0..count).for_each(|index| unsafe { actors.reset(index as u32) });
         }
         Ok(actors)
+    }
+
+    /// Gives an actor the state that it starts with.
+    ///
+    /// # Safety
+    /// Nobody uses the state meanwhile.
+    pub(super) unsafe fn reset(&self, index: u32) {
+        let state = self.state(index);
+        match &self.initial {
+            // SAFETY: no larger than a state.
+            Some(initial) => unsafe { state.copy_from_nonoverlapping(initial.as_ptr(), initial.len()) },
+            // SAFETY: the stride is a state's and its padding.
+            None => unsafe { state.write_bytes(0, self.stride) },
+        }
     }
 
     /// State of an actor, 16-byte aligned. For the worker that has the actor.

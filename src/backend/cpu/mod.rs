@@ -127,6 +127,7 @@ impl Backend for Cpu {
             remote: false,
             memory: (rings + to_host + actors.size()) as u64,
             memory_per_actor: actors.overhead() as u64,
+            supervision: plan.supervision,
             life: Life::new(workers),
         });
         let built: Result<Vec<_>> = (probes.into_iter().zip(0..))

@@ -381,24 +381,40 @@ impl Worker {
     fn ended(&mut self, index: u32, address: u64, result: u32, code: i32) {
         // SAFETY: as in `verdict`.
         let entry = unsafe { &mut *self.actors.entry(index) };
-        if result & RESULT_FAIL != 0 {
+        if result & RESULT_FAIL == 0 {
+            entry.status = if result & RESULT_STOP != 0 { status::STOPPED } else { entry.status };
+            return;
+        }
+        self.courier.counts.failures += 1;
+        let supervision = self.courier.kernel.supervision;
+        let time = self.courier.clock.tick();
+        let event = if supervision.restarts(&mut entry.restarts, time) {
+            // SAFETY: states of our actors are ours, and no handler runs.
+            unsafe { self.actors.reset(index) };
+            self.courier.counts.restarts += 1;
+            // Any number of them may come, and a host that does not read is not to run out of memory.
+            if self.courier.port().outbound.is_full_of_letters() {
+                return;
+            }
+            Event::ActorRestarted
+        } else {
             entry.status = status::FAILED;
-            self.courier.counts.failures += 1;
-            let time = self.courier.clock.tick();
-            self.courier.letter(Incoming {
-                class: Class::Event,
-                from: address,
-                to: 0,
-                correlation: 0,
-                time,
-                kind: Event::ActorFailed as u32,
-                reason: code,
-                level: 1,
-                call: false,
-                payload: Box::default(),
-            });
-        } else if result & RESULT_STOP != 0 {
-            entry.status = status::STOPPED;
+            Event::ActorFailed
+        };
+        self.courier.letter(Incoming {
+            class: Class::Event,
+            from: address,
+            to: 0,
+            correlation: 0,
+            time,
+            kind: event as u32,
+            reason: code,
+            level: 1,
+            call: false,
+            payload: Box::default(),
+        });
+        if supervision.escalates && event == Event::ActorFailed {
+            self.courier.kernel.escalate();
         }
     }
 

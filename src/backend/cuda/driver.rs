@@ -232,6 +232,21 @@ impl Context {
         pulse
     }
 
+    /// Whether so many bytes at that address are memory of this context.
+    pub(super) fn check_memory(&self, address: u64, size: u64) -> Result<()> {
+        let _entered = self.enter()?;
+        let (mut base, mut whole) = (0, 0);
+        // SAFETY: a context is current; both are places for the answers. Any number may be asked for.
+        let found = unsafe { sys::cuMemGetAddressRange_v2(&mut base, &mut whole, address) };
+        let end = base.saturating_add(whole as u64);
+        if found != CUresult::CUDA_SUCCESS || address < base || end - address < size {
+            return Err(Error::invalid(format!(
+                "device_address: {size} bytes at {address:#x} are not one allocation of the device's primary context"
+            )));
+        }
+        Ok(())
+    }
+
     /// Returns when every quantum that runs now has ended; false if one does not.
     pub(super) fn await_boundaries(&self) -> bool {
         let pulses: Vec<Arc<Pulse>> = {
@@ -257,6 +272,12 @@ impl Context {
         if self.runtimes.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.pool.clear();
         }
+    }
+
+    /// Whether a runtime has it.
+    pub(super) fn is_in_use(&self) -> bool {
+        // Acquire: as in `release`.
+        self.runtimes.load(Ordering::Acquire) > 0
     }
 
     /// See [`lost`](Self::lost).
@@ -444,6 +465,16 @@ impl Stream {
         let _entered = self.context.enter()?;
         // SAFETY: as above; pageable memory is copied before the call returns.
         check(unsafe { sys::cuMemcpyHtoDAsync_v2(at, bytes.as_ptr().cast(), bytes.len(), self.stream) }, "an upload")
+    }
+
+    /// Done when it returns.
+    pub(super) fn download(&self, at: u64, bytes: &mut [u8]) -> Result<()> {
+        let entered = self.context.enter()?;
+        let to = bytes.as_mut_ptr().cast();
+        // SAFETY: callers give memory of a buffer; what it is copied to stays until the copy has ended, below.
+        let copied = check(unsafe { sys::cuMemcpyDtoHAsync_v2(to, at, bytes.len(), self.stream) }, "a download");
+        drop(entered);
+        copied.and(self.synchronize())
     }
 
     pub(super) fn synchronize(&self) -> Result<()> {

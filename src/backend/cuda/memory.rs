@@ -88,7 +88,8 @@ struct Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(taken) = self.taken.take().filter(|_| !self.context.is_lost()) {
+        // After the last runtime nobody would give the pool's memory back.
+        if let Some(taken) = self.taken.take().filter(|_| !self.context.is_lost() && self.context.is_in_use()) {
             self.context.pool.lock().push(taken);
         }
     }
@@ -161,6 +162,10 @@ impl Memories for KernelMemory {
 
     fn upload(&self, block: &Block, at: usize, bytes: &[u8]) -> Result<()> {
         self.stream.upload(block.device + at as u64, bytes)
+    }
+
+    fn download(&self, block: &Block, at: usize, bytes: &mut [u8]) -> Result<()> {
+        self.stream.download(block.device + at as u64, bytes)
     }
 
     fn finish(&self) -> Result<()> {

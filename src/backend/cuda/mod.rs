@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use self::code::{Code, Images};
 use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
-use super::gpu::{self, Pumps};
+use super::gpu::{self, Block, BufferTable, Pumps};
 use super::{Backend, Device, Kind};
+use crate::buffer::Memory;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::runtime::Home;
@@ -28,10 +29,19 @@ use crate::time::Deadline;
 /// instead of 270, and copying them in and out a microsecond in each quantum.
 const NEAR_LIMIT: usize = 4096;
 
+/// A device that is in use.
+#[derive(Clone)]
+struct Opened {
+    context: Arc<Context>,
+    /// The runtime's, made when the first kernel or buffer needs it.
+    buffers: Option<Arc<BufferTable>>,
+}
+
 /// The backend.
 pub(super) struct Cuda {
     pumps: Arc<Pumps>,
-    contexts: Mutex<HashMap<u32, Arc<Context>>>,
+    /// Devices that are in use, by ordinal.
+    opened: Mutex<HashMap<u32, Opened>>,
     images: Images,
     me: Weak<Cuda>,
 }
@@ -45,20 +55,32 @@ impl Cuda {
         }
         Ok(Arc::new_cyclic(|me| Self {
             pumps: Arc::default(),
-            contexts: Mutex::default(),
+            opened: Mutex::default(),
             images: Images::default(),
             me: me.clone(),
         }))
     }
 
     fn context(&self, device: u32) -> Result<Arc<Context>> {
-        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = contexts.get(&device).filter(|context| !context.is_lost()) {
-            return Ok(context.clone());
+        self.with_device(device, |opened| Ok(opened.context.clone()))
+    }
+
+    fn with_device<R>(&self, device: u32, with: impl FnOnce(&mut Opened) -> Result<R>) -> Result<R> {
+        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&device).is_none_or(|opened| opened.context.is_lost()) {
+            all.insert(device, Opened { context: Context::get(device)?, buffers: None });
         }
-        let context = Context::get(device)?;
-        contexts.insert(device, context.clone());
-        Ok(context)
+        with(all.get_mut(&device).expect("inserted above"))
+    }
+
+    fn buffers(&self, device: u32) -> Result<Arc<BufferTable>> {
+        self.with_device(device, |opened| {
+            if opened.buffers.is_none() {
+                let memories = Arc::new(KernelMemory::of(&opened.context, false)?);
+                opened.buffers = Some(BufferTable::new(memories)?);
+            }
+            Ok(opened.buffers.clone().expect("made above"))
+        })
     }
 }
 
@@ -105,7 +127,18 @@ impl Backend for Cuda {
         let code = Code::load(&self.images, &context, &plan, workers, near)?;
         let memories = Arc::new(KernelMemory::new(&context, plan.inbound)?);
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        self.pumps.launch(me, home, key, &plan, near, memories, Box::new(code))
+        let buffers = self.buffers(plan.device)?;
+        self.pumps.launch(me, home, key, &plan, near, memories, buffers, Box::new(code))
+    }
+
+    fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
+        self.buffers(device)?.allocate(size)
+    }
+
+    fn import_device(&self, device: u32, address: u64, size: u64) -> Result<Box<dyn Memory>> {
+        self.context(device)?.check_memory(address, size)?;
+        // The host program keeps it.
+        Ok(self.buffers(device)?.import(Block { host: None, device: address, owner: Arc::new(()) }))
     }
 
     fn selftest(&self, device: u32) -> Result<Arc<Report>> {
@@ -127,8 +160,9 @@ impl Backend for Cuda {
     fn stop(&self) {
         self.pumps.stop();
         self.images.clear();
-        for (_, context) in self.contexts.lock().unwrap_or_else(PoisonError::into_inner).drain() {
-            context.release();
+        for (_, opened) in self.opened.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            drop(opened.buffers);
+            opened.context.release();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
-use super::{stride_of, Block, Memories, Place};
+use super::{stride_of, Block, BufferTable, Memories, Place};
 use crate::error::Result;
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::layout::Outgoing;
@@ -40,6 +40,8 @@ pub(super) struct Arena {
     host: Block,
     device: Block,
     memories: Arc<dyn Memories>,
+    /// Whose address the kernel has.
+    _buffers: Arc<BufferTable>,
     descriptor: Kernel,
     key: u32,
     workers: usize,
@@ -81,6 +83,7 @@ impl Arena {
     #[allow(clippy::too_many_arguments, reason = "each is another thing")]
     pub(super) fn new(
         memories: Arc<dyn Memories>,
+        buffers: Arc<BufferTable>,
         key: u32,
         plan: &Plan,
         near: u32,
@@ -108,6 +111,7 @@ impl Arena {
             })
             .collect();
         let zeroed = device.0;
+        let initial_at = plan.initial_state.as_ref().map(|_| device.take(stride));
         let message = types.largest() as usize + INLINE_BYTES;
         let entry = size_of::<Outgoing>() + largest.next_multiple_of(16);
         let outbox = FRONT + plan.outbox_bytes as usize + entry + INLINE_BYTES;
@@ -146,6 +150,7 @@ impl Arena {
             host: memories.allocate(Place::Host, host.0)?,
             device: memories.allocate(Place::Device, device.0)?,
             memories,
+            _buffers: buffers.clone(),
             descriptor: Kernel::default(),
             key,
             workers,
@@ -197,6 +202,8 @@ impl Arena {
             directory: memories.directory(),
             reciprocal: placement.reciprocal(),
             aside_size: aside as u64,
+            buffers: buffers.address(),
+            initial: initial_at.map_or(0, |at| base + at as u64),
             key,
             actors: plan.actors,
             worker_count: workers as u32,
@@ -207,6 +214,8 @@ impl Arena {
             letter_mask: letter_count as u32 - 1,
             letter_stride: letter_stride as u32,
             block: plan.actors.div_ceil(plan.workers),
+            restarts: plan.supervision.restarts,
+            restart_window: plan.supervision.window,
             near,
             ..Kernel::default()
         };
@@ -216,6 +225,9 @@ impl Arena {
         if let Some(initial) = &plan.initial_state {
             let mut one = initial.clone();
             one.resize(stride, 0);
+            if let Some(at) = initial_at {
+                memories.upload(&arena.device, at, &one)?;
+            }
             // Not all states at once: there may be many of them.
             let most = ((1 << 24) / stride).clamp(1, plan.actors as usize);
             let block = one.repeat(most);

@@ -12,7 +12,7 @@ pub(super) const FRONT: usize = 2048;
 /// Messages handled between two deliveries.
 const BATCH: usize = 8;
 /// Counters of a worker.
-const COUNTS: usize = 10;
+const COUNTS: usize = 11;
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
@@ -112,7 +112,7 @@ pub(super) struct Report {
 impl Report {
     /// In the order of `RK_C_...`.
     pub(super) fn counts(&self, high_water: u64) -> Counts {
-        let [handled, dead, sent_host, sent_actors, deferred, undeliverable, refused, failures, quanta, completed] =
+        let [handled, dead, sent_host, sent_actors, deferred, undeliverable, refused, failures, quanta, completed, restarts] =
             self.counts;
         Counts {
             handled,
@@ -125,6 +125,7 @@ impl Report {
             failures,
             quanta,
             completed,
+            restarts,
             high_water,
             counters: self.counters,
         }
@@ -182,8 +183,7 @@ pub(super) struct Letter {
 pub(super) struct Entry {
     pub(super) status: u32,
     pub(super) generation: u32,
-    restarts: u32,
-    reserved: u32,
+    restarts: crate::kernel::Restarts,
 }
 
 #[repr(C)]
@@ -202,6 +202,8 @@ pub(super) struct Kernel {
     pub(super) directory: u64,
     pub(super) reciprocal: u64,
     pub(super) aside_size: u64,
+    pub(super) initial: u64,
+    pub(super) buffers: u64,
     pub(super) key: u32,
     pub(super) actors: u32,
     pub(super) worker_count: u32,
@@ -212,6 +214,8 @@ pub(super) struct Kernel {
     pub(super) letter_mask: u32,
     pub(super) letter_stride: u32,
     pub(super) block: u32,
+    pub(super) restarts: u32,
+    pub(super) restart_window: u32,
     pub(super) near: u32,
     pub(super) left_count: u32,
     pub(super) letter_tail: u64,
@@ -268,11 +272,11 @@ mod tests {
             "rk_dev_letter" = Letter {
                 stamp from to correlation time worker klass r#type level call size reason pad
             }
-            "rk_dev_entry" = Entry { status generation restarts reserved }
+            "rk_dev_entry" = Entry { status generation restarts }
             "rk_dev_kernel" = Kernel {
                 workers waits states entries types reports orders control command letters directory reciprocal aside_size
-                key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride block near
-                left_count letter_tail
+                initial buffers                 key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride block restarts
+                restart_window near                 left_count letter_tail
             }
         }
         let names = [("RK_FRONT", FRONT), ("RK_BATCH", BATCH), ("RK_C_COUNT", COUNTS), ("RK_LEVELS", LEVELS)];

@@ -2,6 +2,7 @@
 //! quantum after the other ([`pump`]), and what both sides share ([`layout`]). A backend gives memory and launches.
 
 mod arena;
+mod buffers;
 mod directory;
 mod layout;
 mod pump;
@@ -25,6 +26,7 @@ use crate::ring::Channel;
 use crate::runtime::Home;
 use crate::time::Deadline;
 
+pub(in crate::backend) use self::buffers::Table as BufferTable;
 pub(in crate::backend) use self::directory::Directory;
 pub(in crate::backend) use self::layout::{Mode, Ring};
 
@@ -45,8 +47,7 @@ pub(super) struct Block {
     pub(super) host: Option<NonNull<u8>>,
     /// Address on the device, aligned to 256.
     pub(super) device: u64,
-    /// Frees it when dropped.
-    #[allow(dead_code, reason = "it is there to be dropped")]
+    /// The backend's own; frees it when dropped.
     pub(super) owner: Arc<dyn Any + Send + Sync>,
 }
 
@@ -67,6 +68,9 @@ pub(super) trait Memories: Send + Sync {
     fn upload(&self, block: &Block, at: usize, bytes: &[u8]) -> Result<()>;
 
     fn finish(&self) -> Result<()>;
+
+    /// Copies bytes out of a block.
+    fn download(&self, block: &Block, at: usize, bytes: &mut [u8]) -> Result<()>;
 
     /// Whether the processor combines writes to inbound memory, in any order, until told to let go of them.
     fn combines(&self) -> bool;
@@ -267,12 +271,13 @@ impl Pumps {
         plan: &Plan,
         near: u32,
         memories: Arc<dyn Memories>,
+        buffers: Arc<BufferTable>,
         program: Box<dyn Program>,
     ) -> Result<Arc<Kernel>> {
         let actor = &plan.module.actors()[plan.actor];
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
-        let (arena, rings) = Arena::new(memories, key, plan, near, &types, placement, workers as usize)?;
+        let (arena, rings) = Arena::new(memories, buffers, key, plan, near, &types, placement, workers as usize)?;
         let bell = Arc::new(Bell::default());
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
         // Rings between actors are the device's: what the host has of them is what they have come to.
@@ -306,6 +311,7 @@ impl Pumps {
             remote: true,
             memory: arena.size as u64,
             memory_per_actor: size_of::<layout::Entry>() as u64,
+            supervision: plan.supervision,
             life: Life::new(workers),
         });
         let shared = Arc::new(Shared {

@@ -13,7 +13,7 @@ use crate::error::{DeadReason, Error, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, State, Wait};
 use crate::log::Level;
-use crate::message::{Class, Incoming, LEVELS};
+use crate::message::{Class, Event, Incoming, LEVELS};
 use crate::queue::Queue;
 use crate::ring::Envelope;
 use crate::time::Deadline;
@@ -46,8 +46,10 @@ pub(super) struct Pump {
     /// Sum of all counts, to tell progress.
     progress: u64,
     high_water: Vec<u64>,
-    /// Workers that were told to make no more letters.
+    /// Workers that are told to make no more letters.
     letters_full: Vec<bool>,
+    /// Those that were told so at any time since the last launch: they may wait, whatever has been told since.
+    barred: Vec<bool>,
 }
 
 impl Pump {
@@ -80,6 +82,7 @@ impl Pump {
             progress: 0,
             high_water: vec![0; workers],
             letters_full: vec![false; workers],
+            barred: vec![false; workers],
         }
     }
 
@@ -169,7 +172,7 @@ impl Pump {
         self.kernel.ports.iter().enumerate().any(|(worker, port)| {
             Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Host
                 && (port.outbound.channel.consumed() != self.taken[worker]
-                    || self.letters_full[worker] && !port.outbound.is_full_of_letters())
+                    || self.barred[worker] && !port.outbound.is_full_of_letters())
         })
     }
 
@@ -206,6 +209,7 @@ impl Pump {
             *taken = port.outbound.channel.consumed();
         }
         self.made_room();
+        self.barred.clone_from(&self.letters_full);
         self.sample();
         self.launches += 1;
         self.program.launch(&Quantum {
@@ -316,6 +320,7 @@ impl Pump {
     /// Tells a worker whether the host has too many letters unread.
     fn order_letters(&mut self, worker: usize) {
         let full = self.kernel.ports[worker].outbound.is_full_of_letters();
+        self.barred[worker] |= full;
         if full != std::mem::replace(&mut self.letters_full[worker], full) {
             // Relaxed: it says nothing else. Partner: the worker's look before it writes a letter that may wait.
             self.arena.letters_full(worker).store(u64::from(full), Ordering::Relaxed);
@@ -355,6 +360,10 @@ impl Pump {
                 payload,
             });
             self.order_letters(letter.worker as usize);
+            let failed = class == Class::Event && letter.r#type == Event::ActorFailed as u32;
+            if failed && self.kernel.supervision.escalates {
+                self.kernel.escalate();
+            }
         }
         self.letters != before
     }

@@ -16,25 +16,17 @@ pub(super) struct KernelMemory {
     device: Arc<Device>,
     /// Blocks that the host does not reach are filled through this.
     transfer: Mutex<Transfer>,
-    /// Buffers of blocks, by their addresses.
-    buffers: Mutex<Vec<(u64, vk::Buffer)>>,
     window: bool,
 }
 
 impl KernelMemory {
     pub(super) fn new(device: &Arc<Device>) -> Result<Self> {
-        Ok(Self {
-            device: device.clone(),
-            transfer: Mutex::new(Transfer::new(device)?),
-            buffers: Mutex::default(),
-            window: device.has_window(),
-        })
+        Ok(Self { device: device.clone(), transfer: Mutex::new(Transfer::new(device)?), window: device.has_window() })
     }
 
     fn transfer(&self, block: &Block, with: impl FnOnce(&mut Transfer, vk::Buffer) -> Result<()>) -> Result<()> {
-        let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, buffer) = buffers.iter().find(|(at, _)| *at == block.device).expect("blocks are allocated here");
-        with(&mut self.transfer.lock().unwrap_or_else(PoisonError::into_inner), *buffer)
+        let memory = (*block.owner).downcast_ref::<Memory>().expect("blocks are allocated here");
+        with(&mut self.transfer.lock().unwrap_or_else(PoisonError::into_inner), memory.buffer())
     }
 }
 
@@ -46,8 +38,6 @@ impl Memories for KernelMemory {
             Place::Inbound | Place::Host => Use::Host,
         };
         let memory = Memory::new(&self.device, size, purpose)?;
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.push((memory.address(), memory.buffer()));
         Ok(Block { host: memory.host(), device: memory.address(), owner: Arc::new(memory) })
     }
 
@@ -62,11 +52,23 @@ impl Memories for KernelMemory {
     fn upload(&self, block: &Block, at: usize, bytes: &[u8]) -> Result<()> {
         match block.host {
             Some(host) => {
-                // SAFETY: the place is within the block, and no kernel uses it yet.
+                // SAFETY: the place is within the block, and either no kernel uses it yet, or it is a buffer's, of which users
+                // sort out among themselves who writes when.
                 unsafe { host.add(at).as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
                 Ok(())
             }
             None => self.transfer(block, |transfer, buffer| transfer.upload(buffer, at, bytes)),
+        }
+    }
+
+    fn download(&self, block: &Block, at: usize, bytes: &mut [u8]) -> Result<()> {
+        match block.host {
+            Some(host) => {
+                // SAFETY: as in `upload`.
+                unsafe { host.add(at).as_ptr().copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+                Ok(())
+            }
+            None => self.transfer(block, |transfer, buffer| transfer.download(buffer, at, bytes)),
         }
     }
 

@@ -31,9 +31,10 @@ use self::physical::Properties;
 use self::probe::Findings;
 use self::program::{Bounds, Pump};
 use self::spirv::Spirv;
-use super::gpu::Pumps;
+use super::gpu::{BufferTable, Pumps};
 use super::signals::SignalsBlocked;
 use super::{Backend, Device, Kind};
+use crate::buffer::Memory;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::log::Level;
@@ -97,6 +98,15 @@ struct Opened {
     device: Arc<Logical>,
     findings: Findings,
     codes: Vec<(Weak<Module>, usize, u32, Arc<PumpCode>)>,
+    buffers: Arc<BufferTable>,
+}
+
+/// What a kernel is made of.
+struct Loaded {
+    device: Arc<Logical>,
+    code: Arc<PumpCode>,
+    bounds: Bounds,
+    buffers: Arc<BufferTable>,
 }
 
 impl Vulkan {
@@ -155,13 +165,14 @@ impl Vulkan {
             let device = Logical::open(&self.instance, properties.clone(), self.borrowed.clone())?;
             let findings = probe::probe(&device)?;
             self.home.log.write(Level::Info, format_args!("{}: {findings}", properties.name));
-            *place = Some(Opened { device, findings, codes: Vec::new() });
+            let buffers = BufferTable::new(Arc::new(KernelMemory::new(&device)?))?;
+            *place = Some(Opened { device, findings, codes: Vec::new(), buffers });
         }
         Ok(place.as_mut().expect("opened above"))
     }
 
     /// The device and the pump of an actor on it.
-    fn load(&self, plan: &Plan, workers: u32) -> Result<(Arc<Logical>, Arc<PumpCode>, Bounds)> {
+    fn load(&self, plan: &Plan, workers: u32) -> Result<Loaded> {
         self.properties(plan.device)?;
         let actor = &plan.module.actors()[plan.actor];
         let spirv = plan.module.spirv.iter().find(|(name, _)| *name == actor.name).ok_or_else(|| {
@@ -191,7 +202,8 @@ impl Vulkan {
                 code
             }
         };
-        Ok((opened.device.clone(), code, bounds(&opened.device, &opened.findings, spirv.handlers_loop, workers)))
+        let bounds = bounds(&opened.device, &opened.findings, spirv.handlers_loop, workers);
+        Ok(Loaded { device: opened.device.clone(), code, bounds, buffers: opened.buffers.clone() })
     }
 }
 
@@ -225,11 +237,18 @@ impl Backend for Vulkan {
             return Err(Error::Unsupported("latencies are not measured on Vulkan devices yet".into()));
         }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
-        let (device, code, bounds) = self.load(&plan, workers)?;
+        let Loaded { device, code, bounds, buffers } = self.load(&plan, workers)?;
         let memories = Arc::new(KernelMemory::new(&device)?);
         let pump = Pump::new(&device, code, workers, bounds)?;
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        self.pumps.launch(me, home, key, &plan, 0, memories, Box::new(pump))
+        self.pumps.launch(me, home, key, &plan, 0, memories, buffers, Box::new(pump))
+    }
+
+    fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
+        let mut all = self.opened();
+        let buffers = self.open_device(&mut all, device)?.buffers.clone();
+        drop(all);
+        buffers.allocate(size)
     }
 
     fn selftest(&self, device: u32) -> Result<Arc<Report>> {

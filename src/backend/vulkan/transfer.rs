@@ -1,5 +1,6 @@
-//! Filling memory that the host does not reach.
+//! Copies to and from memory that the host does not reach.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use ash::vk;
@@ -58,35 +59,59 @@ impl Transfer {
     }
 
     pub(super) fn upload(&mut self, buffer: vk::Buffer, at: usize, bytes: &[u8]) -> Result<()> {
-        if self.stage.is_none() {
-            self.stage = Some(Memory::new(&self.device, STAGE, Use::Host)?);
-        }
+        let (from, host) = self.stage()?;
         for (number, part) in bytes.chunks(STAGE).enumerate() {
-            let stage = self.stage.as_ref().expect("made above");
-            let host = stage.host().expect("host memory is the host's too");
             // SAFETY: the stage has room for a part, and the copy before has ended.
             unsafe { host.as_ptr().copy_from_nonoverlapping(part.as_ptr(), part.len()) };
             let region = [vk::BufferCopy::default().dst_offset((at + number * STAGE) as u64).size(part.len() as u64)];
-            let from = stage.buffer();
             // SAFETY: both places are within their buffers; the command buffer is being recorded.
             self.run(|raw, commands| unsafe { raw.cmd_copy_buffer(commands, from, buffer, &region) })?;
         }
         Ok(())
     }
 
+    pub(super) fn download(&mut self, buffer: vk::Buffer, at: usize, bytes: &mut [u8]) -> Result<()> {
+        let (to, host) = self.stage()?;
+        for (number, part) in bytes.chunks_mut(STAGE).enumerate() {
+            let region = [vk::BufferCopy::default().src_offset((at + number * STAGE) as u64).size(part.len() as u64)];
+            // SAFETY: as above.
+            self.run(|raw, commands| unsafe { raw.cmd_copy_buffer(commands, buffer, to, &region) })?;
+            // SAFETY: as above; the copy has ended.
+            unsafe { host.as_ptr().copy_to_nonoverlapping(part.as_mut_ptr(), part.len()) };
+        }
+        Ok(())
+    }
+
+    /// Host memory for a part of a copy.
+    fn stage(&mut self) -> Result<(vk::Buffer, NonNull<u8>)> {
+        let stage = match self.stage.take() {
+            Some(stage) => stage,
+            None => Memory::new(&self.device, STAGE, Use::Host)?,
+        };
+        let stage = self.stage.insert(stage);
+        Ok((stage.buffer(), stage.host().expect("host memory is the host's too")))
+    }
+
     fn run(&mut self, record: impl FnOnce(&ash::Device, vk::CommandBuffer)) -> Result<()> {
         let raw = &self.device.raw;
         let begin = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-        let barrier = [vk::MemoryBarrier::default()
+        let shaders = vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE;
+        let before = [vk::MemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::SHADER_WRITE)
+            .dst_access_mask(vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE)];
+        let after = [vk::MemoryBarrier::default()
             .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
-            .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE)];
-        let stages = (vk::PipelineStageFlags::TRANSFER, vk::PipelineStageFlags::COMPUTE_SHADER);
+            .dst_access_mask(shaders | vk::AccessFlags::HOST_READ)];
+        let copies = vk::PipelineStageFlags::TRANSFER;
+        let kernels = vk::PipelineStageFlags::COMPUTE_SHADER;
         // SAFETY: the command buffer is ours, and what it did before has ended.
         unsafe {
             raw.begin_command_buffer(self.commands, &begin).map_err(refused("recording commands"))?;
-            record(raw, self.commands);
             let none = vk::DependencyFlags::empty();
-            raw.cmd_pipeline_barrier(self.commands, stages.0, stages.1, none, &barrier, &[], &[]);
+            raw.cmd_pipeline_barrier(self.commands, kernels, copies, none, &before, &[], &[]);
+            record(raw, self.commands);
+            let then = kernels | vk::PipelineStageFlags::HOST;
+            raw.cmd_pipeline_barrier(self.commands, copies, then, none, &after, &[], &[]);
             raw.end_command_buffer(self.commands).map_err(refused("recording commands"))?;
         }
         // Not a kernel's queue in particular; whatever runs there leaves within a quantum.

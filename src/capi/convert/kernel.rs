@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::{backend, bytes, in_range, optional_string, quantum, QUANTUM_MAX, QUANTUM_MIN};
 use crate::address::MAX_ACTORS;
 use crate::backend::{Backend, Kind};
-use crate::capi::types::{rk_kernel_options, rk_kernel_statistics, rk_queue};
+use crate::capi::types::{
+    rk_kernel_options, rk_kernel_statistics, rk_queue, RK_ON_FAILURE_ESCALATE, RK_ON_FAILURE_RESTART,
+};
 use crate::error::{Error, Result};
-use crate::kernel::{Plan, State, Statistics};
+use crate::kernel::{Plan, State, Statistics, Supervision};
 use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::Home;
@@ -21,6 +23,8 @@ const OUTBOX_MAX: u32 = 1 << 28;
 const BODIES_DEFAULT: u32 = 1 << 20;
 const CAPACITY_DEFAULT: u32 = 1024;
 const NAME_MAX: usize = 63;
+const RESTARTS_DEFAULT: u32 = 3;
+const WINDOW_DEFAULT_MS: u32 = 5000;
 
 /// Options of a kernel, copied.
 pub(in crate::capi) struct KernelSpec {
@@ -37,6 +41,22 @@ fn inbound(number: u32) -> Result<Inbound> {
     })
 }
 
+fn supervision(options: &rk_kernel_options) -> Result<Supervision> {
+    if options.on_failure & !(RK_ON_FAILURE_RESTART | RK_ON_FAILURE_ESCALATE) != 0 || options.reserved != 0 {
+        return Err(Error::invalid(format!(
+            "on_failure is {:#x} and reserved {}, bits can be RK_ON_FAILURE_...",
+            options.on_failure, options.reserved
+        )));
+    }
+    let or = |value: u32, default: u32| if value == 0 { default } else { value };
+    let restarts = match options.on_failure & RK_ON_FAILURE_RESTART {
+        0 => 0,
+        _ => or(options.max_restarts, RESTARTS_DEFAULT),
+    };
+    let escalates = options.on_failure & RK_ON_FAILURE_ESCALATE != 0;
+    Ok(Supervision::new(restarts, or(options.restart_window_ms, WINDOW_DEFAULT_MS), escalates))
+}
+
 /// Whether every number is one that some kernel could have; zeros are defaults.
 pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
     backend(options.backend)?;
@@ -49,6 +69,8 @@ pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
         ("outbound_capacity", options.outbound_capacity, CAPACITY_MIN, CAPACITY_MAX),
         ("outbox_bytes", options.outbox_bytes, 1, OUTBOX_MAX),
         ("latency_every", options.latency_every, 1, 1_000_000),
+        ("max_restarts", options.max_restarts, 1, 1_000_000),
+        ("restart_window_ms", options.restart_window_ms, 1, 86_400_000),
     ];
     for (what, value, low, high) in bounds.into_iter().filter(|(_, value, ..)| *value != 0) {
         in_range(what, value, low, high)?;
@@ -57,6 +79,7 @@ pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
         }
     }
     inbound(options.inbound_memory)?;
+    supervision(options)?;
     if options.name_length as usize > NAME_MAX {
         return Err(Error::invalid(format!("name has more than {NAME_MAX} bytes")));
     }
@@ -142,6 +165,7 @@ impl KernelSpec {
             outbox_bytes: outbox,
             latency_every: options.latency_every,
             inbound: inbound(options.inbound_memory)?,
+            supervision: supervision(options)?,
             initial_state: self.initial_state,
             queues,
             module,
@@ -180,5 +204,6 @@ pub(in crate::capi) fn stats(stats: &Statistics) -> rk_kernel_statistics {
         memory: stats.memory,
         memory_per_actor: stats.memory_per_actor,
         counters: sum.counters,
+        restarts: sum.restarts,
     }
 }
