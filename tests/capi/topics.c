@@ -579,6 +579,32 @@ CASE(topics_dead_letters) {
     fixture_close(&all);
 }
 
+/* A subscriber that fails and starts again goes on with what waits for it, in the ring and in the subscription's queue. */
+CASE(topics_outlive_failures) {
+    fixture all = fixture_open();
+    rk_topic topic = open_topic(all.runtime, "t", 0);
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.inbound_capacity = 4;
+    options.on_failure = RK_ON_FAILURE_RESTART;
+    rk_kernel kernel = fixture_launch(all.runtime, all.module, &options);
+    rk_actor actor;
+    CHECK_OK(rk_kernel_actor(kernel, 0, &actor));
+    rk_subscription subscription =
+        subscribe(all.runtime, "t", SUBSCRIBING(.actor = actor, .qos = RK_QOS_AT_LEAST_ONCE));
+    break_down fault = {.code = 3};
+    for (uint64_t i = 1; i <= 10; i++) {
+        if (i == 3 || i == 7) CHECK_OK(rk_publish(topic, RK_TYPE(break_down), &fault, sizeof fault, NULL));
+        else CHECK_OK(publish(topic, i, 0, 0));
+    }
+    check_counts(subscription, 4, 0, 0, 6);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    wait_until_delivered(subscription);
+    check_counts(subscription, 10, 0, 0, 0);
+    wait_until_seen(actor, 8 + 9 + 10); /* since it failed for the second time */
+    CHECK_OK(rk_kernel_destroy(kernel));
+    fixture_close(&all);
+}
+
 /* Draining: closed to the host. */
 CASE(topics_and_drains) {
     fixture all = fixture_open();
