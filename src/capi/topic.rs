@@ -353,8 +353,9 @@ pub unsafe extern "C" fn rk_publish(
 /// queue as RK_MESSAGE_PUBLICATION, with the topic as `to`.
 ///
 /// What was accepted is delivered once, unless the actor stops, fails or ends first: then it is a dead letter as any other.
-/// An actor that fails and starts again goes on with what waits; the one that it failed at is not delivered again. RK_ERROR_LIMIT: 4,096 subscriptions exist. Ends with
-/// rk_unsubscribe(), the actor's kernel, or the runtime. Thread-safe. Since 0.1.0.
+/// An actor that fails and starts again goes on with what waits; the one that it failed at is not delivered again.
+/// RK_ERROR_LIMIT: 4,096 subscriptions exist. Ends with rk_unsubscribe(), the actor's kernel, or the runtime. Thread-safe.
+/// Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_subscribe(
     runtime: rk_runtime,

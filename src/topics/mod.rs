@@ -400,7 +400,8 @@ mod tests {
                         all.push(Modelled { key: key.expect("room"), filter, queue, once, line: Vec::new() });
                         let newest = all.len() - 1;
                         for (name, text) in NAMES.iter().enumerate() {
-                            if let (Some((_, Some(kept))), true) = (topics.get(&name), receivers(&all, text).contains(&newest)) {
+                            let Some((_, Some(kept))) = topics.get(&name) else { continue };
+                            if receivers(&all, text).contains(&newest) {
                                 all[newest].push(*kept);
                             }
                         }

@@ -238,7 +238,7 @@ impl Subscription {
 
     /// A message that is published. `reserved`: with [`reserve`](Self::reserve) before.
     pub(super) fn offer(self: &Arc<Self>, draft: &Draft<'_>, reserved: bool) {
-        // Acquire: pairs with the Release in `left`. Order is kept for each publisher, who sees what of its own waits: it
+        // Acquire: pairs with the Release in `serve`. Order is kept for each publisher, who sees what of its own waits: it
         // stops waiting only after it is in the ring.
         if self.waiting.load(Ordering::Acquire) == 0 {
             if let Subscriber::Actor(address) = &self.to {
