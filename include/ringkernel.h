@@ -54,6 +54,11 @@ template <class T> static inline T rk_sized_() {
 #define RK_ALERT_OPTIONS_INIT RK_SIZED_(rk_alert_options)
 #define RK_BUFFER_OPTIONS_INIT RK_SIZED_(rk_buffer_options)
 #define RK_BUFFER_PROPERTIES_INIT RK_SIZED_(rk_buffer_properties)
+#define RK_TOPIC_OPTIONS_INIT RK_SIZED_(rk_topic_options)
+#define RK_TOPIC_STATISTICS_INIT RK_SIZED_(rk_topic_statistics)
+#define RK_PUBLISH_OPTIONS_INIT RK_SIZED_(rk_publish_options)
+#define RK_SUBSCRIPTION_OPTIONS_INIT RK_SIZED_(rk_subscription_options)
+#define RK_SUBSCRIPTION_STATISTICS_INIT RK_SIZED_(rk_subscription_statistics)
 #define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
 #define RK_SELFTEST_REPORT_INIT RK_SIZED_(rk_selftest_report)
 
@@ -328,6 +333,11 @@ template <class T> static inline T rk_sized_() {
 #define RK_MESSAGE_EVENT 4
 
 /**
+ * rk_message.kind: a message that was published to a topic, `to`, which a queue is subscribed to: see rk_subscribe().
+ */
+#define RK_MESSAGE_PUBLICATION 5
+
+/**
  * Why a message became a dead letter; rk_message.reason.
  */
 #define RK_DEAD_EXPIRED 1
@@ -462,6 +472,52 @@ template <class T> static inline T rk_sized_() {
  * rk_alert_options.metric: bytes of memory of states, actor tables and rings; of a whole runtime, of buffers too.
  */
 #define RK_ALERT_MEMORY 6
+
+/**
+ * rk_topic_options.flags: the topic retains the last message that is published to it, by whomever, as
+ * RK_PUBLISH_RETAIN does for one message.
+ */
+#define RK_TOPIC_RETAIN 1
+
+/**
+ * rk_publish_options.flags: the message is kept, and subscriptions made later get it at once; the next one that is retained
+ * takes its place. One without payload leaves none kept.
+ */
+#define RK_PUBLISH_RETAIN 1
+
+/**
+ * rk_subscription_options.qos: a message is lost, and counted, where an actor's ring has no room at that moment; a
+ * subscription of an actor keeps none.
+ */
+#define RK_QOS_AT_MOST_ONCE 0
+
+/**
+ * rk_subscription_options.qos: what finds no room waits in the subscription's queue; none is lost unless that overflows,
+ * and with RK_OVERFLOW_BLOCK it does not. A subscriber of which several subscriptions match gets a message through each.
+ */
+#define RK_QOS_AT_LEAST_ONCE 1
+
+/**
+ * rk_subscription_options.qos: the same, and of the subscriptions of one subscriber with this quality that match a topic
+ * only the oldest counts: it gets no message twice.
+ */
+#define RK_QOS_EXACTLY_ONCE 2
+
+/**
+ * rk_subscription_options.overflow: when the queue is full, the message that comes is dropped.
+ */
+#define RK_OVERFLOW_DROP_NEWEST 1
+
+/**
+ * rk_subscription_options.overflow: when the queue is full, the one that waited longest is dropped.
+ */
+#define RK_OVERFLOW_DROP_OLDEST 2
+
+/**
+ * rk_subscription_options.overflow: when the queue is full, publishers wait: rk_publish() as long as it may, an actor's
+ * worker as for a full ring. What actors on a device publish waits at the host, which holds them up when that is much.
+ */
+#define RK_OVERFLOW_BLOCK 3
 
 /**
  * Result of every call. Negative: an error. Zero: done. Positive: an ordinary outcome that is not an error.
@@ -942,7 +998,7 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t sent_host;
     /**
-     * Messages handed to actors' rings.
+     * Messages handed to actors' rings, and publications, each counted once.
      */
     uint64_t sent_actors;
     /**
@@ -1053,11 +1109,11 @@ typedef struct rk_outbound {
  */
 typedef struct rk_message {
     /**
-     * Sending actor; of a dead letter: the sender of the message that died, 0 for the host.
+     * Sending actor, 0 for the host; of a dead letter: the sender of the message that died.
      */
     struct rk_actor from;
     /**
-     * Of a dead letter: the intended receiver. Else 0.
+     * Of a dead letter: the intended receiver. Of a publication: the topic, whose handle has the same id. Else 0.
      */
     struct rk_actor to;
     /**
@@ -1350,6 +1406,181 @@ typedef struct rk_buffer_properties {
      */
     uint64_t size;
 } rk_buffer_properties;
+
+/**
+ * Options of a topic.
+ */
+typedef struct rk_topic_options {
+    /**
+     * sizeof this struct, as RK_TOPIC_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_TOPIC_... bits.
+     */
+    uint32_t flags;
+} rk_topic_options;
+
+/**
+ * Options of rk_publish().
+ */
+typedef struct rk_publish_options {
+    /**
+     * sizeof this struct, as RK_PUBLISH_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_PRIORITY_..., or any number to 255.
+     */
+    uint32_t priority;
+    /**
+     * Subscribers receive it. The library gives it no meaning.
+     */
+    uint64_t correlation;
+    /**
+     * Nanoseconds from now after which actors are no longer to handle it. 0: none.
+     */
+    uint64_t deadline_ns;
+    /**
+     * Nanoseconds to wait for subscriptions with RK_OVERFLOW_BLOCK that have no room; RK_FOREVER without limit.
+     */
+    int64_t timeout_ns;
+    /**
+     * RK_PUBLISH_... bits.
+     */
+    uint32_t flags;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} rk_publish_options;
+
+/**
+ * Options of a subscription. Zero everywhere is one of the runtime's own queue, at most once.
+ */
+typedef struct rk_subscription_options {
+    /**
+     * sizeof this struct, as RK_SUBSCRIPTION_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_QOS_...
+     */
+    uint32_t qos;
+    /**
+     * The actor that subscribes, of a kernel of the runtime; zero: the host does, with `queue`.
+     */
+    struct rk_actor actor;
+    /**
+     * The queue that messages are received from; zero: the runtime's own. Zero if `actor` is not.
+     */
+    struct rk_queue queue;
+    /**
+     * Messages that may wait for the subscriber, 1 to 1,048,576. 0: 256. Without meaning for an actor with
+     * RK_QOS_AT_MOST_ONCE, for which none wait.
+     */
+    uint32_t capacity;
+    /**
+     * RK_OVERFLOW_... 0: RK_OVERFLOW_BLOCK, with RK_QOS_AT_MOST_ONCE RK_OVERFLOW_DROP_NEWEST. With that quality nobody is
+     * made to wait, and an actor has no oldest to drop.
+     */
+    uint32_t overflow;
+} rk_subscription_options;
+
+/**
+ * A topic that is open. Its id is also its address, an `rk_address` for handlers: rk_tell() to it publishes. Zero is never
+ * valid.
+ */
+typedef struct rk_topic {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_topic;
+
+/**
+ * Counters of a topic, filled by rk_topic_stats(). Every publication counts once for each subscription that it is for, and
+ * a retained message once for each that gets it later; what became of these is `delivered`, `dropped`, `dead_letters` or,
+ * as yet, `waiting`.
+ */
+typedef struct rk_topic_statistics {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * Subscriptions that a publication goes to now.
+     */
+    uint32_t subscriptions;
+    /**
+     * Publications.
+     */
+    uint64_t published;
+    /**
+     * Taken by the rings of actors' workers, or received by the host.
+     */
+    uint64_t delivered;
+    /**
+     * Lost because there was no room, or because the subscription ended first.
+     */
+    uint64_t dropped;
+    /**
+     * Not taken by the actor's kernel; each came back as a dead letter unless 4,096 were unread.
+     */
+    uint64_t dead_letters;
+    /**
+     * In the queues of subscriptions.
+     */
+    uint64_t waiting;
+    /**
+     * 1 if a message is retained.
+     */
+    uint32_t retained;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} rk_topic_statistics;
+
+/**
+ * A subscription. Zero is never valid.
+ */
+typedef struct rk_subscription {
+    /**
+     * Opaque.
+     */
+    uint64_t id;
+} rk_subscription;
+
+/**
+ * Counters of a subscription, filled by rk_subscription_stats(). Every message that it was for is in one of them.
+ */
+typedef struct rk_subscription_statistics {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * See rk_topic_statistics.
+     */
+    uint64_t delivered;
+    /**
+     * See rk_topic_statistics.
+     */
+    uint64_t dropped;
+    /**
+     * See rk_topic_statistics.
+     */
+    uint64_t dead_letters;
+    /**
+     * In the subscription's queue.
+     */
+    uint64_t waiting;
+} rk_subscription_statistics;
 
 /**
  * Done.
@@ -1789,7 +2020,8 @@ rk_status rk_send_many(const struct rk_outbound *messages,
                        uint32_t *sent);
 
 /**
- * Receives messages from the runtime's own queue: replies, emits, dead letters and events.
+ * Receives messages from the runtime's own queue: replies, emits, dead letters, events, and what is published to
+ * topics that it is subscribed to.
  *
  * messages: room for capacity of them, at least 1. payloads: room for payload_bytes; payloads are copied there, one
  * after the other, each at a 16-byte boundary, and messages[i].payload points to them; may be NULL if no message has
@@ -1847,7 +2079,8 @@ rk_status rk_queue_create(struct rk_runtime runtime,
                           struct rk_error *error);
 
 /**
- * Destroys a queue. RK_ERROR_BAD_STATE while a kernel that uses it has not been destroyed.
+ * Destroys a queue. RK_ERROR_BAD_STATE while a kernel that uses it has not been destroyed, or a
+ * subscription has not ended.
  *
  * Waiting calls of other threads return RK_ERROR_STALE_HANDLE. Thread-safe. Since 0.1.0.
  */
@@ -2057,7 +2290,8 @@ rk_status rk_send_options_load(struct rk_runtime runtime,
  * may call the library, and must not unwind. user: passed to it. error: may be NULL. Makes no call to a driver. Names:
  * ringkernel_accepted_total, _handled_total and so on as in rk_kernel_statistics, each with the labels kernel (its
  * name), id and backend; ringkernel_handler_seconds and _queue_seconds are histograms, of kernels that were launched
- * with latency_every. Thread-safe. Since 0.1.0.
+ * with latency_every. ringkernel_topic_published_total and so on, as in rk_topic_statistics, have the label topic.
+ * Thread-safe. Since 0.1.0.
  */
 rk_status rk_metrics_write(struct rk_runtime runtime,
                            uint32_t flags,
@@ -2231,6 +2465,137 @@ rk_status rk_buffer_download_async(struct rk_buffer buffer,
                                    struct rk_queue queue,
                                    uint64_t correlation,
                                    struct rk_error *error);
+
+/**
+ * Sets `options` to zeros, for languages without RK_TOPIC_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_topic_options_init(struct rk_topic_options *options, uint32_t struct_size);
+
+/**
+ * Sets `options` to zeros, for languages without RK_PUBLISH_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_publish_options_init(struct rk_publish_options *options, uint32_t struct_size);
+
+/**
+ * Sets `options` to zeros, for languages without RK_SUBSCRIPTION_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_subscription_options_init(struct rk_subscription_options *options, uint32_t struct_size);
+
+/**
+ * Opens a topic; one of that name that is open is given to all who ask.
+ *
+ * name: UTF-8 of name_length bytes, 1 to 231, in levels divided by '/', none empty, without '*' and '#'; copied. options:
+ * may be NULL. topic: receives the handle; set to zero on error. error: may be NULL.
+ *
+ * Its id goes into messages and states as an address. A handler publishes by rk_tell(id, type), or with rk_tell_as();
+ * rk_forward() too keeps the sender, but a call's message cannot be passed on to a topic and becomes a dead letter. On
+ * CUDA and Vulkan the host takes what handlers publish to the subscribers, without its deadline. rk_send() to a topic is
+ * RK_ERROR_STALE_HANDLE. RK_ERROR_EXISTS: it is open with other options. RK_ERROR_LIMIT: 4,096 topics are open. Closed with
+ * rk_topic_close(), or with the runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_topic_open(struct rk_runtime runtime,
+                        const char *name,
+                        size_t name_length,
+                        const struct rk_topic_options *options,
+                        struct rk_topic *topic,
+                        struct rk_error *error);
+
+/**
+ * Closes a topic, for all who opened it, and forgets what it retains. What handlers publish to its address becomes dead
+ * letters from now on; what waits for subscribers still reaches them. Calls of other threads that wait return
+ * RK_ERROR_STALE_HANDLE. Subscriptions stay, for topics to come.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_topic_close(struct rk_topic topic);
+
+/**
+ * The name of a topic: of {message.to.id}, for a message that came by way of one.
+ *
+ * name: receives it, NUL-terminated; room for capacity bytes, of which 232 are enough. length: may be NULL; receives its
+ * bytes without the NUL. error: may be NULL. RK_ERROR_SIZE: it does not fit, and name is empty (if capacity is not 0).
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_topic_name(struct rk_topic topic,
+                        char *name,
+                        size_t capacity,
+                        size_t *length,
+                        struct rk_error *error);
+
+/**
+ * Reads a topic's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
+ *
+ * Each is exact when nobody publishes or receives. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_topic_stats(struct rk_topic topic,
+                         struct rk_topic_statistics *stats,
+                         struct rk_error *error);
+
+/**
+ * Publishes a message to all subscriptions of which the filter matches the topic.
+ *
+ * payload: size bytes, copied; may be NULL if size is 0. options: may be NULL.
+ *
+ * RK_OK: every subscription has it or has counted its loss; one of an actor that does not handle the type, or takes no
+ * message of that size, made it a dead letter, which comes to that actor's queue. RK_AGAIN: a subscription with
+ * RK_OVERFLOW_BLOCK has no room (RK_TIMEOUT: still none after options->timeout_ns); nobody has it, and nothing is retained.
+ * Type 0 with RK_PUBLISH_RETAIN and no payload only forgets what is retained.
+ *
+ * What one thread publishes reaches a subscription in that order, and an actor in that order within a priority; what the
+ * thread sends by rk_send() may overtake what waits in a subscription's queue. Handlers see the publisher as sender, zero
+ * for the host; which topic it was, only the message itself can tell them. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_publish(struct rk_topic topic,
+                     uint32_t type,
+                     const void *payload,
+                     uint32_t size,
+                     const struct rk_publish_options *options);
+
+/**
+ * Subscribes an actor, or the host by a queue, to all topics of which a filter matches the name, also those opened later.
+ *
+ * filter: UTF-8 of filter_length bytes, 1 to 231, copied: a name in which '*' stands for any one level, and '#' as the last
+ * for all that follow, also none ("plant/#" matches "plant"). options: may be NULL. subscription: receives the handle; set
+ * to zero on error. error: may be NULL.
+ *
+ * What is published after this returned is for it; what such topics retain comes first, in the order of their names, and
+ * where publishers wait even if it is more than may wait. An actor handles it as any message. The host receives it from the
+ * queue as RK_MESSAGE_PUBLICATION, with the topic as `to`.
+ *
+ * What was accepted is delivered once, unless the actor stops, fails or ends first: then it is a dead letter as any other.
+ * An actor that fails and starts again goes on with what waits; the one that it failed at is not delivered again.
+ * RK_ERROR_LIMIT: 4,096 subscriptions exist. Ends with rk_unsubscribe(), the actor's kernel, or the runtime. Thread-safe.
+ * Since 0.1.0.
+ */
+rk_status rk_subscribe(struct rk_runtime runtime,
+                       const char *filter,
+                       size_t filter_length,
+                       const struct rk_subscription_options *options,
+                       struct rk_subscription *subscription,
+                       struct rk_error *error);
+
+/**
+ * Ends a subscription. What waits in its queue is dropped, and counted by the topics; what is in an actor's ring is
+ * handled.
+ *
+ * Thread-safe. Since 0.1.0.
+ */
+rk_status rk_unsubscribe(struct rk_subscription subscription);
+
+/**
+ * Reads a subscription's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
+ *
+ * Each is exact when nobody publishes or receives. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_subscription_stats(struct rk_subscription subscription,
+                                struct rk_subscription_statistics *stats,
+                                struct rk_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

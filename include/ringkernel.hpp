@@ -81,6 +81,9 @@ using kernel_options = sized_options<rk_kernel_options>;
 using send_options = sized_options<rk_send_options>;
 using alert_options = sized_options<rk_alert_options>;
 using buffer_options = sized_options<rk_buffer_options>;
+using topic_options = sized_options<rk_topic_options>;
+using publish_options = sized_options<rk_publish_options>;
+using subscription_options = sized_options<rk_subscription_options>;
 
 /** How long to wait. Any std::chrono duration converts: one that is not positive does not wait, and none overflows. */
 class timeout {
@@ -313,6 +316,11 @@ template <class M> const M *payload_as(const rk_message &message) noexcept {
 template <class M> const M *get_if(const rk_message &message) noexcept {
     const bool from_actor = message.kind == RK_MESSAGE_REPLY || message.kind == RK_MESSAGE_EMIT;
     return from_actor ? detail::payload_as<M>(message) : nullptr;
+}
+
+/** The payload if the message is an M that was published, else null. The topic is {message.to.id}. */
+template <class M> const M *publication_if(const rk_message &message) noexcept {
+    return message.kind == RK_MESSAGE_PUBLICATION ? detail::payload_as<M>(message) : nullptr;
 }
 
 /** The payload if the message is an M that came back as a dead letter, else null. */
@@ -826,6 +834,80 @@ class buffer : public detail::owner<rk_buffer, rk_buffer_destroy> {
         return elements;
     }
     void *map() const { return try_map().value(); }
+#endif
+};
+
+/** A topic that is open. The destructor closes it for everybody: release() it where others have opened it too. */
+class topic : public detail::owner<rk_topic, rk_topic_close> {
+  public:
+    topic() noexcept = default;
+    /** Takes over a handle. */
+    explicit topic(rk_topic handle) noexcept : owner(handle) {}
+    static result<topic> create(const runtime &runtime, std::string_view name,
+                                const rk_topic_options &options = topic_options()) noexcept {
+        rk_topic handle;
+        rk_error error;
+        if (rk_topic_open(runtime.get(), name.data(), name.size(), &options, &handle, &error) != RK_OK)
+            return error;
+        return topic(handle);
+    }
+
+    /** What handlers publish to. */
+    std::uint64_t address() const noexcept { return get().id; }
+    /** rk_publish(). */
+    [[nodiscard]] rk_status try_publish(std::uint32_t type, const void *payload, std::uint32_t size,
+                                        const rk_publish_options *options = nullptr) const noexcept {
+        return rk_publish(get(), type, payload, size, options);
+    }
+    template <class M>
+    [[nodiscard]] rk_status try_publish(const M &message, const rk_publish_options *options = nullptr) const noexcept {
+        return rk_publish(get(), message_traits<M>::type, &message, message_traits<M>::size, options);
+    }
+    result<rk_topic_statistics> try_statistics() const noexcept {
+        sized_options<rk_topic_statistics> statistics;
+        rk_error error;
+        if (rk_topic_stats(get(), &statistics, &error) != RK_OK)
+            return error;
+        return rk_topic_statistics(statistics);
+    }
+#if !defined(RK_NO_EXCEPTIONS)
+    topic(const runtime &runtime, std::string_view name, const rk_topic_options &options = topic_options())
+        : topic(create(runtime, name, options).value()) {}
+    /** False: a subscription that publishers wait for has no room; nobody has the message. */
+    template <class M> [[nodiscard]] bool publish(const M &message, const rk_publish_options *options = nullptr) const {
+        return detail::done_or_throw(try_publish(message, options), "rk_publish");
+    }
+    rk_topic_statistics statistics() const { return try_statistics().value(); }
+#endif
+};
+
+/** A subscription of an actor or queue, which its options name. One that ends with its actor's kernel needs no owner. */
+class subscription : public detail::owner<rk_subscription, rk_unsubscribe> {
+  public:
+    subscription() noexcept = default;
+    /** Takes over a handle. */
+    explicit subscription(rk_subscription handle) noexcept : owner(handle) {}
+    static result<subscription> create(const runtime &runtime, std::string_view filter,
+                                       const rk_subscription_options &options = subscription_options()) noexcept {
+        rk_subscription handle;
+        rk_error error;
+        if (rk_subscribe(runtime.get(), filter.data(), filter.size(), &options, &handle, &error) != RK_OK)
+            return error;
+        return subscription(handle);
+    }
+
+    result<rk_subscription_statistics> try_statistics() const noexcept {
+        sized_options<rk_subscription_statistics> statistics;
+        rk_error error;
+        if (rk_subscription_stats(get(), &statistics, &error) != RK_OK)
+            return error;
+        return rk_subscription_statistics(statistics);
+    }
+#if !defined(RK_NO_EXCEPTIONS)
+    subscription(const runtime &runtime, std::string_view filter,
+                 const rk_subscription_options &options = subscription_options())
+        : subscription(create(runtime, filter, options).value()) {}
+    rk_subscription_statistics statistics() const { return try_statistics().value(); }
 #endif
 };
 

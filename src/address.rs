@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The upper half is the kernel's key in the [directory](crate::kernel::directory), the lower half travels in every slot.
-//! Kernel generations start at 1, so no address is zero and zero can mean the host.
+//! Kernel generations start at 1, so no address is zero and zero can mean the host; they end before all of the upper half is
+//! ones, which is what addresses of topics have there.
 
 /// Actors of a kernel are numbered in this many bits.
 pub(crate) const INDEX_BITS: u32 = 20;
@@ -15,7 +16,11 @@ pub(crate) const INDEX_BITS: u32 = 20;
 pub(crate) const MAX_ACTORS: u32 = 1 << INDEX_BITS;
 const INDEX_MASK: u32 = MAX_ACTORS - 1;
 
-/// The address of one actor.
+/// In the place of a kernel's key: the address is of a topic, whose key is the lower half. No kernel has it, see
+/// `table::LAST_GENERATION`.
+const TOPIC: u32 = u32::MAX;
+
+/// The address of one actor, or of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Address(u64);
 
@@ -30,6 +35,16 @@ impl Address {
 
     pub(crate) fn to_bits(self) -> u64 {
         self.0
+    }
+
+    pub(crate) fn of_topic(key: u32) -> Self {
+        Self::new(TOPIC, key)
+    }
+
+    /// Key of the topic, if it is one's.
+    #[inline(always)]
+    pub(crate) fn topic(self) -> Option<u32> {
+        (self.kernel() == TOPIC).then_some(self.actor())
     }
 
     /// Key of the kernel.

@@ -65,6 +65,7 @@ pub(crate) enum Class {
     Emit = 2,
     DeadLetter = 3,
     Event = 4,
+    Publication = 5,
 }
 
 /// Events. The numbers are `RK_EVENT_...`.
@@ -136,6 +137,13 @@ fn copy(bytes: &[u8], room: &mut [MaybeUninit<u8>]) {
 }
 
 impl Payload for Box<[u8]> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+/// One that somebody else owns.
+impl Payload for &[u8] {
     fn bytes(&self) -> &[u8] {
         self
     }

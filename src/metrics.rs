@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use crate::kernel::{directory, Kernel, Load, State, Statistics};
 use crate::latency::{Times, Which};
 use crate::runtime::Runtime;
+use crate::topics;
 
 /// Bounds of the histograms, in seconds.
 const BOUNDS: [f64; 25] = [
@@ -52,6 +53,14 @@ pub(crate) fn write(runtime: &Runtime, workers: bool, mut out: impl FnMut(&str))
     out(&Family::new("buffer_bytes", "gauge", "Memory of buffers, imported ones not counted.")
         .line("", runtime.home().buffers.bytes())
         .text);
+    let topics = runtime.home().topics.all();
+    for (name, kind, help, value) in OF_TOPICS {
+        let mut family = Family::new(name, kind, help);
+        for topic in &topics {
+            family = family.line(&format!("topic=\"{}\"", escaped(topic.name())), value(&topic.statistics()));
+        }
+        out(&family.text);
+    }
     for (name, kind, help, value) in OF_KERNELS {
         let mut family = Family::new(name, kind, help);
         for sample in &samples {
@@ -97,6 +106,17 @@ const OF_KERNELS: [OfKernel; 17] = [
     ("workers", "gauge", "Workers.", |s| s.workers.into()),
     ("lanes", "gauge", "Lanes of a worker.", |s| s.lanes.into()),
     ("memory_bytes", "gauge", "Memory of states, actor table and rings.", |s| s.memory),
+];
+
+type OfTopic = (&'static str, &'static str, &'static str, fn(&topics::Statistics) -> u64);
+
+const OF_TOPICS: [OfTopic; 6] = [
+    ("topic_published_total", "counter", "Messages published.", |t| t.published),
+    ("topic_delivered_total", "counter", "Messages taken by subscribers.", |t| t.delivered),
+    ("topic_dropped_total", "counter", "Messages lost to a full queue or an ended subscription.", |t| t.dropped),
+    ("topic_dead_letters_total", "counter", "Messages that actors subscribed to do not take.", |t| t.dead),
+    ("topic_waiting", "gauge", "Messages in the queues of subscriptions.", |t| t.waiting),
+    ("topic_subscriptions", "gauge", "Subscriptions that match.", |t| t.subscriptions.into()),
 ];
 
 type OfWorker = (&'static str, &'static str, &'static str, fn(&Load) -> u64);

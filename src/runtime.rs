@@ -19,6 +19,7 @@ use crate::queue::{self, Queue};
 use crate::registry::Registry;
 use crate::selftest::Report;
 use crate::settings::Settings;
+use crate::topics::Topics;
 use crate::transfers::Transfers;
 
 /// What a runtime is created with; every number is checked and final.
@@ -44,6 +45,7 @@ pub(crate) struct Home {
     pub(crate) calls: &'static Calls,
     pub(crate) log: Log,
     pub(crate) registry: Registry,
+    pub(crate) topics: Topics,
     pub(crate) buffers: buffer::Directory,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
@@ -57,6 +59,23 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    pub(crate) fn new(drift: Drift, log: Log, spin: Duration, quantum: Duration) -> Self {
+        Self {
+            clock: Clock::new(drift),
+            calls: &CALLS,
+            log,
+            registry: Registry::default(),
+            topics: Topics::default(),
+            buffers: buffer::Directory::default(),
+            spin,
+            quantum,
+            parked: AtomicU32::new(0),
+            handle: AtomicU32::new(0),
+            poisoned: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        }
+    }
+
     #[inline]
     pub(crate) fn is_parked(&self) -> bool {
         // Relaxed: see `Kernel::command`.
@@ -107,19 +126,7 @@ impl Runtime {
         if !std::arch::is_x86_feature_detected!("avx") {
             return Err(Error::Unsupported("the processor has no AVX".into()));
         }
-        let home = Arc::new(Home {
-            clock: Clock::new(config.drift),
-            calls: &CALLS,
-            log: config.log,
-            registry: Registry::default(),
-            buffers: buffer::Directory::default(),
-            spin: config.spin,
-            quantum: config.quantum,
-            parked: AtomicU32::new(0),
-            handle: AtomicU32::new(0),
-            poisoned: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-        });
+        let home = Arc::new(Home::new(config.drift, config.log, config.spin, config.quantum));
         let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus, config.vulkan)?;
         let queue = Queue::create(&home);
         home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
@@ -247,6 +254,7 @@ impl Runtime {
                 kernel.close();
             }
         }
+        self.home.topics.interrupt();
         self.home.calls.bell.ring();
         for backend in self.backends.open() {
             backend.interrupt();
@@ -262,6 +270,7 @@ impl Runtime {
             backend.stop();
         }
         self.transfers.stop();
+        self.home.topics.finish();
         self.home.log.write(Level::Info, format_args!("runtime destroyed"));
     }
 }
@@ -271,6 +280,7 @@ pub(crate) fn destroy(key: u32) -> bool {
     let Some(removed) = directory::remove(key) else { return false };
     removed.value().close();
     removed.value().home.registry.forget(key);
+    removed.value().home.topics.forget(key);
     let kernel: Arc<Kernel> = removed.take();
     kernel.finish();
     true

@@ -22,7 +22,8 @@ const SLOT_BITS: u32 = 12;
 /// Things that a table can hold at once.
 pub(crate) const CAPACITY: usize = 1 << SLOT_BITS;
 const CHUNK: usize = 64;
-const LAST_GENERATION: u32 = (1 << (32 - SLOT_BITS)) - 1;
+/// One less than there could be: keys whose generation is all ones are left to addresses of topics.
+const LAST_GENERATION: u32 = (1 << (32 - SLOT_BITS)) - 2;
 
 /// What can be in a table.
 pub(crate) trait Noun {

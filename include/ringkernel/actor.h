@@ -27,7 +27,8 @@
  * In a handler rk_state, rk_msg: the state and the payload, in place. RK_OUT(type): the message being written; fields
  *              not written hold whatever was there. Then, each by all lanes together:
  *                rk_reply(type)            to whoever sent the message being handled, actor or host
- *                rk_tell(address, type)    to an actor; address 0 is the host, as for rk_emit
+ *                rk_tell(address, type)    to an actor; address 0 is the host, as for rk_emit; a topic's (rk_topic.id of the
+ *                                          C API) publishes to all who are subscribed
  *                rk_tell_as(address, type, priority, correlation, deadline_ns)
  *                rk_emit(type)             to the host, unasked
  *                rk_forward(address, type) to an actor, which then replies to our sender

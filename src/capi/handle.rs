@@ -1,13 +1,15 @@
 //! Handles: numbers that callers hold, and what stands behind them.
 //!
 //! The top byte of a handle says which noun it is, so that one of another noun is as stale as one that was destroyed; the
-//! lower half is a key of the noun's table. An actor's address has its kernel's key in the upper half instead.
+//! lower half is a key of the noun's table. An actor's address has its kernel's key in the upper half instead, and a
+//! topic's handle is its address.
 
 use std::sync::Arc;
 
 use super::alert::rk_alert;
 use super::buffer::rk_buffer;
 use super::convert;
+use super::topic::{rk_subscription, rk_topic};
 use super::types::{rk_actor, rk_kernel, rk_module, rk_queue, rk_runtime};
 use crate::address::Address;
 use crate::alerts::{Alert, Notice, Rule};
@@ -18,6 +20,7 @@ use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::{self, Home, Runtime};
 use crate::table::{Noun, Pinned, Table};
+use crate::topics::{self, Subscription, Topic};
 
 const RUNTIME: u64 = 0xa1 << 56;
 const MODULE: u64 = 0xa2 << 56;
@@ -25,6 +28,7 @@ const KERNEL: u64 = 0xa3 << 56;
 const QUEUE: u64 = 0xa4 << 56;
 const ALERT: u64 = 0xa5 << 56;
 const BUFFER: u64 = 0xa6 << 56;
+const SUBSCRIPTION: u64 = 0xa7 << 56;
 
 /// A module with the runtime it was created in.
 pub(super) struct OwnedModule {
@@ -198,6 +202,36 @@ pub(super) fn remove_buffer(handle: rk_buffer) -> Result<()> {
     Ok(())
 }
 
+#[inline(always)]
+pub(super) fn topic(handle: rk_topic) -> Result<Pinned<'static, Arc<Topic>>> {
+    let topic = Address::from_bits(handle.id).topic().and_then(topics::find).ok_or_else(stale)?;
+    topic.home.check()?;
+    Ok(topic)
+}
+
+pub(super) fn close_topic(handle: rk_topic) -> Result<()> {
+    // Not held meanwhile: closing waits for who uses it.
+    let home = topic(handle)?.home.clone();
+    home.topics.close(Address::from_bits(handle.id).actor())
+}
+
+/// The handle of the subscription with that key.
+pub(super) fn of_subscription(key: u32) -> rk_subscription {
+    rk_subscription { id: SUBSCRIPTION | u64::from(key) }
+}
+
+pub(super) fn subscription(handle: rk_subscription) -> Result<Pinned<'static, Arc<Subscription>>> {
+    let subscription = topics::find_subscription(key(handle.id, SUBSCRIPTION)?).ok_or_else(stale)?;
+    subscription.home.check()?;
+    Ok(subscription)
+}
+
+pub(super) fn end_subscription(handle: rk_subscription) -> Result<()> {
+    // Not held meanwhile, as above.
+    let home = subscription(handle)?.home.clone();
+    home.topics.unsubscribe(key(handle.id, SUBSCRIPTION)?)
+}
+
 /// The runtime that has that home.
 pub(super) fn runtime_of(home: &Arc<Home>) -> Result<Pinned<'static, Arc<Runtime>>> {
     let key = home.handle.load(std::sync::atomic::Ordering::Acquire);
@@ -269,7 +303,10 @@ pub(super) fn remove_module(handle: rk_module) -> Result<()> {
 pub(super) fn remove_queue(handle: rk_queue) -> Result<()> {
     let key = key(handle.id, QUEUE)?;
     if !QUEUES.get(key).ok_or_else(stale)?.retire() {
-        return Err(Error::BadState { call: "destroying the queue", state: "while a kernel uses it" });
+        return Err(Error::BadState {
+            call: "destroying the queue",
+            state: "while a kernel or a subscription uses it",
+        });
     }
     let removed = QUEUES.remove(key).ok_or_else(stale)?;
     removed.value().close();

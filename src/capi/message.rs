@@ -85,7 +85,8 @@ pub unsafe extern "C" fn rk_send_many(
     status
 }
 
-/// Receives messages from the runtime's own queue: replies, emits, dead letters and events.
+/// Receives messages from the runtime's own queue: replies, emits, dead letters, events, and what is published to
+/// topics that it is subscribed to.
 ///
 /// messages: room for capacity of them, at least 1. payloads: room for payload_bytes; payloads are copied there, one
 /// after the other, each at a 16-byte boundary, and messages[i].payload points to them; may be NULL if no message has

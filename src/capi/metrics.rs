@@ -25,7 +25,8 @@ pub type rk_write_fn = Option<unsafe extern "C" fn(user: *mut c_void, text: *con
 /// may call the library, and must not unwind. user: passed to it. error: may be NULL. Makes no call to a driver. Names:
 /// ringkernel_accepted_total, _handled_total and so on as in rk_kernel_statistics, each with the labels kernel (its
 /// name), id and backend; ringkernel_handler_seconds and _queue_seconds are histograms, of kernels that were launched
-/// with latency_every. Thread-safe. Since 0.1.0.
+/// with latency_every. ringkernel_topic_published_total and so on, as in rk_topic_statistics, have the label topic.
+/// Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_metrics_write(
     runtime: rk_runtime,

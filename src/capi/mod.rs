@@ -24,6 +24,7 @@ mod runtime;
 mod selftest;
 mod status;
 mod text;
+mod topic;
 mod types;
 mod version;
 
@@ -42,5 +43,6 @@ pub use route::*;
 pub use runtime::*;
 pub use selftest::*;
 pub use status::*;
+pub use topic::*;
 pub use types::*;
 pub use version::*;

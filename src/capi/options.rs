@@ -7,6 +7,9 @@ use super::alert::rk_alert_options;
 use super::buffer::{rk_buffer_options, rk_buffer_properties};
 use super::metrics::rk_latency;
 use super::selftest::rk_selftest_report;
+use super::topic::{
+    rk_publish_options, rk_subscription_options, rk_subscription_statistics, rk_topic_options, rk_topic_statistics,
+};
 use super::types::{
     rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
     rk_vulkan_context,
@@ -44,6 +47,16 @@ unsafe impl Sized32 for rk_alert_options {}
 unsafe impl Sized32 for rk_buffer_options {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_buffer_properties {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_topic_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_topic_statistics {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_publish_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_subscription_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_subscription_statistics {}
 
 /// All defaults.
 pub(super) fn zeroed<T: Sized32>() -> T {

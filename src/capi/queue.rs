@@ -22,7 +22,8 @@ pub unsafe extern "C" fn rk_queue_create(runtime: rk_runtime, queue: *mut rk_que
     })
 }
 
-/// Destroys a queue. RK_ERROR_BAD_STATE while a kernel that uses it has not been destroyed.
+/// Destroys a queue. RK_ERROR_BAD_STATE while a kernel that uses it has not been destroyed, or a
+/// subscription has not ended.
 ///
 /// Waiting calls of other threads return RK_ERROR_STALE_HANDLE. Thread-safe. Since 0.1.0.
 #[no_mangle]

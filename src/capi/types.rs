@@ -318,7 +318,7 @@ pub struct rk_kernel_statistics {
     pub high_water: u64,
     /// Replies and emits handed to the host's queues.
     pub sent_host: u64,
-    /// Messages handed to actors' rings.
+    /// Messages handed to actors' rings, and publications, each counted once.
     pub sent_actors: u64,
     /// Posts waiting for room in another worker's ring or in the host's.
     pub deferred: u64,
@@ -399,6 +399,8 @@ pub const RK_MESSAGE_EMIT: u32 = 2;
 pub const RK_MESSAGE_DEAD_LETTER: u32 = 3;
 /// rk_message.kind: something happened to a kernel or actor; type is RK_EVENT_..., reason a code.
 pub const RK_MESSAGE_EVENT: u32 = 4;
+/// rk_message.kind: a message that was published to a topic, `to`, which a queue is subscribed to: see rk_subscribe().
+pub const RK_MESSAGE_PUBLICATION: u32 = 5;
 
 /// Why a message became a dead letter; rk_message.reason.
 pub const RK_DEAD_EXPIRED: i32 = 1;
@@ -433,9 +435,9 @@ pub const RK_EVENT_ACTOR_RESTARTED: u32 = 5;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rk_message {
-    /// Sending actor; of a dead letter: the sender of the message that died, 0 for the host.
+    /// Sending actor, 0 for the host; of a dead letter: the sender of the message that died.
     pub from: rk_actor,
-    /// Of a dead letter: the intended receiver. Else 0.
+    /// Of a dead letter: the intended receiver. Of a publication: the topic, whose handle has the same id. Else 0.
     pub to: rk_actor,
     /// Of the message that this answers, or of the dead letter.
     pub correlation: u64,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::Arc;
 
 pub(crate) use lifecycle::{Command, Life, State};
-pub(crate) use offer::Offered;
+pub(crate) use offer::{dead_letter, Offered};
 pub(crate) use route::Route;
 pub(crate) use send::{send_many, Batch};
 pub(crate) use stats::{Counts, Load, Statistics, Tally};

@@ -1,24 +1,45 @@
-//! Sending from actors of other workers: what their couriers do, and the host for devices that do not reach each other.
+//! Messages that come from actors, or by way of a topic: into the ring of the receiver's worker, or what becomes of them.
 
-use super::{Kernel, Wait, INBOUND_BIT};
-use crate::address::index_of;
+use super::{Kernel, Port, INBOUND_BIT};
+use crate::address::{index_of, Address};
 use crate::error::DeadReason;
+use crate::message::{Class, Incoming, Owned};
 use crate::pins;
-use crate::ring::{Envelope, Refused, Slot};
+use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 
 /// What came of offering a message.
 pub(crate) enum Offered {
     Sent,
-    /// There is no room until what is said has happened.
-    Full(Wait),
+    /// That worker's ring has no room.
+    Full(u32),
     Dead(DeadReason),
 }
 
 impl Kernel {
-    /// Puts a message into the ring of the receiver's worker, if it can be had there. `last` gives its time and deadline
-    /// once there is room.
-    #[inline]
-    pub(crate) fn offer(&self, envelope: &Envelope, payload: &[u8], last: impl FnOnce() -> (u64, u64)) -> Offered {
+    /// The ring for such messages to an actor that exists: its worker, the ring, and the bit that says it is in use. What the
+    /// host publishes goes where it sends, what actors publish where they do, so that each keeps its order.
+    #[inline(always)]
+    fn entrance(&self, index: u32, level: u8, from_host: bool) -> (usize, &Port, &Channel, u32) {
+        let worker = self.placement.worker(index);
+        let port = &self.ports[worker];
+        let (rings, first_bit) = if self.remote || from_host { (&port.inbound, INBOUND_BIT) } else { (&port.peers, 0) };
+        (worker, port, &rings[usize::from(level)], first_bit + u32::from(level))
+    }
+
+    /// The ring that a message which found no room waits for.
+    pub(crate) fn entrance_of(&self, address: Address, level: u8, from_host: bool) -> &Channel {
+        self.entrance(address.index(), level, from_host).2
+    }
+
+    /// Puts a message into the ring of its receiver's worker, if there is room. `stamp` gives its time and its deadline.
+    #[inline(always)]
+    pub(crate) fn offer(
+        &self,
+        envelope: &Envelope,
+        payload: &[u8],
+        from_host: bool,
+        stamp: impl FnOnce() -> (u64, u64),
+    ) -> Offered {
         let index = index_of(envelope.actor);
         if index >= self.actors {
             return Offered::Dead(DeadReason::NoActor);
@@ -28,23 +49,45 @@ impl Kernel {
             Some((size, _)) if envelope.size > size => return Offered::Dead(DeadReason::Size),
             Some(_) => {}
         }
-        let worker = self.placement.worker(index);
-        let port = &self.ports[worker];
-        let (rings, first_bit) = if self.remote { (&port.inbound, INBOUND_BIT) } else { (&port.peers, 0) };
-        let channel = &rings[usize::from(envelope.level)];
+        let (worker, port, channel, bit) = self.entrance(index, envelope.level, from_host);
         let ticket = match channel.ring.reserve(pins::section(), 1).map(|mut tickets| tickets.next()) {
             Ok(Some(ticket)) => ticket,
-            Ok(None) | Err(Refused::Full) => {
-                return Offered::Full(Wait::Worker { kernel: self.key, worker: worker as u32 })
-            }
+            Ok(None) | Err(Refused::Full) => return Offered::Full(worker as u32),
             Err(Refused::Closed) => return Offered::Dead(DeadReason::Terminated),
         };
-        let (time, deadline) = last();
+        let (time, deadline) = stamp();
         let (slot, body) = Slot::encode(&Envelope { time, deadline, ..*envelope }, payload);
-        port.mark_used(first_bit + u32::from(envelope.level));
+        port.mark_used(bit);
         channel.ring.write(ticket, &slot, body);
         channel.ring.flush();
         port.bell.ring();
         Offered::Sent
+    }
+
+    /// A message that came by way of a topic cannot be delivered to an actor of ours: the host learns it from the queue of
+    /// the actor's worker, unless it has left too many such letters there.
+    #[cold]
+    pub(crate) fn lament(&self, to: Address, envelope: &Envelope, payload: &[u8], reason: DeadReason) {
+        let outbound = &self.ports[self.placement.worker(to.index())].outbound;
+        if !outbound.is_full_of_letters() {
+            outbound.post(dead_letter(envelope, to.to_bits(), envelope.time, payload, reason));
+            outbound.queue.notify();
+        }
+    }
+}
+
+/// What comes back of a message that could not be delivered.
+pub(crate) fn dead_letter(envelope: &Envelope, to: u64, time: u64, payload: &[u8], reason: DeadReason) -> Owned {
+    Incoming {
+        class: Class::DeadLetter,
+        from: envelope.sender,
+        to,
+        correlation: envelope.correlation,
+        time,
+        kind: u32::from(envelope.kind),
+        reason: reason as i32,
+        level: envelope.level,
+        call: envelope.flags & flags::CALL != 0,
+        payload: payload.into(),
     }
 }

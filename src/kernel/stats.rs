@@ -55,7 +55,7 @@ tally! {
     dead,
     /// Replies and emits handed to a queue.
     sent_host,
-    /// Posts handed to actors' rings.
+    /// Posts handed to actors' rings, and publications.
     sent_actors,
     /// Posts that wait now.
     deferred,

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::message::{Incoming, Offer, Owned, Payload, Sink, Timeout};
 use crate::runtime::Home;
 use crate::time::Spin;
+use crate::topics::Subscription;
 
 pub(crate) use self::source::Outbound;
 
@@ -25,6 +26,10 @@ struct Consumer {
     sources: Vec<Source>,
     /// The source to begin with, so that none is starved by those before it.
     first: usize,
+    /// What topics have for the host.
+    subscriptions: Vec<Arc<Subscription>>,
+    /// These or the sources, by turns, so that neither fills every poll.
+    subscriptions_first: bool,
     /// What callers found on their way to their replies.
     stash: VecDeque<Owned>,
     /// Ends of kernels, after everything else that they had.
@@ -95,10 +100,23 @@ impl Queue {
         !consumer.retired
     }
 
-    /// Lets no kernel be attached any more; false if one is.
+    /// Becomes the consumer of what a subscription has; false if the queue is being destroyed.
+    pub(crate) fn attach_subscription(&self, subscription: &Arc<Subscription>) -> bool {
+        let mut consumer = self.consumer();
+        if !consumer.retired {
+            consumer.subscriptions.push(subscription.clone());
+        }
+        !consumer.retired
+    }
+
+    pub(crate) fn detach_subscription(&self, subscription: &Subscription) {
+        self.consumer().subscriptions.retain(|other| !std::ptr::eq(&**other, subscription));
+    }
+
+    /// Lets no kernel or subscription be attached any more; false if one is.
     pub(crate) fn retire(&self) -> bool {
         let mut consumer = self.consumer();
-        consumer.retired |= consumer.sources.is_empty();
+        consumer.retired |= consumer.sources.is_empty() && consumer.subscriptions.is_empty();
         consumer.retired
     }
 
@@ -236,7 +254,7 @@ impl Queue {
     #[inline(always)]
     fn collect<S: Sink>(&self, sink: &mut S) -> Result<bool> {
         let mut latest = 0;
-        let outcome = self.consumer().take(&self.home, sink, &mut latest);
+        let outcome = self.consumer().take_all(&self.home, sink, &mut latest);
         // Once a batch: stamps grow with cause and effect, and nobody knows of these messages before we return.
         if latest != 0 {
             self.home.clock.merge(latest);
@@ -308,7 +326,10 @@ impl Drop for Queue {
 
 impl Consumer {
     fn has_news(&self) -> bool {
-        !self.stash.is_empty() || !self.endings.is_empty() || self.sources.iter().any(Source::has_news)
+        !self.stash.is_empty()
+            || !self.endings.is_empty()
+            || self.sources.iter().any(Source::has_news)
+            || self.subscriptions.iter().any(|subscription| subscription.has_news())
     }
 
     /// Whether a kernel's workers have anything here.
@@ -316,7 +337,37 @@ impl Consumer {
         self.sources.iter().any(|source| source.outbound.kernel() == kernel && source.has_news())
     }
 
-    /// Offers every message that is there until one is refused. Answers to calls go to the callers.
+    /// Offers every message that is there until one is refused, publications too.
+    #[inline(always)]
+    fn take_all<S: Sink>(&mut self, home: &Home, sink: &mut S, latest: &mut u64) -> Result<()> {
+        let first = self.subscriptions_first && !self.subscriptions.is_empty();
+        if first {
+            self.take_publications(sink, latest)?;
+        }
+        self.take(home, sink, latest)?;
+        if !first && !self.subscriptions.is_empty() {
+            self.take_publications(sink, latest)?;
+        }
+        self.subscriptions_first = !first;
+        Ok(())
+    }
+
+    /// Not for callers that look for their answers: what waits in a subscription is bounded, what they set aside is not.
+    #[cold]
+    fn take_publications<S: Sink>(&mut self, sink: &mut S, latest: &mut u64) -> Result<()> {
+        for at in 0..self.subscriptions.len() {
+            let before = sink.taken();
+            if !self.subscriptions[at].take(sink, latest)? {
+                // First at the next look: the one that found no room, or who comes after the one that left none.
+                let served = usize::from(sink.taken() > before);
+                self.subscriptions.rotate_left(at + served);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers every message of kernels that is there until one is refused. Answers to calls go to the callers.
     #[inline(always)]
     fn take<S: Sink>(&mut self, home: &Home, sink: &mut S, latest: &mut u64) -> Result<()> {
         while let Some(message) = self.stash.front() {

@@ -62,7 +62,7 @@ impl Channel {
 
     /// Forgets that `bell` was to be rung.
     pub(crate) fn forget(&self, bell: &Arc<Bell>) {
-        self.room.bells.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, bell));
+        self.room.forget(bell);
     }
 
     /// Has `bell` rung when there is room, or the ring is closed. Look again after this, before sleeping.
@@ -73,13 +73,14 @@ impl Channel {
 
 /// Bells of those who wait for room. Empty in the common case, which the consumer sees from one word.
 #[derive(Default)]
-struct Room {
+pub(crate) struct Room {
     waiting: AtomicU32,
     bells: Mutex<Vec<Arc<Bell>>>,
 }
 
 impl Room {
-    fn register(&self, bell: &Arc<Bell>) {
+    /// Has `bell` rung at the next [`made`](Self::made). Look again after this, before sleeping.
+    pub(crate) fn register(&self, bell: &Arc<Bell>) {
         let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
         if !bells.iter().any(|other| Arc::ptr_eq(other, bell)) {
             bells.push(bell.clone());
@@ -89,8 +90,14 @@ impl Room {
         heavy();
     }
 
+    /// Forgets that `bell` was to be rung.
+    pub(crate) fn forget(&self, bell: &Arc<Bell>) {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, bell));
+    }
+
+    /// Has everybody look.
     #[inline]
-    fn made(&self) {
+    pub(crate) fn made(&self) {
         light();
         // Relaxed: ordered after the new head by `light`.
         if self.waiting.load(Ordering::Relaxed) != 0 {

@@ -34,7 +34,7 @@ use crate::bias::{Biased, Inside, Section};
 use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(loom))]
-pub(crate) use channel::Channel;
+pub(crate) use channel::{Channel, Room};
 pub use consumer::Cursor;
 pub use slot::{flags, Envelope, Slot, Word, AREA, INLINE_BYTES};
 #[cfg(not(loom))]

@@ -57,6 +57,9 @@ static rk_status runtime_init(void *options, uint32_t size) { return rk_runtime_
 static rk_status kernel_init(void *options, uint32_t size) { return rk_kernel_options_init(options, size); }
 static rk_status send_init(void *options, uint32_t size) { return rk_send_options_init(options, size); }
 static rk_status buffer_init(void *options, uint32_t size) { return rk_buffer_options_init(options, size); }
+static rk_status topic_init(void *options, uint32_t size) { return rk_topic_options_init(options, size); }
+static rk_status publish_init(void *options, uint32_t size) { return rk_publish_options_init(options, size); }
+static rk_status subscription_init(void *options, uint32_t size) { return rk_subscription_options_init(options, size); }
 static rk_status alert_init(void *options, uint32_t size) { return rk_alert_options_init(options, size); }
 
 /* The _init functions write what they are told to, the size and zeros, and no byte more. */
@@ -93,6 +96,12 @@ CASE(arguments_options_init) {
     check_init(alert_init, sizeof alert, &alert);
     rk_buffer_options buffer = RK_BUFFER_OPTIONS_INIT;
     check_init(buffer_init, sizeof buffer, &buffer);
+    rk_topic_options topic = RK_TOPIC_OPTIONS_INIT;
+    check_init(topic_init, sizeof topic, &topic);
+    rk_publish_options publish = RK_PUBLISH_OPTIONS_INIT;
+    check_init(publish_init, sizeof publish, &publish);
+    rk_subscription_options subscription = RK_SUBSCRIPTION_OPTIONS_INIT;
+    check_init(subscription_init, sizeof subscription, &subscription);
 }
 
 /* Calls with an option struct of which only struct_size and a few bytes are what the case wants. */
@@ -166,6 +175,26 @@ static rk_status sized_call(const fixture *all, const void *options) {
                    RK_FOREVER, NULL);
 }
 
+static rk_status sized_topic(const fixture *all, const void *options) {
+    rk_topic topic = {NOT_ZERO};
+    rk_status status = rk_topic_open(all->runtime, "sized", 5, options, &topic, NULL);
+    if (status == RK_OK) CHECK_OK(rk_topic_close(topic));
+    else CHECK_EQ(topic.id, 0);
+    return status;
+}
+
+static rk_status sized_publish(const fixture *all, const void *options) {
+    return rk_publish(all->topic, RK_TYPE(poke), NULL, 0, options);
+}
+
+static rk_status sized_subscription(const fixture *all, const void *options) {
+    rk_subscription subscription = {NOT_ZERO};
+    rk_status status = rk_subscribe(all->runtime, "sized", 5, options, &subscription, NULL);
+    if (status == RK_OK) CHECK_OK(rk_unsubscribe(subscription));
+    else CHECK_EQ(subscription.id, 0);
+    return status;
+}
+
 CASE(arguments_struct_size) {
     fixture all = fixture_open();
     rk_runtime_options runtime = RK_RUNTIME_OPTIONS_INIT;
@@ -175,6 +204,12 @@ CASE(arguments_struct_size) {
     check_sized(&all, sized_kernel, &kernel, sizeof kernel);
     check_sized(&all, sized_send, &send, sizeof send);
     check_sized(&all, sized_call, &send, sizeof send);
+    rk_topic_options topic = RK_TOPIC_OPTIONS_INIT;
+    check_sized(&all, sized_topic, &topic, sizeof topic);
+    rk_publish_options publish = RK_PUBLISH_OPTIONS_INIT;
+    check_sized(&all, sized_publish, &publish, sizeof publish);
+    rk_subscription_options subscription = RK_SUBSCRIPTION_OPTIONS_INIT;
+    check_sized(&all, sized_subscription, &subscription, sizeof subscription);
     fixture_verify(all.actor);
     fixture_close(&all);
 }
@@ -599,6 +634,95 @@ CASE(arguments_call) {
     /* A short payload is accepted; what is missing is unspecified. */
     CHECK_DONE(rk_call(all.actor, RK_TYPE(ask), NULL, 0, NULL, &reply, sizeof reply, NULL, RK_FOREVER, &test_error));
     CHECK_EQ(reply.seen, 4);
+    fixture_close(&all);
+}
+
+CASE(arguments_topics) {
+    fixture all = fixture_open();
+    rk_topic topic = {NOT_ZERO};
+    rk_subscription subscription = {NOT_ZERO};
+    static const struct {
+        const char *text;
+        size_t length;
+    } bad[] = {{NULL, 0}, {NULL, 3}, {"", 0}, {"/", 1}, {"a/", 2}, {"/a", 2}, {"a//b", 4}, {"a\0b", 3}, {"x", SIZE_MAX}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_ERROR(rk_topic_open(all.runtime, bad[i].text, bad[i].length, NULL, &topic, &test_error), INVALID);
+        CHECK_EQ(topic.id, 0);
+        CHECK_ERROR(rk_subscribe(all.runtime, bad[i].text, bad[i].length, NULL, &subscription, &test_error), INVALID);
+        CHECK_EQ(subscription.id, 0);
+    }
+    for (size_t i = 0; i < NOT_UTF8; i++) {
+        const char *text = not_utf8[i].text;
+        CHECK_ERROR(rk_topic_open(all.runtime, text, not_utf8[i].length, NULL, &topic, &test_error), INVALID);
+        CHECK_ERROR(rk_subscribe(all.runtime, text, not_utf8[i].length, NULL, &subscription, &test_error), INVALID);
+    }
+    static const char *const wild[] = {"*", "#", "a/*", "a/#"}, *const filters[] = {"a*", "*a", "#/a", "a/#/b", "**"};
+    for (size_t i = 0; i < sizeof wild / sizeof wild[0]; i++)
+        CHECK_ERROR(rk_topic_open(all.runtime, wild[i], strlen(wild[i]), NULL, &topic, &test_error), INVALID);
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        const size_t length = strlen(filters[i]);
+        CHECK_ERROR(rk_topic_open(all.runtime, filters[i], length, NULL, &topic, &test_error), INVALID);
+        CHECK_ERROR(rk_subscribe(all.runtime, filters[i], length, NULL, &subscription, &test_error), INVALID);
+    }
+    CHECK_ERROR(rk_topic_open(all.runtime, "a", 1, NULL, NULL, &test_error), INVALID);
+    CHECK_ERROR(rk_subscribe(all.runtime, "a", 1, NULL, NULL, &test_error), INVALID);
+    rk_topic_options options = RK_TOPIC_OPTIONS_INIT;
+    options.flags = 2;
+    CHECK_ERROR(rk_topic_open(all.runtime, "a", 1, &options, &topic, &test_error), INVALID);
+#define REFUSES(expected, ...)                                                                                         \
+    do {                                                                                                               \
+        rk_subscription_options options = {.struct_size = sizeof options, __VA_ARGS__};                               \
+        subscription.id = NOT_ZERO;                                                                                    \
+        CHECK_ERROR(rk_subscribe(all.runtime, "a", 1, &options, &subscription, &test_error), expected);                \
+        CHECK_EQ(subscription.id, 0);                                                                                  \
+    } while (0)
+    REFUSES(INVALID, .qos = RK_QOS_EXACTLY_ONCE + 1);
+    REFUSES(INVALID, .qos = UINT32_MAX);
+    REFUSES(INVALID, .overflow = RK_OVERFLOW_BLOCK + 1);
+    REFUSES(INVALID, .overflow = RK_OVERFLOW_BLOCK);
+    REFUSES(INVALID, .overflow = RK_OVERFLOW_DROP_OLDEST, .actor = all.actor);
+    REFUSES(INVALID, .capacity = (1u << 20) + 1);
+    REFUSES(INVALID, .actor = all.actor, .queue = all.queue);
+    REFUSES(RK_ERROR_STALE_HANDLE, .actor = {all.actor.id + FIXTURE_ACTORS});
+    REFUSES(RK_ERROR_STALE_HANDLE, .actor = {1});
+    REFUSES(RK_ERROR_STALE_HANDLE, .actor = {all.topic.id});
+    REFUSES(RK_ERROR_STALE_HANDLE, .queue = {1});
+    fixture other = fixture_open();
+    REFUSES(RK_ERROR_STALE_HANDLE, .actor = other.actor);
+    REFUSES(RK_ERROR_STALE_HANDLE, .queue = other.queue);
+    fixture_close(&other);
+    REFUSES(RK_ERROR_STALE_HANDLE, .actor = other.actor);
+    REFUSES(RK_ERROR_STALE_HANDLE, .queue = other.queue);
+#undef REFUSES
+    note value = {.value = 1};
+    CHECK_STATUS(rk_publish(all.topic, RK_TYPE(note), NULL, 8, NULL), INVALID);
+    CHECK_STATUS(rk_publish(all.topic, RK_TYPE(note), &value, 65537, NULL), RK_ERROR_SIZE);
+    CHECK_STATUS(rk_publish(all.topic, 0, &value, sizeof value, NULL), INVALID);
+    CHECK_STATUS(rk_publish(all.topic, 65280, &value, sizeof value, NULL), INVALID);
+    CHECK_STATUS(rk_publish(all.topic, UINT32_MAX, &value, sizeof value, NULL), INVALID);
+#define REFUSES(field_, value_)                                                                                        \
+    do {                                                                                                               \
+        rk_publish_options options = RK_PUBLISH_OPTIONS_INIT;                                                          \
+        options.field_ = (value_);                                                                                     \
+        CHECK_STATUS(rk_publish(all.topic, RK_TYPE(note), &value, sizeof value, &options), INVALID);                   \
+    } while (0)
+    REFUSES(priority, 256);
+    REFUSES(timeout_ns, -2);
+    REFUSES(flags, 2);
+    REFUSES(reserved, 1);
+#undef REFUSES
+    CHECK_ERROR(rk_topic_stats(all.topic, NULL, &test_error), INVALID);
+    CHECK_ERROR(rk_subscription_stats(all.subscription, NULL, &test_error), INVALID);
+    rk_topic_statistics stats = RK_TOPIC_STATISTICS_INIT;
+    CHECK_DONE(rk_topic_stats(all.topic, &stats, &test_error));
+    CHECK_EQ(stats.published, 0);
+    char name[8] = "x";
+    size_t length = 0;
+    CHECK_ERROR(rk_topic_name(all.topic, NULL, 8, &length, &test_error), INVALID);
+    CHECK_ERROR(rk_topic_name(all.topic, name, 7, &length, &test_error), RK_ERROR_SIZE);
+    CHECK(length == 7 && name[0] == 0);
+    CHECK_DONE(rk_topic_name(all.topic, name, 8, NULL, &test_error));
+    CHECK(strcmp(name, "fixture") == 0);
     fixture_close(&all);
 }
 

@@ -9,6 +9,10 @@ RK_MESSAGE(break_down, 5, rk_i32 code;)
 RK_MESSAGE(labour, 6, rk_u32 rounds;)
 RK_MESSAGE(large, 7, rk_u8 bytes[1000];)
 
+/* Has an actor publish, or send. */
+RK_MESSAGE(spread, 8, rk_address to; rk_u64 value; rk_u64 count;)
+RK_MESSAGE(spread_ask, 9, rk_address to;)
+
 RK_STATE(responder, rk_u64 seen; rk_u64 work;)
 
 RK_ON(responder, ask) {
@@ -55,7 +59,21 @@ RK_ON(responder, large) {
     rk_reply(large);
 }
 
-RK_ACTOR(responder, RK_HANDLES(responder, ask) RK_HANDLES(responder, note) RK_HANDLES(responder, poke)
+/* Notes of value, value + 1 and so on. */
+RK_ON(responder, spread) {
+    for (rk_u64 i = rk_u64(0); i < rk_msg.count; i++) {
+        RK_OUT(note).value = rk_msg.value + i;
+        rk_tell(rk_msg.to, note);
+    }
+}
+
+/* Passes a question on. */
+RK_ON(responder, spread_ask) {
+    RK_OUT(ask).nonce = rk_u64(5);
+    rk_forward(rk_msg.to, ask);
+}
+
+RK_ACTOR(responder, RK_HANDLES(responder, spread) RK_HANDLES(responder, spread_ask) RK_HANDLES(responder, ask) RK_HANDLES(responder, note) RK_HANDLES(responder, poke)
          RK_HANDLES(responder, break_down) RK_HANDLES(responder, labour) RK_HANDLES(responder, large))
 
 /* A second type, so that the module has no only one. */

@@ -40,6 +40,8 @@ fixture fixture_open(void) {
     CHECK_OK(rk_kernel_actor(all.kernel, 1, &all.actor));
     CHECK_DONE(fixture_alert(&all, &all.alert, &test_error));
     CHECK_DONE(fixture_buffer(&all, &all.buffer, &test_error));
+    CHECK_DONE(fixture_topic(&all, &all.topic, &test_error));
+    CHECK_DONE(fixture_subscription(&all, &all.subscription, &test_error));
     return all;
 }
 
@@ -47,6 +49,14 @@ rk_status fixture_buffer(const fixture *all, rk_buffer *buffer, rk_error *error)
     rk_buffer_options options = RK_BUFFER_OPTIONS_INIT;
     options.size = FIXTURE_BUFFER;
     return rk_buffer_create(all->runtime, &options, buffer, error);
+}
+
+rk_status fixture_topic(const fixture *all, rk_topic *topic, rk_error *error) {
+    return rk_topic_open(all->runtime, "fixture", 7, NULL, topic, error);
+}
+
+rk_status fixture_subscription(const fixture *all, rk_subscription *subscription, rk_error *error) {
+    return rk_subscribe(all->runtime, "fixture/none", 12, NULL, subscription, error);
 }
 
 static void ignore(void *user, const rk_alert_notice *notice) {
@@ -66,6 +76,8 @@ void fixture_close(const fixture *all) {
     CHECK_OK(rk_queue_destroy(all->queue));
     CHECK_OK(rk_alert_destroy(all->alert));
     CHECK_OK(rk_buffer_destroy(all->buffer));
+    CHECK_OK(rk_unsubscribe(all->subscription));
+    CHECK_OK(rk_topic_close(all->topic));
     CHECK_OK(rk_module_destroy(all->module));
     CHECK_OK(rk_runtime_destroy(all->runtime));
 }

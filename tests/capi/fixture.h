@@ -17,6 +17,8 @@ typedef struct fixture {
     rk_actor actor;   /* index 1 of the kernel */
     rk_alert alert;   /* of the runtime, for the handles' sake */
     rk_buffer buffer; /* of the runtime, FIXTURE_BUFFER bytes */
+    rk_topic topic;   /* "fixture", without subscribers */
+    rk_subscription subscription; /* of the runtime's own queue, to nothing */
 } fixture;
 
 /* The CPU backend, two threads. */
@@ -27,6 +29,10 @@ fixture fixture_open(void);
 void fixture_close(const fixture *all);
 
 rk_status fixture_buffer(const fixture *all, rk_buffer *buffer, rk_error *error);
+
+/* Opens the topic; subscribes to what nobody publishes. */
+rk_status fixture_topic(const fixture *all, rk_topic *topic, rk_error *error);
+rk_status fixture_subscription(const fixture *all, rk_subscription *subscription, rk_error *error);
 
 /* Creates an alert that is never raised. */
 rk_status fixture_alert(const fixture *all, rk_alert *alert, rk_error *error);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const noun_names[NOUNS] = {"runtime", "module", "queue", "kernel", "actor", "alert", "buffer"};
+static const char *const noun_names[NOUNS] = {"runtime", "module", "queue", "kernel", "actor", "alert", "buffer",
+                                              "topic", "subscription"};
 
 /* Calls everything that takes a noun with each of the bad ids in its place, everything else being alive. */
 static void expect_stale(const fixture *alive, unsigned noun, const uint64_t *ids, size_t count, const char *why) {
@@ -29,6 +30,7 @@ CASE(handles_table_is_complete) {
         "rk_send_options_init", "rk_runtime_create", "rk_actor_index",
         "rk_hlc_compare",     "rk_hlc_unix_ns",  "rk_hlc_logical",          "rk_hlc_from_unix_ns",
         "rk_hlc_format",      "rk_alert_options_init",  "rk_buffer_options_init",
+        "rk_topic_options_init", "rk_publish_options_init", "rk_subscription_options_init",
     };
     static const char *const results[] = {"rk_status ", "uint32_t ", "uint64_t ", "int32_t ", "const char *"};
     FILE *header = fopen(TEST_HEADER, "r");
@@ -74,12 +76,16 @@ CASE(handles_destroyed) {
     CHECK_DONE(rk_queue_create(alive.runtime, &dead.queue, &test_error));
     CHECK_DONE(fixture_alert(&alive, &dead.alert, &test_error));
     CHECK_DONE(fixture_buffer(&alive, &dead.buffer, &test_error));
+    CHECK_DONE(rk_topic_open(alive.runtime, "other", 5, NULL, &dead.topic, &test_error));
+    CHECK_DONE(fixture_subscription(&alive, &dead.subscription, &test_error));
     dead.runtime = fixture_runtime();
     CHECK_OK(rk_kernel_destroy(dead.kernel));
     CHECK_OK(rk_module_destroy(dead.module));
     CHECK_OK(rk_queue_destroy(dead.queue));
     CHECK_OK(rk_alert_destroy(dead.alert));
     CHECK_OK(rk_buffer_destroy(dead.buffer));
+    CHECK_OK(rk_topic_close(dead.topic));
+    CHECK_OK(rk_unsubscribe(dead.subscription));
     CHECK_OK(rk_runtime_destroy(dead.runtime));
     for (unsigned noun = 0; noun < NOUNS; noun++)
         expect_stale(&alive, noun, surface_id(&dead, 1u << noun), 1, "destroyed");

@@ -360,6 +360,65 @@ static rk_status buffer_download_async(const fixture *with, rk_error *error) {
     return rk_buffer_download_async(with->buffer, 0, NULL, 0, with->queue, 1, error);
 }
 
+static rk_status topic_open(const fixture *with, rk_error *error) {
+    rk_topic topic = {NOT_ZERO};
+    rk_status status = rk_topic_open(with->runtime, "surface", 7, NULL, &topic, error);
+    if (status == RK_OK) {
+        CHECK(topic.id != 0);
+        rk_topic_close(topic);
+    } else {
+        CHECK_EQ(topic.id, 0);
+    }
+    return status;
+}
+
+static rk_status topic_close(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_topic_close(with->topic);
+}
+
+static rk_status topic_name(const fixture *with, rk_error *error) {
+    char name[232];
+    size_t length = 0;
+    rk_status status = rk_topic_name(with->topic, name, sizeof name, &length, error);
+    if (status == RK_OK) CHECK(length == 7 && strcmp(name, "fixture") == 0);
+    return status;
+}
+
+static rk_status topic_stats(const fixture *with, rk_error *error) {
+    rk_topic_statistics stats = RK_TOPIC_STATISTICS_INIT;
+    return rk_topic_stats(with->topic, &stats, error);
+}
+
+static rk_status publish(const fixture *with, rk_error *error) {
+    (void)error;
+    note value = {.value = 1};
+    return rk_publish(with->topic, RK_TYPE(note), &value, sizeof value, NULL);
+}
+
+/* Zero is no stale actor or queue here, so that these are for tests of their own. */
+static rk_status subscribe(const fixture *with, rk_error *error) {
+    rk_subscription subscription = {NOT_ZERO};
+    rk_status status = fixture_subscription(with, &subscription, error);
+    if (status == RK_OK) {
+        CHECK(subscription.id != 0);
+        rk_unsubscribe(subscription);
+    } else {
+        CHECK_EQ(subscription.id, 0);
+    }
+    return status;
+}
+
+static rk_status unsubscribe(const fixture *with, rk_error *error) {
+    (void)error;
+    return rk_unsubscribe(with->subscription);
+}
+
+static rk_status subscription_stats(const fixture *with, rk_error *error) {
+    rk_subscription_statistics stats = RK_SUBSCRIPTION_STATISTICS_INIT;
+    return rk_subscription_stats(with->subscription, &stats, error);
+}
+
 const surface_call surface[] = {
     {"rk_runtime_destroy", runtime_destroy, TAKES_RUNTIME, EFFECT_DESTROYS, false},
     {"rk_runtime_park", runtime_park, TAKES_RUNTIME, EFFECT_NONE, true},
@@ -414,6 +473,14 @@ const surface_call surface[] = {
     {"rk_buffer_download", buffer_download, TAKES_BUFFER, EFFECT_NONE, true},
     {"rk_buffer_upload_async", buffer_upload_async, TAKES_BUFFER, EFFECT_NONE, true},
     {"rk_buffer_download_async", buffer_download_async, TAKES_BUFFER, EFFECT_NONE, true},
+    {"rk_topic_open", topic_open, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_topic_close", topic_close, TAKES_TOPIC, EFFECT_DESTROYS, false},
+    {"rk_topic_name", topic_name, TAKES_TOPIC, EFFECT_NONE, true},
+    {"rk_topic_stats", topic_stats, TAKES_TOPIC, EFFECT_NONE, true},
+    {"rk_publish", publish, TAKES_TOPIC, EFFECT_NONE, false},
+    {"rk_subscribe", subscribe, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_unsubscribe", unsubscribe, TAKES_SUBSCRIPTION, EFFECT_DESTROYS, false},
+    {"rk_subscription_stats", subscription_stats, TAKES_SUBSCRIPTION, EFFECT_NONE, true},
     {"rk_send_options_load", send_options_load, TAKES_RUNTIME, EFFECT_NONE, true},
 };
 const size_t surface_count = sizeof surface / sizeof surface[0];
@@ -426,6 +493,8 @@ uint64_t *surface_id(fixture *all, unsigned noun) {
     case TAKES_KERNEL: return &all->kernel.id;
     case TAKES_ALERT: return &all->alert.id;
     case TAKES_BUFFER: return &all->buffer.id;
+    case TAKES_TOPIC: return &all->topic.id;
+    case TAKES_SUBSCRIPTION: return &all->subscription.id;
     default: return &all->actor.id;
     }
 }

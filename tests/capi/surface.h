@@ -6,7 +6,7 @@
 #include "fixture.h"
 
 enum { TAKES_RUNTIME = 1, TAKES_MODULE = 2, TAKES_QUEUE = 4, TAKES_KERNEL = 8, TAKES_ACTOR = 16, TAKES_ALERT = 32, TAKES_BUFFER = 64,
-       NOUNS = 7 };
+       TAKES_TOPIC = 128, TAKES_SUBSCRIPTION = 256, NOUNS = 9 };
 
 /* What a call does to the object beside looking at it. */
 enum { EFFECT_NONE, EFFECT_ENDS, EFFECT_DESTROYS };

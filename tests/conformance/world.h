@@ -7,6 +7,7 @@
 #include "lifecycle.rk.h"
 #include "payload.rk.h"
 #include "routing.rk.h"
+#include "topics.rk.h"
 
 #define MILLISECOND INT64_C(1000000)
 #define SECOND (1000 * MILLISECOND)

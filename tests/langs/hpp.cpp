@@ -352,6 +352,22 @@ void queues_and_descriptors() {
     CHECK(bytes.id() != 0 && !bytes.try_upload(16, &bytes, 1));
     CHECK(rk::buffer::create(runtime, 0).status() == RK_ERROR_INVALID_ARGUMENT);
 
+    const rk::topic news(runtime, "news/today");
+    rk::subscription_options bounded;
+    bounded.capacity = 1;
+    bounded.qos = RK_QOS_EXACTLY_ONCE;
+    rk::queue paper(runtime);
+    bounded.queue = paper.get();
+    rk::subscription reader(runtime, "news/#", bounded);
+    CHECK(news.publish(store{7}) && !news.publish(store{8}));
+    CHECK(news.statistics().published == 1 && reader.statistics().waiting == 1);
+    rk::inbox page;
+    CHECK(paper.poll(page) && page.size() == 1 && page[0].to.id == news.address());
+    CHECK(rk::publication_if<store>(page[0])->value == 7 && rk::get_if<store>(page[0]) == nullptr);
+    CHECK(reader.reset() == RK_OK && news.statistics().subscriptions == 0);
+    CHECK(rk::topic::create(runtime, "news/*").status() == RK_ERROR_INVALID_ARGUMENT);
+    CHECK(rk::subscription::create(runtime, "").status() == RK_ERROR_INVALID_ARGUMENT);
+
     runtime.add_name("cells", kernel.get());
     for (std::uint32_t i = 0; i < 20; i++)
         runtime.add_name("cells/" + std::to_string(i), kernel.actor(0));

@@ -37,6 +37,8 @@ const (
 	Emit       Kind = C.RK_MESSAGE_EMIT
 	DeadLetter Kind = C.RK_MESSAGE_DEAD_LETTER
 	Event      Kind = C.RK_MESSAGE_EVENT
+	// Published to topic To, which a queue is subscribed to.
+	Publication Kind = C.RK_MESSAGE_PUBLICATION
 )
 
 // Message is what Messages delivers.

@@ -8,9 +8,10 @@ use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc::{self, WorkerClock};
-use crate::kernel::{directory, Counts, Kernel, Offered, Port, Wait};
+use crate::kernel::{dead_letter, directory, Counts, Kernel, Offered, Port, Wait};
 use crate::message::{Class, Incoming, Owned};
 use crate::ring::{flags, Channel, Envelope, Slot};
+use crate::topics::{self, Refusal, Subscription};
 
 /// What a worker delivers with.
 pub(super) struct Courier {
@@ -18,12 +19,17 @@ pub(super) struct Courier {
     number: u32,
     pub(super) clock: WorkerClock,
     pub(super) counts: Counts,
+    /// The topics that our actors publish to.
+    topics: topics::Reader,
+    /// The subscription that a publication waits for.
+    subscription: Option<Arc<Subscription>>,
 }
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
         let clock = WorkerClock::new(kernel.home.clock.drift());
-        Self { kernel, number, clock, counts: Counts::default() }
+        let (topics, subscription) = Default::default();
+        Self { kernel, number, clock, counts: Counts::default(), topics, subscription }
     }
 
     #[inline]
@@ -58,26 +64,56 @@ impl Courier {
         if post.to == 0 {
             return self.hand_over(post, payload);
         }
-        let key = Address::from_bits(post.to).kernel();
+        let to = Address::from_bits(post.to);
+        if let Some(topic) = to.topic() {
+            return self.publish(topic, post, payload);
+        }
         let clock = &mut self.clock;
-        let last = || match post.deadline_ns {
-            0 => (clock.tick(), 0),
-            ns => (clock.tick(), hlc::deadline_from_now(ns)),
-        };
-        let offered = if key == self.kernel.key {
-            self.kernel.offer(&post.envelope, payload, last)
+        let stamp = || (clock.tick(), deadline(post));
+        let key = to.kernel();
+        let outcome = if key == self.kernel.key {
+            self.kernel.offer(&post.envelope, payload, false, stamp)
         } else {
             match directory::find(key) {
-                Some(kernel) => kernel.offer(&post.envelope, payload, last),
+                Some(kernel) => kernel.offer(&post.envelope, payload, false, stamp),
                 None => Offered::Dead(DeadReason::NoActor),
             }
         };
-        match offered {
+        match outcome {
             Offered::Sent => self.counts.sent_actors += 1,
-            Offered::Full(wait) => return Err(wait),
-            // Letters are memory, and the host is to read some first.
-            Offered::Dead(_) if self.port().outbound.is_full_of_letters() => return Err(Wait::Host),
-            Offered::Dead(reason) => self.undeliverable(post, payload, reason),
+            Offered::Full(worker) => return Err(Wait::Worker { kernel: key, worker }),
+            Offered::Dead(reason) => return self.give_up(post, payload, reason),
+        }
+        Ok(())
+    }
+
+    /// A post has nowhere to go.
+    #[cold]
+    fn give_up(&mut self, post: &Post, payload: &[u8], reason: DeadReason) -> Result<(), Wait> {
+        // Letters are memory, and the host is to read some first.
+        if self.port().outbound.is_full_of_letters() {
+            return Err(Wait::Host);
+        }
+        self.undeliverable(post, payload, reason);
+        Ok(())
+    }
+
+    /// To all subscribers of a topic, or to none yet.
+    fn publish(&mut self, topic: u32, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        self.subscription = None;
+        // Of several who might answer a call none is the one that does.
+        if post.envelope.flags & flags::CALL != 0 {
+            return self.give_up(post, payload, DeadReason::NoActor);
+        }
+        let envelope = Envelope { time: self.clock.tick(), deadline: deadline(post), ..post.envelope };
+        match self.topics.publish(topic, &envelope, payload) {
+            Ok(()) => self.counts.sent_actors += 1,
+            Err(Refusal::Closed) => return self.give_up(post, payload, DeadReason::NoActor),
+            Err(Refusal::Full(subscription)) => {
+                let wait = subscription.holds_up();
+                self.subscription = Some(subscription);
+                return Err(wait);
+            }
         }
         Ok(())
     }
@@ -182,6 +218,9 @@ impl Courier {
 
     /// Has `bell` rung when what we wait for may have happened.
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
+        if let Some(subscription) = &self.subscription {
+            subscription.await_room(bell);
+        }
         match self.waits_for() {
             Wait::Nothing => {}
             Wait::Host => self.port().outbound.channel.await_room(bell),
@@ -194,17 +233,10 @@ impl Courier {
     }
 }
 
-fn dead_letter(envelope: &Envelope, to: u64, time: u64, payload: &[u8], reason: DeadReason) -> Owned {
-    Incoming {
-        class: Class::DeadLetter,
-        from: envelope.sender,
-        to,
-        correlation: envelope.correlation,
-        time,
-        kind: u32::from(envelope.kind),
-        reason: reason as i32,
-        level: envelope.level,
-        call: envelope.flags & flags::CALL != 0,
-        payload: payload.into(),
+/// When a post is not to be handled any more.
+fn deadline(post: &Post) -> u64 {
+    match post.deadline_ns {
+        0 => 0,
+        ns => hlc::deadline_from_now(ns),
     }
 }

@@ -1,6 +1,6 @@
 //! Messages of a kernel's actors to actors that their device does not reach: the host takes them there.
 //!
-//! They come as letters and wait here, in order, for room in the receivers' rings; one whose ring is full holds up those
+//! To topics, too, which devices do not know. They come as letters and wait here, in order, for room in the receivers' rings; one whose ring is full holds up those
 //! behind it that go to the same ring, and no others. While many wait, the kernel's workers are told to make no more, which
 //! is how back-pressure travels. Only where nothing gets on (workers may be waiting for each other in a circle through
 //! the host) they may go on, and more memory is used, up to a limit past which messages become dead letters.
@@ -14,9 +14,10 @@ use crate::address::{index_of, Address};
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc;
-use crate::kernel::{directory, Offered};
-use crate::message::{Class, Incoming, Owned};
+use crate::kernel::{dead_letter, directory, Offered};
+use crate::message::Owned;
 use crate::ring::{flags, Envelope};
+use crate::topics::{self, Refusal};
 
 /// Messages from which on workers are to wait.
 const MANY: usize = 4096;
@@ -39,19 +40,36 @@ impl Forward {
 
     /// What becomes of it, and of which worker, if it cannot be delivered.
     fn dead(&self, reason: DeadReason) -> (u32, Owned) {
-        let letter = Incoming {
-            class: Class::DeadLetter,
-            from: self.envelope.sender,
-            to: self.to.to_bits(),
-            correlation: self.envelope.correlation,
-            time: self.envelope.time,
-            kind: u32::from(self.envelope.kind),
-            reason: reason as i32,
-            level: self.envelope.level,
-            call: self.envelope.flags & flags::CALL != 0,
-            payload: self.payload.clone(),
-        };
-        (self.worker, letter)
+        let envelope = &self.envelope;
+        (self.worker, dead_letter(envelope, self.to.to_bits(), envelope.time, &self.payload, reason))
+    }
+
+    /// The ring that it is for, by kernel, worker and level, or the topic. None if there is nobody.
+    fn place(&self) -> Option<(u32, usize, u8)> {
+        let (key, actor, level) = (self.to.kernel(), self.to.actor(), self.envelope.level);
+        match self.to.topic() {
+            Some(_) => Some((key, actor as usize, 0)),
+            None => Some((key, directory::find(key)?.placement.worker(index_of(actor)), level)),
+        }
+    }
+
+    fn offer(&self, topics: &mut topics::Reader) -> Offered {
+        let envelope = &self.envelope;
+        if let Some(topic) = self.to.topic() {
+            // Of several who might answer a call none is the one that does.
+            if envelope.flags & flags::CALL != 0 {
+                return Offered::Dead(DeadReason::NoActor);
+            }
+            return match topics.publish(topic, envelope, &self.payload) {
+                Ok(()) => Offered::Sent,
+                Err(Refusal::Closed) => Offered::Dead(DeadReason::NoActor),
+                Err(Refusal::Full(_)) => Offered::Full(0),
+            };
+        }
+        match directory::find(self.to.kernel()) {
+            Some(kernel) => kernel.offer(envelope, &self.payload, false, || (envelope.time, envelope.deadline)),
+            None => Offered::Dead(DeadReason::NoActor),
+        }
     }
 }
 
@@ -59,13 +77,15 @@ impl Forward {
 pub(super) struct Forwards {
     waiting: VecDeque<Forward>,
     bytes: usize,
+    /// Those that are published to.
+    topics: topics::Reader,
     /// When one was delivered, or the first came.
     moved: Instant,
 }
 
 impl Forwards {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, moved: Instant::now() }
+        Self { waiting: VecDeque::new(), bytes: 0, topics: topics::Reader::default(), moved: Instant::now() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -111,27 +131,19 @@ impl Forwards {
         // Rings in which there was no room: to wait for, and not to be tried again, lest messages overtake each other.
         let mut full = Vec::new();
         let before = self.waiting.len();
-        let bytes = &mut self.bytes;
+        let (bytes, topics) = (&mut self.bytes, &mut self.topics);
         self.waiting.retain(|forward| {
-            let Some(kernel) = directory::find(forward.to.kernel()) else {
-                *bytes -= forward.bytes();
-                dead(forward.dead(DeadReason::NoActor));
-                return false;
-            };
-            let envelope = &forward.envelope;
-            let ring = (kernel.key, kernel.placement.worker(index_of(envelope.actor)), envelope.level);
-            let offered = match full.contains(&ring) {
-                true if !last => return true,
-                true => Offered::Dead(DeadReason::Terminated),
-                false => kernel.offer(envelope, &forward.payload, || (envelope.time, envelope.deadline)),
+            let place = forward.place();
+            let offered = match full.contains(&place) {
+                true => Offered::Full(0),
+                false => forward.offer(topics),
             };
             match offered {
-                Offered::Full(_) if !last => {
-                    full.push(ring);
-                    return true;
-                }
                 Offered::Full(_) => {
-                    full.push(ring);
+                    full.push(place);
+                    if !last {
+                        return true;
+                    }
                     dead(forward.dead(DeadReason::Terminated));
                 }
                 Offered::Dead(reason) => dead(forward.dead(reason)),
@@ -145,7 +157,7 @@ impl Forwards {
         }
     }
 
-    /// Has `bell` rung when there may be room for some.
+    /// Has `bell` rung when there may be room for some. Subscribers of topics do not ring it.
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
         let mut known = Vec::new();
         for forward in &self.waiting {
