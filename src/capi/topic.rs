@@ -197,7 +197,7 @@ pub unsafe extern "C" fn rk_subscription_options_init(
 ///
 /// Its id goes into messages and states as an address. A handler publishes by rk_tell(id, type), or with rk_tell_as();
 /// rk_forward() too keeps the sender, but a call's message cannot be passed on to a topic and becomes a dead letter. On
-/// CUDA and Vulkan the host takes what handlers publish to the subscribers, without its deadline. rk_send() to a topic is
+/// CUDA and Vulkan the host takes what handlers publish to the subscribers. rk_send() to a topic is
 /// RK_ERROR_STALE_HANDLE. RK_ERROR_EXISTS: it is open with other options. RK_ERROR_LIMIT: 4,096 topics are open. Closed with
 /// rk_topic_close(), or with the runtime. Thread-safe. Since 0.1.0.
 #[no_mangle]

@@ -207,7 +207,8 @@ fn closed(removed: Removed<'_, Arc<Topic>>) {
     drop(removed.take());
 }
 
-/// The lists of the topics that the actors of one worker, or of a device's kernel, publish to, as of one version. What they name may have ended since; it
+/// The lists of the topics that the actors of a worker, or of a kernel on a device, publish to, as of one version. What
+/// they name may have ended since; it
 /// stays in memory until the worker's next publication.
 #[derive(Default)]
 pub(crate) struct Reader {
