@@ -229,6 +229,18 @@ template <class T> static inline T rk_sized_() {
 #define RK_VULKAN_SHADER_FLOAT64 2048
 
 /**
+ * Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that
+ * runs, has stopped or has failed. Sent as any other, by rk_send() or by handlers (see ringkernel/actor.h), and taken in
+ * order with them.
+ */
+#define RK_ACTOR_START 65281
+
+/**
+ * The same: it stops, and messages become dead letters until it is started.
+ */
+#define RK_ACTOR_STOP 65282
+
+/**
  * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
  * waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
  */
@@ -918,9 +930,9 @@ typedef struct rk_kernel_options {
      */
     uint32_t restart_window_ms;
     /**
-     * Zero.
+     * Actors, of those with the highest numbers, that begin stopped, until they are sent RK_ACTOR_START. At most `actors`.
      */
-    uint32_t reserved;
+    uint32_t dormant;
 } rk_kernel_options;
 
 /**

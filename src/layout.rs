@@ -12,6 +12,10 @@ pub const PAYLOAD_MAX: u32 = 65536;
 pub const STATE_MAX: u32 = 1 << 20;
 pub const SCRATCH_MAX: u32 = 32768;
 pub const TYPE_MAX: u32 = 65279;
+/// `RK_TYPE_START`
+pub const TYPE_START: u32 = 65281;
+/// `RK_TYPE_STOP`
+pub const TYPE_STOP: u32 = 65282;
 pub const COUNTERS: usize = 8;
 
 pub const RESULT_FAIL: u32 = 1;

@@ -66,7 +66,7 @@ fn assertions() -> String {
         "rk_kernel_options" = capi::rk_kernel_options {
             struct_size backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
             outbox_bytes initial_state_size initial_state queues queue_count name_length name latency_every inbound_memory
-            on_failure max_restarts restart_window_ms reserved
+            on_failure max_restarts restart_window_ms dormant
         }
         "rk_kernel_statistics" = capi::rk_kernel_statistics {
             struct_size state backend actors workers lanes accepted handled dead_letters pending high_water sent_host
@@ -100,6 +100,8 @@ fn assertions() -> String {
         ("RK_STATE_MAX", layout::STATE_MAX),
         ("RK_SCRATCH_MAX", layout::SCRATCH_MAX),
         ("RK_TYPE_MAX", layout::TYPE_MAX),
+        ("RK_TYPE_START", layout::TYPE_START),
+        ("RK_TYPE_STOP", layout::TYPE_STOP),
         ("RK_COUNTERS", layout::COUNTERS as u32),
         ("RK_BUFFERS", layout::BUFFERS as u32),
         ("RK_RESULT_FAIL", layout::RESULT_FAIL),

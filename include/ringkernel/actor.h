@@ -48,6 +48,10 @@
  *              rk_has(id): 1u if RK_OPEN would succeed. Element types are declared with RK_BUFFER(type), before the
  *              handlers; records for them with RK_RECORD(name, fields).
  *              rk_count(k, n): adds n to user counter k of the kernel, k < RK_COUNTERS; called by one lane.
+ * Signals      that every actor takes, whatever its handlers, and from anybody: rk_tell(address, rk_actor_stop) and
+ *              rk_actor_start, in order with other messages. One that is stopped takes no message but the other, and starts
+ *              with the state that it was launched with, under the address that it had; so does one that had failed, and one
+ *              that runs. rk_kernel_options.dormant has actors begin stopped, to be started when they are needed.
  * Functions    RK_FUNC rk_f32 square(rk_f32 x) { return x * x; }. One that uses the above takes RK_PARAMS(actor) first
  *              and is called with RK_ARGS.
  * Mathematics  rk_sin rk_cos rk_tan rk_atan2 rk_sqrt rk_rsqrt rk_exp rk_log rk_pow rk_floor rk_fabs rk_fma on rk_f32;

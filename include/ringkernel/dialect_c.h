@@ -68,6 +68,14 @@ typedef uint64_t rk_address;
     enum { name##_rk_type = (id), name##_rk_size = 0 };                                                                \
     RK_ASSERT((id) >= 1 && (id) <= (int)RK_TYPE_MAX, "RK_SIGNAL(" #name ", ...): the type must be 1 to 65279");
 
+/* Signals that every actor takes, and that no handler sees. */
+enum {
+    rk_actor_start_rk_type = (int)RK_TYPE_START,
+    rk_actor_start_rk_size = 0,
+    rk_actor_stop_rk_type = (int)RK_TYPE_STOP,
+    rk_actor_stop_rk_size = 0
+};
+
 /** The number of a message type, for the C API and switch. */
 #define RK_TYPE(message) ((uint32_t)message##_rk_type)
 /** Bytes of its payload. */

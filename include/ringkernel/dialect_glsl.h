@@ -65,6 +65,17 @@
         return name##_rk_sizeof();                                                                                     \
     }
 
+/* Signals that every actor takes, and that no handler sees. */
+#define RK_TYPE_START 65281u
+#define RK_TYPE_STOP 65282u
+const rk_u32 rk_actor_start_rk_type = RK_TYPE_START, rk_actor_stop_rk_type = RK_TYPE_STOP;
+rk_u32 rk_actor_start_rk_size() {
+    return 0u;
+}
+rk_u32 rk_actor_stop_rk_size() {
+    return 0u;
+}
+
 #define RK_SIGNAL(name, id)                                                                                            \
     struct name {                                                                                                      \
         rk_u32 rk_no_payload;                                                                                          \

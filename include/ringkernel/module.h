@@ -38,6 +38,8 @@ extern "C" {
 #define RK_SCRATCH_MAX 32768u
 /** Message types of user actors are 1 to RK_TYPE_MAX; the rest is the library's own. */
 #define RK_TYPE_MAX 65279u
+#define RK_TYPE_START 65281u /**< rk_actor_start: (re)starts the actor */
+#define RK_TYPE_STOP 65282u  /**< rk_actor_stop: stops it */
 /** User counters of a kernel, see rk_count(). */
 #define RK_COUNTERS 8u
 

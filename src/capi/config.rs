@@ -131,10 +131,11 @@ pub(super) fn kernel_options(mut options: rk_kernel_options, view: &View<'_>) ->
         on_failure,
         max_restarts,
         restart_window_ms,
-        reserved: _,
+        dormant,
     } = &mut options;
     numbers!(view; backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
-             outbox_bytes latency_every inbound_memory on_failure max_restarts restart_window_ms);
+             outbox_bytes latency_every inbound_memory on_failure max_restarts restart_window_ms
+             dormant);
     if initial_state.is_null() && *initial_state_size == 0 {
         if let Some(Value::Bytes(bytes)) = view.get("initial_state") {
             (*initial_state, *initial_state_size) = (bytes.as_ptr().cast(), bytes.len() as u32);

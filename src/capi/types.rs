@@ -257,9 +257,16 @@ pub struct rk_kernel_options {
     /// Length of the window in milliseconds, 1 to 86,400,000. It begins with the first restart, and the next with the
     /// first one after its end. 0: 5000.
     pub restart_window_ms: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Actors, of those with the highest numbers, that begin stopped, until they are sent RK_ACTOR_START. At most `actors`.
+    pub dormant: u32,
 }
+
+/// Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that
+/// runs, has stopped or has failed. Sent as any other, by rk_send() or by handlers (see ringkernel/actor.h), and taken in
+/// order with them.
+pub const RK_ACTOR_START: u32 = 65281;
+/// The same: it stops, and messages become dead letters until it is started.
+pub const RK_ACTOR_STOP: u32 = 65282;
 
 /// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
 /// waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.

@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) inbound: crate::selftest::Inbound,
     pub(crate) initial_state: Option<Vec<u8>>,
     pub(crate) supervision: Supervision,
+    /// Actors, the last ones, that begin stopped.
+    pub(crate) dormant: u32,
     /// Worker w uses `queues[w * queues.len() / workers]`.
     pub(crate) queues: Vec<Arc<Queue>>,
 }

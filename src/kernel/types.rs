@@ -1,6 +1,7 @@
 //! The message types that an actor handles, found by number.
 
 use crate::error::{Error, Result};
+use crate::layout::{TYPE_START, TYPE_STOP};
 
 /// A small hash table with linear probing, at most half full: one multiplication and, nearly always, one look.
 pub(crate) struct TypeTable {
@@ -11,11 +12,11 @@ pub(crate) struct TypeTable {
 }
 
 impl TypeTable {
-    /// Of pairs of type and declared size, in the order of the handlers.
+    /// Of pairs of type and declared size, in the order of the handlers. The library's own follow, which all actors take.
     pub(crate) fn new(types: impl ExactSizeIterator<Item = (u32, u32)>) -> Result<Self> {
-        let bits = (types.len().max(2) * 2).next_power_of_two().trailing_zeros();
+        let bits = ((types.len() + 2) * 2).next_power_of_two().trailing_zeros();
         let mut table = Self { entries: vec![(0, 0, 0); 1 << bits].into(), shift: 32 - bits, largest: 0 };
-        for (number, (kind, size)) in types.enumerate() {
+        for (number, (kind, size)) in types.chain([(TYPE_START, 0), (TYPE_STOP, 0)]).enumerate() {
             if table.find(kind).is_some() {
                 return Err(Error::BadImage(format!("message type {kind} has two handlers")));
             }
@@ -81,7 +82,9 @@ mod tests {
         for (number, kind) in kinds.iter().enumerate() {
             assert_eq!(table.find(*kind), Some((kind % 100, number)));
         }
-        for kind in (0..70_000).filter(|kind| !kinds.contains(kind)) {
+        assert_eq!(table.find(TYPE_START), Some((0, kinds.len())));
+        let own = [TYPE_START, TYPE_STOP];
+        for kind in (0..70_000).filter(|kind| !kinds.contains(kind) && !own.contains(kind)) {
             assert_eq!(table.find(kind), None);
         }
         assert!(TypeTable::new([(5, 0), (5, 1)].into_iter()).is_err());

@@ -83,6 +83,7 @@ const KERNEL: &[Field] = &[
     field("on_failure", ON_FAILURE),
     field("max_restarts", PLAIN),
     field("restart_window_ms", PLAIN),
+    field("dormant", PLAIN),
     field("initial_state", Form::Bytes),
     field("name", Form::Text),
 ];

@@ -114,3 +114,19 @@ RK_ON(patient, reveal) {
 RK_ACTOR(patient, RK_HANDLES(patient, visit) RK_HANDLES(patient, halt) RK_HANDLES(patient, crash)
          RK_HANDLES(patient, toil) RK_HANDLES(patient, spend) RK_HANDLES(patient, flood)
          RK_HANDLES(patient, inquire) RK_HANDLES(patient, scribble) RK_HANDLES(patient, reveal))
+
+/* Starts and stops others. */
+RK_MESSAGE(lead, 91, rk_address who; rk_u32 starts; rk_u32 unused;)
+RK_SIGNAL(led, 92)
+RK_STATE(leader, rk_u64 told;)
+
+RK_ON(leader, lead) {
+    if (rk_msg.starts == 1u)
+        rk_tell(rk_msg.who, rk_actor_start);
+    else
+        rk_tell(rk_msg.who, rk_actor_stop);
+    if (rk_lane() == 0u) rk_state.told += rk_u64(1);
+    rk_reply(led);
+}
+
+RK_ACTOR(leader, RK_HANDLES(leader, lead))

@@ -1,4 +1,5 @@
-/* What becomes of actors whose handlers fail: restarts, their limits, and kernels that fail with their actors. */
+/* What becomes of actors whose handlers fail: restarts, their limits, and kernels that fail with their actors; and actors that
+ * others start and stop. */
 #include "world.h"
 
 #include <stdlib.h>
@@ -323,5 +324,105 @@ CASE(supervision_host_that_does_not_read) {
     }
     /* A device hears a little late that there are enough. */
     CHECK(events >= LETTERS && events < LETTERS + 1100);
+    world_close(&w);
+}
+
+static void direct(rk_actor actor, uint32_t what) { send_to(actor, what, NULL, 0); }
+
+static void expect_stopped(const world *w, rk_actor actor) {
+    visit message = {.nonce = 3};
+    send_to(actor, RK_TYPE(visit), &message, sizeof message);
+    rk_message dead = next_message(w, &message, sizeof message);
+    CHECK_EQ(dead.kind, RK_MESSAGE_DEAD_LETTER);
+    CHECK_EQ(dead.reason, RK_DEAD_STOPPED);
+    CHECK_EQ(dead.to.id, actor.id);
+}
+
+/* Stopped by others, started again with the first state; also one that runs, has failed or has stopped itself. */
+CASE(supervision_start_and_stop) {
+    enum { ACTORS = 3 };
+    struct patient initial = random_patient();
+    world w = world_open();
+    rk_kernel kernel = world_start(
+        &w, "patient", OPTIONS(.actors = ACTORS, .initial_state = &initial, .initial_state_size = sizeof initial));
+    rk_actor actor = actor_of(kernel, 1), bystander = actor_of(kernel, 0);
+    CHECK_EQ(visits_of(actor), initial.seen + 1);
+    direct(actor, RK_ACTOR_STOP);
+    expect_stopped(&w, actor);
+    direct(actor, RK_ACTOR_STOP); /* does nothing */
+    expect_stopped(&w, actor);
+    direct(actor, RK_ACTOR_START);
+    expect_state(actor, &initial);
+    CHECK_EQ(visits_of(actor), initial.seen + 1);
+    direct(actor, RK_ACTOR_START);
+    expect_state(actor, &initial);
+    crash_at(actor, 4);
+    expect_event(&w, RK_EVENT_ACTOR_FAILED, actor, 4);
+    direct(actor, RK_ACTOR_STOP); /* it has failed, and stays so */
+    visit late = {.nonce = 1};
+    send_to(actor, RK_TYPE(visit), &late, sizeof late);
+    CHECK_EQ(next_message(&w, &late, sizeof late).reason, RK_DEAD_FAILED);
+    direct(actor, RK_ACTOR_START);
+    expect_state(actor, &initial);
+    tally last;
+    ask_for(actor, RK_TYPE(halt), NULL, 0, RK_TYPE(tally), &last, sizeof last);
+    expect_stopped(&w, actor);
+    direct(actor, RK_ACTOR_START);
+    CHECK_EQ(visits_of(actor), initial.seen + 1);
+    CHECK_EQ(visits_of(bystander), initial.seen + 1);
+    const char payload = 0;
+    CHECK_STATUS(rk_send(actor, RK_ACTOR_START, &payload, 1, NULL), RK_ERROR_SIZE);
+    CHECK_DONE(rk_kernel_drain(kernel, PATIENCE, &test_error));
+    rk_kernel_statistics stats = check_accounts(kernel);
+    CHECK_EQ(stats.handled, 4 + 4 + 1 + 1 + 3 + 3); /* visits, starts, crash, halt, stops, looks at the state */
+    CHECK_EQ(stats.dead_letters, 4);
+    world_close(&w);
+}
+
+/* Another actor's word reaches it sooner or later than ours. */
+static void await_running(rk_actor actor, bool runs) {
+    for (;;) {
+        const visit message = {.nonce = 9};
+        visited got;
+        rk_error error;
+        test_error_prepare(&error);
+        const rk_status status = rk_call(actor, RK_TYPE(visit), &message, sizeof message, NULL, &got, sizeof got, NULL,
+                                         PATIENCE, &error);
+        if (status == (runs ? RK_OK : RK_ERROR_UNDELIVERED)) return;
+        CHECK_STATUS(status, runs ? RK_ERROR_UNDELIVERED : RK_OK);
+    }
+}
+
+/* Actors that wait to be needed, by the host and by other actors; in order with what is sent to them. */
+CASE(supervision_dormant) {
+    enum { ACTORS = 10, DORMANT = 6 };
+    world w = world_open();
+    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS, .dormant = DORMANT));
+    for (uint32_t i = 0; i < ACTORS; i++) {
+        rk_actor actor = actor_of(kernel, i);
+        if (i < ACTORS - DORMANT) CHECK_EQ(visits_of(actor), 1);
+        else expect_stopped(&w, actor);
+    }
+    for (uint32_t i = ACTORS - DORMANT; i < ACTORS; i++) {
+        rk_actor actor = actor_of(kernel, i);
+        direct(actor, RK_ACTOR_START);
+        CHECK_EQ(visits_of(actor), 1);
+        CHECK_EQ(visits_of(actor), 2);
+        direct(actor, RK_ACTOR_STOP);
+        expect_stopped(&w, actor);
+    }
+    rk_kernel leaders = world_start(&w, "leader", OPTIONS(.actors = 1));
+    rk_actor leader = actor_of(leaders, 0);
+    for (uint32_t i = 0; i < ACTORS; i++) {
+        rk_actor actor = actor_of(kernel, i);
+        lead message = {.who = actor.id, .starts = 1};
+        ask_for(leader, RK_TYPE(lead), &message, sizeof message, RK_TYPE(led), NULL, 0);
+        await_running(actor, true);
+        message.starts = 0;
+        ask_for(leader, RK_TYPE(lead), &message, sizeof message, RK_TYPE(led), NULL, 0);
+    }
+    for (uint32_t i = 0; i < ACTORS; i++) await_running(actor_of(kernel, i), false);
+    CHECK_DONE(rk_kernel_drain(leaders, PATIENCE, &test_error));
+    CHECK_EQ(check_accounts(leaders).undeliverable, 0);
     world_close(&w);
 }

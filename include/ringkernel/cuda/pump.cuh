@@ -327,9 +327,27 @@ RK_COLD_FN void rk_deliver_rest() {
     rk_waits_for(rk_flush());
 }
 
+/* Starts or stops an actor, if that is what a message asks for that cannot be handled for this reason. */
+RK_COLD_FN bool rk_direct(const rk_item &m, rk_i32 why, void *scratch) {
+    const rk_u32 type = m.type(), index = m.actor & 0xfffff;
+    if (type != RK_TYPE_START && type != RK_TYPE_STOP) return false;
+    if (why != RK_D_STOPPED && why != RK_D_FAILED && why != RK_D_TYPE) return false;
+    rk_dev_entry &entry = ((rk_dev_entry *)rk_s.k.entries)[index];
+    if (type == RK_TYPE_START) rk_reset(index, scratch);
+    if (rk_thread() == 0) {
+        if (type == RK_TYPE_START) entry.status = RK_RUNNING, entry.restarts = 0;
+        else if (entry.status == RK_RUNNING) entry.status = RK_STOPPED;
+        rk_s.w.irregular = 1;
+        if (m.time > rk_s.w.clock) rk_s.w.clock = m.time;
+    }
+    rk_add(RK_C_HANDLED, 1);
+    __syncwarp();
+    return true;
+}
+
 /* The next message of `ring` is in an item, and there is something special about it: it becomes a dead letter, or is made
  * ready for the hot loop. False if it must wait: the host has too many letters unread. */
-RK_COLD_FN bool rk_fetch_or_bury() {
+RK_COLD_FN bool rk_fetch_or_bury(void *scratch) {
     const rk_u32 ring = rk_s.todo.ring;
     rk_item &m = rk_s.items[rk_s.todo.number];
     rk_u32 size = m.d1 >> 16 & 0x3f;
@@ -346,12 +364,13 @@ RK_COLD_FN bool rk_fetch_or_bury() {
         __syncwarp();
         return true;
     }
-    if (rk_letters_full()) {
+    const bool directed = rk_direct(m, why, scratch);
+    if (!directed && rk_letters_full()) {
         rk_waits_for(RK_WAIT_HOST);
         return false;
     }
     rk_waits_for(0);
-    rk_bury(m, (const rk_u8 *)payload, size, why);
+    if (!directed) rk_bury(m, (const rk_u8 *)payload, size, why);
     if (rk_thread() == 0) rk_s.w.position[ring]++, rk_s.w.consumed++, rk_s.w.turn++;
     __syncwarp();
     return true;
@@ -390,7 +409,7 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         if (todo & RK_TO_POST) rk_deliver_rest();
         if (todo & RK_TO_END) rk_ended(scratch);
         if (todo & RK_TO_FETCH) {
-            if (!rk_fetch_or_bury() && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
+            if (!rk_fetch_or_bury(scratch) && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
         }
         if (beat % RK_BEATS == 0 && rk_must_leave()) return;
     }

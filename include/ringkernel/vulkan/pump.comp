@@ -91,13 +91,10 @@ bool rk_may_restart() {
     return entry.v.restarts < rk_kernel.restarts;
 }
 
-/* Restarts it, with the state that it was launched with. Few turns for much: a driver may have counted those. */
-void rk_restart() {
-    rk_dev_entry_at entry = rk_failed_entry();
-    entry.v.status = RK_RUNNING;
-    entry.v.restarts++;
-    rk_counts[RK_C_RESTARTS]++;
-    rk_u64 state = rk_kernel.states + (rk_failed_actor & rk_u64(0xfffffu)) * rk_u64(rk_kernel.stride);
+/* Gives an actor the state that it was launched with, and starts it. Few turns for much: a driver may have counted those. */
+void rk_start(rk_u32 index) {
+    rk_dev_entry_at(rk_kernel.entries + 16u * index).v.status = RK_RUNNING;
+    rk_u64 state = rk_kernel.states + rk_u64(index) * rk_u64(rk_kernel.stride);
     bool zeros = rk_kernel.initial == rk_u64(0);
     [[dont_unroll]] for (rk_u32 at = 0u; at < rk_kernel.stride; at += 64u) {
         rk_turns++;
@@ -107,6 +104,29 @@ void rk_restart() {
             zeros ? u64vec2(0) : rk_pair_at(rk_kernel.initial + rk_u64(at + 16u * i)).v;
         RK_EACH_LEVEL_(RK_RESET_)
     }
+}
+
+/* Counts the restart of the actor whose handler failed. Gives its index. */
+rk_u32 rk_restart() {
+    rk_failed_entry().v.restarts++;
+    rk_counts[RK_C_RESTARTS]++;
+    return rk_u32(rk_failed_actor) & 0xfffffu;
+}
+
+/* Starts or stops the actor of rk_m, as that asks for. Gives the index of one that is to start, or ~0. */
+rk_u32 rk_direct() {
+    rk_u32 index = rk_m.actor & 0xfffffu;
+    rk_dev_entry_at entry = rk_dev_entry_at(rk_kernel.entries + 16u * index);
+    rk_clock = rk_max(rk_clock, rk_m.time);
+    rk_counts[RK_C_HANDLED]++;
+    rk_handled++;
+    rk_consume();
+    if (rk_m.type == RK_TYPE_START) {
+        entry.v.restarts = 0u;
+        return index;
+    }
+    if (entry.v.status == RK_RUNNING) entry.v.status = RK_STOPPED;
+    return ~0u;
 }
 
 /* One step: sends a post if there is one, takes a message if there is no other. */
@@ -186,7 +206,8 @@ rk_u32 rk_step() {
         more_posts = more_posts || rk_outbox_sent + RK_ENTRY_SIZE + ((rk_post.size + 15u) & ~15u) != rk_outbox_used;
     if (rk_breaking) more_posts = in_outbox;
     bool taking = wait == RK_WAIT_NOTHING && !more_posts && rk_out.klass == 0u && rk_handled < rk_task.messages;
-    bool dead = false;
+    bool dead = false, directed = false;
+    rk_u32 starts = ~0u;
     rk_u32 next = posting ? RK_GO_ON : RK_LEAVE + 1u;
     if (taking) {
         if (ends) {
@@ -207,11 +228,15 @@ rk_u32 rk_step() {
         }
         if (taking && rk_take()) {
             rk_i32 reason = rk_verdict();
-            if (reason == 0) {
+            bool directs = (rk_m.type == RK_TYPE_START || rk_m.type == RK_TYPE_STOP) &&
+                           (reason == 0 || reason == RK_D_STOPPED || reason == RK_D_FAILED);
+            if (reason == 0 && !directs) {
                 rk_prepare();
                 next = RK_HANDLE;
             } else if (!thorough) {
                 if (!posting) return rk_want();
+            } else if (directs) {
+                directed = !posting;
             } else if (!posting) {
                 /* Only one thing is written in a step that has a payload. */
                 dead = true;
@@ -256,7 +281,7 @@ rk_u32 rk_step() {
         next = RK_GO_ON;
     }
     if (failure) {
-        if (restarts) rk_restart();
+        if (restarts) starts = rk_restart();
         rk_failed_actor = rk_u64(0);
     } else if (posting && from_aside) {
         rk_aside_head += rk_record(rk_post.size);
@@ -264,6 +289,11 @@ rk_u32 rk_step() {
     } else if (posting) {
         rk_outbox_sent += RK_ENTRY_SIZE + ((rk_post.size + 15u) & ~15u);
     }
+    if (directed) {
+        starts = rk_direct();
+        next = RK_GO_ON;
+    }
+    if (starts != ~0u) rk_start(starts);
     if (next > RK_LEAVE) return rk_pause();
     rk_idle = 0u;
     if (next == RK_HANDLE) rk_breaking = false;

@@ -42,7 +42,7 @@ unsafe impl Send for Actors {}
 unsafe impl Sync for Actors {}
 
 impl Actors {
-    pub(super) fn new(count: u32, state: usize, initial: Option<&[u8]>) -> Result<Self> {
+    pub(super) fn new(count: u32, state: usize, initial: Option<&[u8]>, dormant: u32) -> Result<Self> {
         let count = count as usize;
         let stride = state.max(1).next_multiple_of(16);
         let table = (stride * count).next_multiple_of(64);
@@ -55,6 +55,10 @@ impl Actors {
         if actors.initial.is_some() {
             // SAFETY: nobody else has the memory yet.
             (0..count).for_each(|index| unsafe { actors.reset(index as u32) });
+        }
+        for index in count as u32 - dormant..count as u32 {
+            // SAFETY: as above.
+            unsafe { (*actors.entry(index)).status = status::STOPPED };
         }
         Ok(actors)
     }

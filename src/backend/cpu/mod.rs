@@ -101,7 +101,8 @@ impl Backend for Cpu {
         let actor = &plan.module.actors()[plan.actor];
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
-        let actors = Arc::new(Actors::new(plan.actors, actor.state_size as usize, plan.initial_state.as_deref())?);
+        let state = actor.state_size as usize;
+        let actors = Arc::new(Actors::new(plan.actors, state, plan.initial_state.as_deref(), plan.dormant)?);
         let seats = self.pool.choose(workers as usize);
         let probes: Vec<_> = (0..workers).map(|worker| Probe::new(plan.latency_every, worker)).collect();
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];

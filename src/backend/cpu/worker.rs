@@ -13,7 +13,7 @@ use crate::error::{DeadReason, Result};
 use crate::hlc;
 use crate::kernel::{Command, Kernel, Plan, Wait, INBOUND_BIT};
 use crate::latency::Probe;
-use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP};
+use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP, TYPE_START, TYPE_STOP};
 use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
 use crate::ring::{flags, Cursor, Envelope, Slot, AREA, INLINE_BYTES};
 
@@ -259,6 +259,7 @@ impl Worker {
         let payload = self.payload(lane, &envelope, &inline, in_body);
         match self.verdict(&envelope) {
             Ok((size, run)) => self.run(&envelope, payload, in_body, size, run),
+            Err(reason) if self.directed(&envelope, reason) => {}
             Err(_) if self.courier.port().outbound.is_full_of_letters() => {
                 self.courier.wait_for(Wait::Host);
                 return false;
@@ -318,11 +319,35 @@ impl Worker {
             return Err(DeadReason::Expired);
         }
         let (size, number) = self.courier.kernel.types.find(u32::from(envelope.kind)).ok_or(DeadReason::UnknownType)?;
-        let run = self.handlers[number].run.ok_or(DeadReason::UnknownType)?;
+        let run = self.handlers.get(number).and_then(|handler| handler.run).ok_or(DeadReason::UnknownType)?;
         if envelope.size > size {
             return Err(DeadReason::Size);
         }
         Ok((size, run))
+    }
+
+    /// Starts or stops an actor, if that is what the message asks for, which has no handler. False if it is another.
+    #[cold]
+    fn directed(&mut self, envelope: &Envelope, reason: DeadReason) -> bool {
+        if !matches!(reason, DeadReason::Stopped | DeadReason::Failed | DeadReason::UnknownType) {
+            return false;
+        }
+        let index = index_of(envelope.actor);
+        // SAFETY: as in `verdict`, which found the actor to be there.
+        let entry = unsafe { &mut *self.actors.entry(index) };
+        match u32::from(envelope.kind) {
+            TYPE_START => {
+                // SAFETY: states of our actors are ours, and no handler runs.
+                unsafe { self.actors.reset(index) };
+                (entry.status, entry.restarts) = (status::RUNNING, Default::default());
+            }
+            TYPE_STOP if entry.status == status::RUNNING => entry.status = status::STOPPED,
+            TYPE_STOP => {}
+            _ => return false,
+        }
+        self.courier.clock.receive(envelope.time);
+        self.courier.counts.handled += 1;
+        true
     }
 
     #[inline(always)]

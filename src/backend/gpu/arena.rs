@@ -183,7 +183,9 @@ impl Arena {
                 let to_host = &outbound_rings[number];
                 let head = from_host + arena.order_at(number, 0) as u64;
                 let outbound = Ring::over(shared + to_host.slots as u64, to_host.capacity, to_host.body, head);
-                Worker::new(rings, outbound, outbox, message, aside)
+                let mut worker = Worker::new(rings, outbound, outbox, message, aside);
+                worker.irregular = u32::from(plan.dormant > 0);
+                worker
             })
             .collect();
         memories.upload(&arena.device, workers_at, bytemuck::cast_slice(&descriptions))?;
@@ -221,6 +223,11 @@ impl Arena {
         };
         let arena = Arc::new(arena);
         let memories = &arena.memories;
+        if plan.dormant > 0 {
+            let stopped = vec![Entry::stopped(); plan.dormant as usize];
+            let first = entries_at + (plan.actors - plan.dormant) as usize * size_of::<Entry>();
+            memories.upload(&arena.device, first, bytemuck::cast_slice(&stopped))?;
+        }
         memories.upload(&arena.device, kernel_at, arena.descriptor())?;
         if let Some(initial) = &plan.initial_state {
             let mut one = initial.clone();

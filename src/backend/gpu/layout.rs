@@ -13,6 +13,8 @@ pub(super) const FRONT: usize = 2048;
 const BATCH: usize = 8;
 /// Class of a letter that is a message for an actor elsewhere.
 pub(super) const FORWARD: u32 = 5;
+/// Status of an actor that takes no messages.
+const STOPPED: u32 = 1;
 /// Counters of a worker.
 const COUNTS: usize = 11;
 
@@ -83,7 +85,7 @@ pub(super) struct Worker {
     front_end: u32,
     turn: u32,
     ended: u32,
-    irregular: u32,
+    pub(super) irregular: u32,
     consumed: u64,
     found_waiting: u64,
     counts: [u64; COUNTS],
@@ -190,6 +192,13 @@ pub(super) struct Entry {
     restarts: crate::kernel::Restarts,
 }
 
+impl Entry {
+    /// Of an actor that begins stopped.
+    pub(super) fn stopped() -> Self {
+        Self { status: STOPPED, ..Self::zeroed() }
+    }
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Kernel {
@@ -289,6 +298,7 @@ mod tests {
             ("RK_C_COUNT", COUNTS),
             ("RK_LEVELS", LEVELS),
             ("RK_CLASS_FORWARD", FORWARD as usize),
+            ("RK_STOPPED", STOPPED as usize),
         ];
         for (name, value) in names {
             writeln!(c, "SAME({name}, {value});").unwrap();

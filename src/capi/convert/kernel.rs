@@ -42,11 +42,8 @@ fn inbound(number: u32) -> Result<Inbound> {
 }
 
 fn supervision(options: &rk_kernel_options) -> Result<Supervision> {
-    if options.on_failure & !(RK_ON_FAILURE_RESTART | RK_ON_FAILURE_ESCALATE) != 0 || options.reserved != 0 {
-        return Err(Error::invalid(format!(
-            "on_failure is {:#x} and reserved {}, bits can be RK_ON_FAILURE_...",
-            options.on_failure, options.reserved
-        )));
+    if options.on_failure & !(RK_ON_FAILURE_RESTART | RK_ON_FAILURE_ESCALATE) != 0 {
+        return Err(Error::invalid(format!("on_failure is {:#x}, bits can be RK_ON_FAILURE_...", options.on_failure)));
     }
     let or = |value: u32, default: u32| if value == 0 { default } else { value };
     let restarts = match options.on_failure & RK_ON_FAILURE_RESTART {
@@ -166,6 +163,10 @@ impl KernelSpec {
             latency_every: options.latency_every,
             inbound: inbound(options.inbound_memory)?,
             supervision: supervision(options)?,
+            dormant: match options.dormant {
+                0 => 0,
+                count => in_range("dormant", count, 1, actors)?,
+            },
             initial_state: self.initial_state,
             queues,
             module,
