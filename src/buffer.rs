@@ -232,11 +232,10 @@ impl Directory {
         Ok(())
     }
 
-    /// Hides it from handlers that have not found it yet.
-    pub(crate) fn withdraw(&self, id: u64, buffer: &Buffer) {
-        // An error is a device that is lost, on which no handler runs.
-        let _lost = buffer.memory.withdraw(id);
-        let Ok(table) = self.table() else { return };
+    /// Hides it from handlers that have not found it yet. False if that is not certain: the memory is not to be freed then.
+    pub(crate) fn withdraw(&self, id: u64, buffer: &Buffer) -> bool {
+        let hidden = buffer.memory.withdraw(id).is_ok();
+        let Ok(table) = self.table() else { return hidden };
         // SAFETY: as above.
         let entry = unsafe { &(*table).entries[id as usize % BUFFERS] };
         // SeqCst: before the fence with which `Backend::rest` looks for handlers that run.
@@ -244,5 +243,6 @@ impl Directory {
         if !buffer.imported {
             self.bytes.fetch_sub(buffer.size, Ordering::Relaxed);
         }
+        hidden
     }
 }

@@ -52,7 +52,7 @@ impl Transfer {
             call: false,
             payload: Box::default(),
         };
-        self.queue.announce(event, || ());
+        self.queue.announce(event, || true);
     }
 }
 

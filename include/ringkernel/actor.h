@@ -45,7 +45,7 @@
  *              how many there are (on Vulkan the first 2^32 are in reach). Indices are not checked, unless the module is
  *              compiled with RK_DEBUG defined: then one that is too large does no harm, and the actor fails with
  *              RK_FAIL_OUT_OF_BOUNDS when the handler ends.
- *              rk_has(id): 1u if RK_OPEN would succeed. Element types are declared with RK_BUFFER(type), before the
+ *              rk_has(id): 1u if RK_OPEN would succeed; by all lanes. Element types are declared with RK_BUFFER(type), before the
  *              handlers; records for them with RK_RECORD(name, fields).
  *              rk_count(k, n): adds n to user counter k of the kernel, k < RK_COUNTERS; called by one lane.
  * Signals      that every actor takes, whatever its handlers, and from anybody: rk_tell(address, rk_actor_stop) and

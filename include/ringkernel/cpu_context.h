@@ -22,6 +22,7 @@
 #define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
 #endif
 #define RK_FOUND_BUFFER_() ((void)0)
+#define rk_uniform_(value) (value)
 
 #define rk_lane() 0u
 #define rk_lanes() 1u

@@ -151,7 +151,7 @@ RK_DEVICE rk_view rk_view_(rk_context *rk_cx, rk_u64 id) {
     const rk_buffer_entry *entry;
     if (!rk_cx->buffers || id == 0u) return view;
     entry = &rk_cx->buffers->entries[id % RK_BUFFERS];
-    if (RK_LOAD_(entry->id) != id) return view;
+    if (rk_uniform_(RK_LOAD_(entry->id)) != id) return view;
     RK_FOUND_BUFFER_();
     view.address = entry->address;
     view.size = entry->size;

@@ -159,10 +159,19 @@ struct rk_view {
     rk_u64 size;
 };
 
+/* From the lane that looks to all: the host changes the table meanwhile, and they must go the same way. */
+shared rk_u64 rk_looked_up;
+
 rk_view rk_view_(rk_u64 id) {
     rk_view view = rk_view(rk_u64(0), rk_u64(0));
     if (rk_cx.buffers == rk_u64(0) || id == rk_u64(0)) return view;
     rk_buffer_entry entry = rk_buffer_table_ref(rk_cx.buffers).entries[rk_u32(id) % RK_BUFFERS];
+    if (rk_lanes() > 1u) {
+        if (rk_lane() == 0u) rk_looked_up = entry.id;
+        rk_barrier();
+        entry.id = rk_looked_up;
+        rk_barrier();
+    }
     if (entry.id == id) view = rk_view(entry.address, entry.size);
     return view;
 }

@@ -185,7 +185,13 @@ pub(super) fn buffer(handle: rk_buffer) -> Result<Pinned<'static, Arc<Buffer>>> 
 pub(super) fn insert_buffer(runtime: &Runtime, buffer: Buffer) -> Result<rk_buffer> {
     let place = BUFFERS.reserve()?;
     let handle = rk_buffer { id: BUFFER | u64::from(place.key()) };
-    runtime.home().buffers.publish(handle.id, &buffer)?;
+    if let Err(error) = runtime.home().buffers.publish(handle.id, &buffer) {
+        // It may be visible in part.
+        if !runtime.home().buffers.withdraw(handle.id, &buffer) {
+            std::mem::forget(buffer);
+        }
+        return Err(error);
+    }
     place.fill(Arc::new(buffer));
     Ok(handle)
 }
@@ -196,7 +202,10 @@ pub(super) fn remove_buffer(handle: rk_buffer) -> Result<()> {
     // The runtime stays while this is held, or is being destroyed and waits for nobody new.
     let runtime = runtime_of(&home)?;
     let removed = BUFFERS.remove(key).ok_or(Error::Stale)?;
-    home.buffers.withdraw(handle.id, removed.value());
+    if !home.buffers.withdraw(handle.id, removed.value()) {
+        // It stays where it is, rather than be given to somebody else while a handler may find it.
+        return Ok(());
+    }
     // The slot is used again only when handlers cannot mistake its next buffer for this one.
     runtime.transfers().free(Box::new(move || drop(removed.take())));
     Ok(())

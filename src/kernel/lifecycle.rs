@@ -245,9 +245,7 @@ impl Kernel {
                 0 => (Event::KernelTerminated, 0, State::Terminated),
                 _ => (Event::KernelFailed, crate::capi::RK_ERROR_ACTOR_FAILED, State::Failed),
             };
-            self.announce(event, reason, || {
-                self.shift(&[State::Ending], end);
-            });
+            self.announce(event, reason, || self.shift(&[State::Ending], end));
         }
     }
 
@@ -265,7 +263,7 @@ impl Kernel {
     pub(crate) fn fail(&self, status: i32) {
         let from = [State::Created, State::Active, State::Suspended, State::Draining, State::Ending];
         if self.shift(&from, State::Failed) {
-            self.announce(Event::KernelFailed, status, || {});
+            self.announce(Event::KernelFailed, status, || true);
             for port in &self.ports {
                 port.channels().for_each(|channel| {
                     channel.close();
@@ -276,7 +274,7 @@ impl Kernel {
         }
     }
 
-    fn announce(&self, event: Event, reason: i32, end: impl FnOnce()) {
+    fn announce(&self, event: Event, reason: i32, end: impl FnOnce() -> bool) {
         let ending = Incoming {
             class: Class::Event,
             from: crate::address::Address::new(self.key, 0).to_bits(),

@@ -134,11 +134,13 @@ impl Queue {
 
     /// A kernel has ended. Its messages are all in its rings by now; the lock keeps pollers from having looked at some of
     /// these before and at this after.
-    pub(crate) fn announce(&self, ending: Owned, end: impl FnOnce()) {
+    /// `end` changes its state; no event if it does not.
+    pub(crate) fn announce(&self, ending: Owned, end: impl FnOnce() -> bool) {
         let mut consumer = self.consumer();
-        consumer.endings.push_back(ending);
         // Under the lock: who receives the event finds the state changed, and who sees the state can receive the event.
-        end();
+        if end() {
+            consumer.endings.push_back(ending);
+        }
         drop(consumer);
         self.notify();
     }

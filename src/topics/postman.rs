@@ -39,12 +39,20 @@ impl Postman {
         let postman = self.clone();
         // Threads inherit the mask: a signal of the host's must not end up in one of ours.
         let _masked = SignalsBlocked::new()?;
-        let thread = std::thread::Builder::new().name("rk-topics".into()).spawn(move || postman.serve());
+        let thread = std::thread::Builder::new().name("rk-topics".into()).spawn(move || {
+            // A panic is a bug of ours; what it was about is lost, and all else goes on.
+            while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| postman.serve())).is_err() {}
+        });
         round.thread = Some(thread.map_err(|error| Error::System {
             what: "starting a thread",
             errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
         })?);
         Ok(())
+    }
+
+    /// What waits for an actor has changed.
+    pub(super) fn look(&self) {
+        self.bell.ring();
     }
 
     /// Something has begun to wait.

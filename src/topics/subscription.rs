@@ -270,6 +270,8 @@ impl Subscription {
         if self.overflow == Overflow::DropOldest && line.parcels.len() >= self.capacity {
             if let Some(oldest) = line.parcels.pop_front() {
                 self.count(&oldest.topic, Fate::Dropped);
+                // It may be waiting for another ring's room than the next one needs.
+                self.postman.look();
             }
         }
         line.parcels.push_back(Parcel { topic: draft.topic.clone(), publication: draft.keep() });

@@ -105,6 +105,32 @@ CASE(topics_reach_everybody) {
     world_close(&all.w);
 }
 
+/* An actor publishes to a topic that it is subscribed to, and whose subscription holds its publishers up: nobody but itself
+ * makes room, in the ring that the host's publications fill. */
+CASE(topics_of_ones_own_with_full_rings) {
+    enum { SAID = 20, ROOM = 4 };
+    world w = world_open();
+    rk_kernel kernel = world_launch(&w, "herald", OPTIONS(.actors = 1, .inbound_capacity = ROOM, .actor_capacity = ROOM));
+    rk_topic topic = topic_of(&w, "own", 0);
+    subscribe(&w, "own", SUBSCRIBING(.actor = actor_of(kernel, 0), .qos = RK_QOS_AT_LEAST_ONCE, .capacity = 1));
+    proclaim message = {.topic = topic.id, .first = 1, .count = SAID, .speaker = 0};
+    send_to(actor_of(kernel, 0), RK_TYPE(proclaim), &message, sizeof message);
+    uint32_t published = 0;
+    for (rk_status status = RK_OK; status == RK_OK; published += status == RK_OK) {
+        CHECK(published <= ROOM);
+        news more = {.number = published + 1, .speaker = 1};
+        status = rk_publish(topic, RK_TYPE(news), &more, sizeof more, NULL);
+        CHECK(status == RK_OK || status == RK_AGAIN);
+    }
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    tally heard = {0};
+    for (int64_t end = test_now() + PATIENCE; heard.count < SAID + published && test_now() < end;)
+        heard = inquire_of(actor_of(kernel, 0));
+    CHECK_EQ(heard.count, SAID + published);
+    CHECK_EQ(heard.other, 0);
+    world_close(&w);
+}
+
 /* Speakers everywhere, listeners everywhere, rings too small for what is said: nothing is lost and all is in order. */
 CASE(topics_lose_nothing_and_keep_order) {
     enum { ACTORS = 4, SPEAKERS = 3 };

@@ -11,11 +11,26 @@
 #define RK_DEVICE static __device__ __forceinline__ __attribute__((unused))
 
 #define RK_LOAD_(place) (*(const volatile uint64_t *)&(place))
+/* One lane's value, for all: they look at what the host changes, and must go the same way. */
+RK_DEVICE rk_u64 rk_uniform_(rk_u64 value) {
+#if defined(RK_LANES) && RK_LANES == 1
+    return value;
+#elif defined(RK_LANES) && RK_LANES <= 32
+    return __shfl_sync(RK_LANES == 32 ? 0xffffffffu : (1u << RK_LANES % 32) - 1u, (unsigned long long)value, 0);
+#else
+    __shared__ rk_u64 word;
+    if (threadIdx.x == 0u) word = value;
+    __syncthreads();
+    value = word;
+    __syncthreads();
+    return value;
+#endif
+}
 /* A buffer was found. Acquire: what others wrote to it before they sent the message, for which the first-level cache, where
  * our older reads may still lie, is emptied. */
 #define RK_FOUND_BUFFER_()                                                                                             \
     do {                                                                                                               \
-        asm volatile("fence.acq_rel.gpu;" ::: "memory");                                                               \
+        asm volatile("fence.acq_rel.sys;" ::: "memory");                                                               \
         static_cast<rk_lane_context *>(rk_cx)->opened = 1u;                                                            \
     } while (0)
 

@@ -68,6 +68,9 @@ impl Courier {
         if let Some(topic) = to.topic() {
             return self.publish(topic, post, payload);
         }
+        if self.subscription.is_some() {
+            self.subscription = None;
+        }
         let clock = &mut self.clock;
         let stamp = || (clock.tick(), deadline(post));
         let key = to.kernel();
@@ -96,6 +99,11 @@ impl Courier {
         }
         self.undeliverable(post, payload, reason);
         Ok(())
+    }
+
+    /// Whether what we wait for is a place in a subscription.
+    pub(super) fn waits_for_subscription(&self) -> bool {
+        self.subscription.is_some()
     }
 
     /// To all subscribers of a topic, or to none yet.

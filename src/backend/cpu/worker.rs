@@ -468,9 +468,10 @@ impl Worker {
         }
         let Self { outbox, courier, .. } = self;
         outbox.set_aside(|post, payload| courier.undeliverable(post, payload, DeadReason::Overflow));
-        // Only a message from an actor makes room for one.
-        let peers = |lane: &Lane| self.cursors[*lane].peek(&self.courier.channel(*lane).ring).map(|slot| (*lane, slot));
-        let Some((lane, slot)) = (0..LEVELS).rev().find_map(|lane| peers(&lane)) else { return false };
+        // Only a message from an actor makes room for one. For a publication any may: what subscribers wait for is in both.
+        let lanes = if self.courier.waits_for_subscription() { 2 * LEVELS } else { LEVELS };
+        let peek = |lane: usize| self.cursors[lane].peek(&self.courier.channel(lane).ring).map(|slot| (lane, slot));
+        let Some((lane, slot)) = (0..lanes).rev().find_map(peek) else { return false };
         self.handle(lane, &slot)
     }
 

@@ -14,7 +14,7 @@ use crate::address::{index_of, Address};
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc;
-use crate::kernel::{dead_letter, directory, Offered};
+use crate::kernel::{dead_letter, directory, Command, Offered};
 use crate::message::Owned;
 use crate::ring::{flags, Envelope};
 use crate::topics::{self, Refusal};
@@ -53,6 +53,15 @@ impl Forward {
         }
     }
 
+    /// Found full: whether that lasts until the host does something.
+    fn waits_for_rest(&self) -> bool {
+        match self.to.topic() {
+            // A subscription that is full holds up until it is polled, or its actor goes on.
+            Some(_) => true,
+            None => directory::find(self.to.kernel()).is_some_and(|kernel| kernel.command() != Command::Run),
+        }
+    }
+
     fn offer(&self, topics: &mut topics::Reader) -> Offered {
         let envelope = &self.envelope;
         if let Some(topic) = self.to.topic() {
@@ -77,6 +86,8 @@ impl Forward {
 pub(super) struct Forwards {
     waiting: VecDeque<Forward>,
     bytes: usize,
+    /// What some wait for is at rest, or the host's to do: nothing that waiting for could be a circle.
+    resting: bool,
     /// Those that are published to.
     topics: topics::Reader,
     /// When one was delivered, or the first came.
@@ -85,7 +96,13 @@ pub(super) struct Forwards {
 
 impl Forwards {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, topics: topics::Reader::default(), moved: Instant::now() }
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            resting: false,
+            topics: topics::Reader::default(),
+            moved: Instant::now(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,7 +111,7 @@ impl Forwards {
 
     /// Whether workers are to make no more for now.
     pub(super) fn are_many(&self) -> bool {
-        self.waiting.len() >= MANY && self.moved.elapsed() < STUCK
+        self.waiting.len() >= MANY && (self.resting || self.moved.elapsed() < STUCK)
     }
 
     /// Takes what a letter of the class has. Its dead letter, and of which worker, if there is no room.
@@ -131,16 +148,21 @@ impl Forwards {
         // Rings in which there was no room: to wait for, and not to be tried again, lest messages overtake each other.
         let mut full = Vec::new();
         let before = self.waiting.len();
+        let mut resting = false;
         let (bytes, topics) = (&mut self.bytes, &mut self.topics);
         self.waiting.retain(|forward| {
             let place = forward.place();
-            let offered = match full.contains(&place) {
+            let known = full.contains(&place);
+            let offered = match known {
                 true => Offered::Full(0),
                 false => forward.offer(topics),
             };
             match offered {
                 Offered::Full(_) => {
-                    full.push(place);
+                    if !known {
+                        full.push(place);
+                        resting |= forward.waits_for_rest();
+                    }
                     if !last {
                         return true;
                     }
@@ -152,6 +174,7 @@ impl Forwards {
             *bytes -= forward.bytes();
             false
         });
+        self.resting = resting;
         if self.waiting.len() != before {
             self.moved = Instant::now();
         }
@@ -161,13 +184,15 @@ impl Forwards {
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
         let mut known = Vec::new();
         for forward in &self.waiting {
-            let key = forward.to.kernel();
-            if known.contains(&key) {
+            let place = forward.place();
+            if known.contains(&place) {
                 continue;
             }
-            known.push(key);
-            if let Some(kernel) = directory::find(key) {
-                kernel.ports.iter().flat_map(|port| port.channels()).for_each(|channel| channel.await_room(bell));
+            known.push(place);
+            if let (None, Some(kernel)) = (forward.to.topic(), directory::find(forward.to.kernel())) {
+                if forward.to.index() < kernel.actors {
+                    kernel.entrance_of(forward.to, forward.envelope.level, false).await_room(bell);
+                }
             }
         }
     }

@@ -155,6 +155,8 @@ pub(super) struct Shared {
     pub(super) bell: Arc<Bell>,
     /// 1 while handlers may run.
     running: AtomicU32,
+    /// How often it has become 0: a pump that has work is hardly ever seen at rest.
+    rests: AtomicU64,
     /// Rung when `running` becomes 0.
     rested: Bell,
     /// An actor of another kernel sent something.
@@ -209,10 +211,13 @@ impl Pumps {
     pub(super) fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
         heavy();
         let pumps = self.all();
-        pumps.iter().filter(|pump| kernel.is_none_or(|kernel| kernel.key == pump.key)).all(|pump| loop {
+        let concerned = pumps.iter().filter(|pump| kernel.is_none_or(|kernel| kernel.key == pump.key));
+        // SeqCst, both: after `heavy`. A quantum that begins after one that we have seen end looks first at what we changed.
+        let before: Vec<_> = concerned.map(|pump| (pump, pump.rests.load(Ordering::SeqCst))).collect();
+        before.into_iter().all(|(pump, rests)| loop {
             let mark = pump.rested.mark();
-            // SeqCst: what handlers did before the pump's store of 0 is over; `heavy` above orders what we changed before.
-            if pump.running.load(Ordering::SeqCst) == 0 {
+            // SeqCst: what handlers did before the pump's stores is over; `heavy` above orders what we changed before.
+            if pump.running.load(Ordering::SeqCst) == 0 || pump.rests.load(Ordering::SeqCst) != rests {
                 return true;
             }
             if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
@@ -319,6 +324,7 @@ impl Pumps {
             key,
             bell,
             running: AtomicU32::new(0),
+            rests: AtomicU64::new(0),
             rested: Bell::default(),
             poked: AtomicBool::new(false),
         });

@@ -96,6 +96,8 @@ impl Pump {
                 self.program.lost();
                 let name = &self.kernel.name;
                 self.kernel.home.log.write(Level::Error, format_args!("kernel {name} failed: {error}"));
+                // Before the event that is to come last.
+                self.deliver_forwards(true);
                 Some(crate::capi::RK_ERROR_DRIVER)
             }
             Err(_) => {
@@ -106,7 +108,6 @@ impl Pump {
         if let Some(status) = status {
             self.kernel.fail(status);
         }
-        self.deliver_forwards(true);
         self.rest();
         self.pumps.lock().remove(&self.shared.key);
     }
@@ -253,6 +254,7 @@ impl Pump {
 
     fn rest(&self) {
         self.shared.running.store(0, Ordering::SeqCst);
+        self.shared.rests.fetch_add(1, Ordering::SeqCst);
         self.shared.rested.ring();
     }
 
@@ -358,7 +360,9 @@ impl Pump {
         let before = self.letters;
         // Acquire: the letter was written before its stamp.
         while self.arena.letter_stamp(self.letters).load(Ordering::Acquire) == self.letters + 1 {
-            let (letter, payload) = self.arena.letter(self.letters);
+            let (mut letter, payload) = self.arena.letter(self.letters);
+            // A handler may have written nonsense over it.
+            letter.worker = letter.worker.min(self.kernel.ports.len() as u32 - 1);
             self.letters += 1;
             // Release: the device may write the place again.
             self.arena.letter_head().store(self.letters, Ordering::Release);
@@ -441,8 +445,8 @@ impl Pump {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
             let mut counts = report.counts(self.high_water[worker]);
-            counts.sent_actors -= self.refused[worker];
-            counts.undeliverable += self.refused[worker];
+            counts.sent_actors = counts.sent_actors.saturating_sub(self.refused[worker]);
+            counts.undeliverable = counts.undeliverable.saturating_add(self.refused[worker]);
             let done = counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
             // A sum in which no two changes of waits are likely to cancel out (the golden ratio's bits).

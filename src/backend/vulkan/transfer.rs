@@ -21,6 +21,8 @@ pub(super) struct Transfer {
     pool: vk::CommandPool,
     commands: vk::CommandBuffer,
     timeline: Arc<Timeline>,
+    /// A copy that has not ended: it has the commands and the stage.
+    unfinished: Option<u64>,
     device: Arc<Device>,
 }
 
@@ -35,6 +37,7 @@ impl Transfer {
             pool: vk::CommandPool::null(),
             commands: vk::CommandBuffer::null(),
             timeline,
+            unfinished: None,
             device: device.clone(),
         };
         let info = vk::CommandPoolCreateInfo::default()
@@ -53,6 +56,7 @@ impl Transfer {
     }
 
     pub(super) fn zero(&mut self, buffer: vk::Buffer, at: usize, size: usize) -> Result<()> {
+        self.await_last()?;
         let size = (size as u64).next_multiple_of(4);
         // SAFETY: the place is within the buffer; the command buffer is being recorded.
         self.run(|raw, commands| unsafe { raw.cmd_fill_buffer(commands, buffer, at as u64, size, 0) })
@@ -84,6 +88,7 @@ impl Transfer {
 
     /// Host memory for a part of a copy.
     fn stage(&mut self) -> Result<(vk::Buffer, NonNull<u8>)> {
+        self.await_last()?;
         let stage = match self.stage.take() {
             Some(stage) => stage,
             None => Memory::new(&self.device, STAGE, Use::Host)?,
@@ -116,8 +121,16 @@ impl Transfer {
         }
         // Not a kernel's queue in particular; whatever runs there leaves within a quantum.
         let value = self.device.submit(0, self.commands, &self.timeline)?;
-        if !self.device.wait(self.timeline.semaphore, value, PATIENCE)? {
-            return Err(Error::Unfinished("a copy to the device does not end"));
+        self.unfinished = Some(value);
+        self.await_last()
+    }
+
+    fn await_last(&mut self) -> Result<()> {
+        if let Some(value) = self.unfinished {
+            if !self.device.wait(self.timeline.semaphore, value, PATIENCE)? {
+                return Err(Error::Unfinished("a copy to or from the device does not end"));
+            }
+            self.unfinished = None;
         }
         Ok(())
     }
