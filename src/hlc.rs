@@ -233,6 +233,11 @@ impl WorkerClock {
         stamp.min(self.limit)
     }
 
+    /// The last stamp given.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// The stamp of sending a message.
     #[inline]
     pub(crate) fn tick(&mut self) -> u64 {

@@ -89,6 +89,8 @@ mod table;
 #[cfg(not(loom))]
 mod time;
 #[cfg(not(loom))]
+mod trace;
+#[cfg(not(loom))]
 mod transfers;
 #[cfg(not(loom))]
 mod wall;

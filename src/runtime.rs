@@ -19,6 +19,7 @@ use crate::queue::{self, Queue};
 use crate::registry::Registry;
 use crate::selftest::Report;
 use crate::settings::Settings;
+use crate::trace::Trace;
 use crate::transfers::Transfers;
 
 /// What a runtime is created with; every number is checked and final.
@@ -45,6 +46,7 @@ pub(crate) struct Home {
     pub(crate) log: Log,
     pub(crate) registry: Registry,
     pub(crate) buffers: buffer::Directory,
+    pub(crate) trace: Trace,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
@@ -113,6 +115,7 @@ impl Runtime {
             log: config.log,
             registry: Registry::default(),
             buffers: buffer::Directory::default(),
+            trace: Trace::default(),
             spin: config.spin,
             quantum: config.quantum,
             parked: AtomicU32::new(0),

@@ -24,6 +24,7 @@ mod runtime;
 mod selftest;
 mod status;
 mod text;
+mod trace;
 mod types;
 mod version;
 
@@ -42,5 +43,6 @@ pub use route::*;
 pub use runtime::*;
 pub use selftest::*;
 pub use status::*;
+pub use trace::*;
 pub use types::*;
 pub use version::*;

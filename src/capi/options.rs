@@ -7,6 +7,7 @@ use super::alert::rk_alert_options;
 use super::buffer::{rk_buffer_options, rk_buffer_properties};
 use super::metrics::rk_latency;
 use super::selftest::rk_selftest_report;
+use super::trace::rk_trace_options;
 use super::types::{
     rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
     rk_vulkan_context,
@@ -40,6 +41,8 @@ unsafe impl Sized32 for rk_selftest_report {}
 unsafe impl Sized32 for rk_latency {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_alert_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_trace_options {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_buffer_options {}
 // SAFETY: as above.

@@ -58,6 +58,7 @@ static rk_status kernel_init(void *options, uint32_t size) { return rk_kernel_op
 static rk_status send_init(void *options, uint32_t size) { return rk_send_options_init(options, size); }
 static rk_status buffer_init(void *options, uint32_t size) { return rk_buffer_options_init(options, size); }
 static rk_status alert_init(void *options, uint32_t size) { return rk_alert_options_init(options, size); }
+static rk_status trace_init(void *options, uint32_t size) { return rk_trace_options_init(options, size); }
 
 /* The _init functions write what they are told to, the size and zeros, and no byte more. */
 static void check_init(init_fn init, uint32_t known, const void *macro) {
@@ -93,6 +94,8 @@ CASE(arguments_options_init) {
     check_init(alert_init, sizeof alert, &alert);
     rk_buffer_options buffer = RK_BUFFER_OPTIONS_INIT;
     check_init(buffer_init, sizeof buffer, &buffer);
+    rk_trace_options trace = RK_TRACE_OPTIONS_INIT;
+    check_init(trace_init, sizeof trace, &trace);
 }
 
 /* Calls with an option struct of which only struct_size and a few bytes are what the case wants. */
@@ -166,6 +169,12 @@ static rk_status sized_call(const fixture *all, const void *options) {
                    RK_FOREVER, NULL);
 }
 
+static rk_status sized_trace(const fixture *all, const void *options) {
+    rk_status status = rk_trace_start(all->runtime, options, NULL);
+    if (status == RK_OK) CHECK_OK(rk_trace_stop(all->runtime, NULL));
+    return status;
+}
+
 CASE(arguments_struct_size) {
     fixture all = fixture_open();
     rk_runtime_options runtime = RK_RUNTIME_OPTIONS_INIT;
@@ -175,6 +184,8 @@ CASE(arguments_struct_size) {
     check_sized(&all, sized_kernel, &kernel, sizeof kernel);
     check_sized(&all, sized_send, &send, sizeof send);
     check_sized(&all, sized_call, &send, sizeof send);
+    rk_trace_options trace = RK_TRACE_OPTIONS_INIT;
+    check_sized(&all, sized_trace, &trace, sizeof trace);
     fixture_verify(all.actor);
     fixture_close(&all);
 }

@@ -12,6 +12,8 @@ use crate::kernel::{directory, Counts, Kernel, Port, Wait, INBOUND_BIT};
 use crate::message::{Class, Incoming, Owned};
 use crate::pins;
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
+use crate::trace::{what, Event, Message, Tracer};
+use crate::wall::wall;
 
 /// What a worker delivers with.
 pub(super) struct Courier {
@@ -19,12 +21,13 @@ pub(super) struct Courier {
     number: u32,
     pub(super) clock: WorkerClock,
     pub(super) counts: Counts,
+    pub(super) tracer: Tracer,
 }
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
         let clock = WorkerClock::new(kernel.home.clock.drift());
-        Self { kernel, number, clock, counts: Counts::default() }
+        Self { kernel, number, clock, counts: Counts::default(), tracer: Tracer::default() }
     }
 
     #[inline]
@@ -56,6 +59,14 @@ impl Courier {
     /// Delivers a post, now or never; or says what it must wait for.
     #[inline]
     pub(super) fn deliver(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        if self.kernel.home.trace.is_on() {
+            return self.deliver_traced(post, payload);
+        }
+        self.carry(post, payload)
+    }
+
+    #[inline]
+    fn carry(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
         if post.to == 0 {
             return self.hand_over(post, payload);
         }
@@ -174,6 +185,35 @@ impl Courier {
                 (mark, steps, power) = (at, 0, power * 2);
             }
         }
+    }
+
+    #[cold]
+    fn deliver_traced(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        let began = wall().ticks();
+        let sent = self.counts.sent_host + self.counts.sent_actors;
+        self.carry(post, payload)?;
+        // Not what became a letter.
+        if self.counts.sent_host + self.counts.sent_actors != sent {
+            let message = Message::new(&post.envelope, self.clock.last(), post.to);
+            if self.wants(what::SENDS, &message) {
+                self.record(Event::send(began, wall().ticks(), message, post.by));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a trace wants such events of a message.
+    pub(super) fn wants(&mut self, what: u32, message: &Message) -> bool {
+        self.tracer.wants(&self.kernel, self.number, what, message.correlation, message.stamp)
+    }
+
+    /// Whether a trace wants such events.
+    pub(super) fn wants_all(&mut self, what: u32) -> bool {
+        self.tracer.wants_all(&self.kernel, Some(self.number), what)
+    }
+
+    pub(super) fn record(&mut self, event: Event) {
+        self.tracer.record(&self.kernel, Some(self.number), event);
     }
 
     /// Has `bell` rung when what we wait for may have happened.

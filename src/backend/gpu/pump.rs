@@ -15,6 +15,8 @@ use crate::log::Level;
 use crate::message::{Class, Incoming, LEVELS};
 use crate::queue::Queue;
 use crate::time::Deadline;
+use crate::trace::{what, Event, Tracer};
+use crate::wall::wall;
 
 /// How often the thread asks the driver whether the device is still well, while a quantum runs.
 const CHECK: Duration = Duration::from_micros(50);
@@ -43,6 +45,7 @@ pub(super) struct Pump {
     high_water: Vec<u64>,
     /// Workers that were told to make no more letters.
     letters_full: Vec<bool>,
+    tracer: Tracer,
 }
 
 impl Pump {
@@ -74,6 +77,7 @@ impl Pump {
             progress: 0,
             high_water: vec![0; workers],
             letters_full: vec![false; workers],
+            tracer: Tracer::default(),
         }
     }
 
@@ -202,6 +206,7 @@ impl Pump {
         self.made_room();
         self.sample();
         self.launches += 1;
+        let began = wall().ticks();
         self.program.launch(&Quantum {
             descriptor: self.arena.descriptor(),
             kernel: self.arena.kernel(),
@@ -211,10 +216,19 @@ impl Pump {
             mode,
         })?;
         self.attend(mode, expected)?;
+        self.trace(began);
         let progress = self.mirror();
         let progressed = progress != std::mem::replace(&mut self.progress, progress) || self.program.wants_more();
         self.rest();
         Ok(progressed)
+    }
+
+    /// What the host knows of a quantum: from its launch to when all workers had left.
+    fn trace(&mut self, began: u64) {
+        if self.kernel.home.trace.is_on() && self.tracer.wants_all(&self.kernel, None, what::VISITS) {
+            let event = Event::quantum(began, wall().ticks(), self.launches);
+            self.tracer.record(&self.kernel, None, event);
+        }
     }
 
     fn rest(&self) {
