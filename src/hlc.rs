@@ -233,15 +233,15 @@ impl WorkerClock {
         stamp.min(self.limit)
     }
 
-    /// The last stamp given.
-    pub(crate) fn last(&self) -> u64 {
-        self.last
+    /// What [`tick`](Self::tick) will give.
+    pub(crate) fn next(&self) -> u64 {
+        self.last + 1
     }
 
     /// The stamp of sending a message.
     #[inline]
     pub(crate) fn tick(&mut self) -> u64 {
-        self.last += 1;
+        self.last = self.next();
         self.last
     }
 }

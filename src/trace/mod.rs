@@ -137,9 +137,11 @@ impl Trace {
 
     /// A tape in the recording that runs.
     fn join(&self, kernel: &Kernel, worker: Option<u32>) -> (u32, Option<(Wish, Pen)>) {
-        let last = self.last();
-        let number = self.running.load(Ordering::Relaxed);
-        let Some(recording) = last.recording.as_ref().filter(|_| number != 0) else { return (0, None) };
+        let (number, recording) = {
+            let last = self.last();
+            (self.running.load(Ordering::Relaxed), last.recording.clone())
+        };
+        let Some(recording) = recording.filter(|_| number != 0) else { return (0, None) };
         let mut tracks = recording.tracks();
         let pen = if tracks.len() < TRACKS_MAX {
             Pen::new(recording.wish.bytes)
@@ -154,6 +156,7 @@ impl Trace {
                 (number, Some((recording.wish, pen)))
             }
             Err(error) => {
+                drop(tracks); // who hears of it may call us
                 recording.without.fetch_add(1, Ordering::Relaxed);
                 let name = &kernel.name;
                 kernel.home.log.write(Level::Warn, format_args!("a worker of {name} is not in the trace: {error}"));

@@ -189,15 +189,17 @@ impl Courier {
 
     #[cold]
     fn deliver_traced(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
-        let began = wall().ticks();
-        let sent = self.counts.sent_host + self.counts.sent_actors;
+        // Decided before, so that it costs nothing more where it is not wanted.
+        let message = Message::new(&post.envelope, self.clock.next(), post.to);
+        if !self.wants(what::SENDS, &message) {
+            return self.carry(post, payload);
+        }
+        let (began, sent) = (wall().ticks(), self.counts.sent_host + self.counts.sent_actors);
         self.carry(post, payload)?;
         // Not what became a letter.
         if self.counts.sent_host + self.counts.sent_actors != sent {
-            let message = Message::new(&post.envelope, self.clock.last(), post.to);
-            if self.wants(what::SENDS, &message) {
-                self.record(Event::send(began, wall().ticks(), message, post.by));
-            }
+            debug_assert_eq!(self.clock.next(), message.stamp + 1, "one stamp a post");
+            self.record(Event::send(began, wall().ticks(), message, post.by));
         }
         Ok(())
     }
