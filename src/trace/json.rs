@@ -7,29 +7,20 @@ use std::collections::HashMap;
 use std::fmt::{Display, Write};
 
 use super::event::{what, Class, Event};
+use super::flows::{End, Flows, Time, Timed, Timeline, FIRST, HOST};
 use super::{Snapshot, Track};
 use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hlc;
 
 /// Text is given out in parts of about this size.
 const PART: usize = 1 << 16;
-/// The thread that stands for the host.
-const HOST: usize = 1;
-/// The thread of the first track.
-const FIRST: usize = 2;
 
-/// Nanoseconds since the recording began.
-type Time = u64;
-
-/// What tells a message from all others: stamp, receiver, and sender as the receiver sees it.
-type Key = (u64, u64, u64);
-
-/// One end of a flow: which thread, and when.
-type End = (usize, Time);
-
-fn key(event: &Event) -> Key {
-    (event.stamp, event.to, event.from)
+impl Snapshot {
+    /// Names of kernels, by key.
+    fn names(&self) -> HashMap<u32, &str> {
+        self.tracks.iter().map(|(track, _)| (track.kernel, &*track.name)).collect()
+    }
 }
 
 /// Gives `out` a trace, one part after the other.
@@ -50,121 +41,6 @@ pub(crate) fn write(snapshot: &Snapshot, out: impl FnMut(&str)) -> Result<()> {
     writer.text.push_str("\n]}\n");
     writer.give();
     Ok(())
-}
-
-/// An event and its times.
-struct Timed<'a> {
-    begin: Time,
-    end: Time,
-    event: &'a Event,
-}
-
-/// A worker's events, those that enclose others before them.
-struct Timeline<'a> {
-    track: &'a Track,
-    overwritten: u64,
-    events: Vec<Timed<'a>>,
-}
-
-fn reserve<T>(room: &mut Vec<T>, count: usize) -> Result<()> {
-    room.try_reserve_exact(count).map_err(|_| Error::NoMemory("a trace".into()))
-}
-
-impl Snapshot {
-    fn time(&self, ticks: u64) -> Time {
-        // What had begun before is shown from the start.
-        (ticks.saturating_sub(self.start.0) as f64 * self.tick_ns) as Time
-    }
-
-    fn timed(&self) -> Result<Vec<Timeline<'_>>> {
-        let mut tracks = Vec::new();
-        for (track, copied) in &self.tracks {
-            let mut events = Vec::new();
-            reserve(&mut events, copied.events.len())?;
-            events.extend(copied.events.iter().map(|event| {
-                let begin = self.time(event.begin);
-                // Counters of processors between which the worker moved may differ.
-                Timed { begin, end: self.time(event.end).max(begin), event }
-            }));
-            events.sort_unstable_by_key(|timed| (timed.begin, std::cmp::Reverse(timed.end), timed.event.begin));
-            tracks.push(Timeline { track, overwritten: copied.overwritten, events });
-        }
-        Ok(tracks)
-    }
-
-    /// Names of kernels, by key.
-    fn names(&self) -> HashMap<u32, &str> {
-        self.tracks.iter().map(|(track, _)| (track.kernel, &*track.name)).collect()
-    }
-}
-
-/// The ways of messages.
-#[derive(Default)]
-struct Flows {
-    pairs: Vec<(End, End)>,
-    /// Sends by the host: one slice for each time.
-    host: Vec<(Time, Time, u32)>,
-    /// Handlers whose message's send is not in the trace.
-    unsent: u64,
-    /// Sends whose message's handler is not in the trace.
-    unhandled: u64,
-}
-
-impl Flows {
-    fn find(tracks: &[Timeline<'_>]) -> Result<Self> {
-        let none = |_| Error::NoMemory("a trace".into());
-        let all =
-            || tracks.iter().zip(FIRST..).flat_map(|(track, thread)| track.events.iter().map(move |e| (thread, e)));
-        let of = |class| all().filter(move |(_, timed)| timed.event.class() == Some(class));
-        let mut sends: HashMap<Key, Option<End>> = HashMap::new();
-        sends.try_reserve(of(Class::Send).count()).map_err(none)?;
-        for (thread, timed) in of(Class::Send).filter(|(_, timed)| timed.event.to != 0) {
-            // Clocks of two workers may have given the same stamp to what they forward of one sender: then nobody knows.
-            let other = sends.insert(key(timed.event), Some((thread, timed.begin)));
-            if other.is_some() {
-                sends.insert(key(timed.event), None);
-            }
-        }
-        let mut flows = Self::default();
-        reserve(&mut flows.pairs, of(Class::Handler).count() + of(Class::HostHandler).count())?;
-        let sent = sends.len() as u64;
-        for (thread, timed) in of(Class::Handler) {
-            match sends.get(&key(timed.event)).copied().flatten() {
-                Some(from) if from.1 <= timed.begin => flows.pairs.push((from, (thread, timed.begin))),
-                _ => flows.unsent += 1,
-            }
-        }
-        flows.unhandled = sent.saturating_sub(flows.pairs.len() as u64);
-        flows.find_host(of(Class::HostHandler))?;
-        Ok(flows)
-    }
-
-    /// Sends from the host, from how long their messages waited.
-    fn find_host<'a>(&mut self, handlers: impl Iterator<Item = (usize, &'a Timed<'a>)> + Clone) -> Result<()> {
-        let first = self.pairs.len();
-        for (thread, timed) in handlers.clone() {
-            let waited = hlc::unix_ns(timed.event.extra << 8);
-            match timed.begin.checked_sub(waited) {
-                Some(sent) => self.pairs.push(((HOST, sent), (thread, timed.begin))),
-                None => self.unsent += 1, // before the recording
-            }
-        }
-        self.pairs[first..].sort_unstable_by_key(|(from, _)| from.1);
-        reserve(&mut self.host, self.pairs.len() - first)?;
-        for ((_, sent), _) in &self.pairs[first..] {
-            match self.host.last_mut() {
-                Some((begin, _, count)) if begin == sent => *count += 1,
-                _ => self.host.push((*sent, *sent, 1)),
-            }
-        }
-        // A stamp says when a message was sent to one unit, which is how long its slice is, but no two overlap.
-        let unit = hlc::unix_ns(1 << 8);
-        let ends: Vec<Time> = self.host.iter().skip(1).map(|slice| slice.0).chain([Time::MAX]).collect();
-        for ((begin, end, _), next) in self.host.iter_mut().zip(ends) {
-            *end = next.min(*begin + unit);
-        }
-        Ok(())
-    }
 }
 
 /// In microseconds.
@@ -484,28 +360,5 @@ mod tests {
             text(vec![track(NORTH, "a", vec![twice(2000), twice(2100)], 0), track(SOUTH, "b", vec![handler], 0)]);
         assert!(text.contains("\"handlers_without_send\":1,\"sends_without_handler\":1}"), "{text}");
         assert!(!text.contains("\"ph\":\"f\""));
-    }
-
-    #[test]
-    fn sends_of_the_host_do_not_overlap() {
-        let handled = |begin, waited| Event::handler(begin, begin + 10, message(0, NORTH, 5), Some(waited));
-        let mut tracks =
-            vec![track(NORTH, "a", vec![handled(3000, 2), handled(3020, 2), handled(3040, 2), handled(3040, 2)], 0)];
-        let snapshot = |tracks| Snapshot {
-            process: 9,
-            wish: Wish { what: what::ALL, every: 1, bytes: 4096 },
-            start: (1000, 0),
-            end: 0,
-            tick_ns: 1.0,
-            tracks,
-            without: 0,
-        };
-        let all = snapshot(std::mem::take(&mut tracks));
-        let flows = Flows::find(&all.timed().expect("memory")).expect("memory");
-        assert_eq!(flows.host, [(1881, 1901, 1), (1901, 1921, 1), (1921, 1980, 2)]);
-        assert_eq!(flows.pairs.len(), 4);
-        let early = snapshot(vec![track(NORTH, "a", vec![handled(1100, 20)], 0)]);
-        let flows = Flows::find(&early.timed().expect("memory")).expect("memory");
-        assert_eq!((flows.host.len(), flows.unsent), (0, 1));
     }
 }

@@ -5,6 +5,7 @@
 //! Nobody waits for anybody: `tape.rs` says how a copy is taken meanwhile.
 
 mod event;
+mod flows;
 mod json;
 mod tape;
 
