@@ -1,7 +1,7 @@
 /* plant_monitor: what a program has to watch its actors with. Names and patterns, alerts, latencies, stamps, metrics for
- * Prometheus, and options from a file.
+ * Prometheus, a trace for Perfetto, and options from a file.
  *
- * Usage: plant_monitor [--backend auto|cpu|cuda|vulkan] [--config FILE.toml] [--metrics FILE] [--timings]
+ * Usage: plant_monitor [--backend auto|cpu|cuda|vulkan] [--config FILE.toml] [--metrics FILE] [--trace FILE] [--timings]
  */
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
 
@@ -118,14 +118,28 @@ static void write_metrics(rk_runtime runtime, const char *path) {
     fclose(file);
 }
 
+/* For https://ui.perfetto.dev or chrome://tracing. */
+static void write_trace(rk_runtime runtime, const char *path) {
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        perror(path);
+        exit(EXIT_FAILURE);
+    }
+    rk_error error;
+    check(rk_trace_stop(runtime, &error), &error, "rk_trace_stop");
+    check(rk_trace_write(runtime, write_part, file, &error), &error, "rk_trace_write");
+    fclose(file);
+}
+
 int main(int argc, char **argv) {
     static const struct option options[] = {{"backend", required_argument, NULL, 'b'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"metrics", required_argument, NULL, 'm'},
                                             {"timings", no_argument, NULL, 't'},
+                                            {"trace", required_argument, NULL, 'T'},
                                             {0}};
     rk_runtime_options runtime_options = RK_RUNTIME_OPTIONS_INIT;
-    const char *metrics = NULL;
+    const char *metrics = NULL, *trace = NULL;
     int timings = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
@@ -136,6 +150,7 @@ int main(int argc, char **argv) {
             break;
         case 'm': metrics = optarg; break;
         case 't': timings = 1; break;
+        case 'T': trace = optarg; break;
         default: return EXIT_FAILURE;
         }
     }
@@ -144,6 +159,7 @@ int main(int argc, char **argv) {
     rk_module module;
     check(rk_runtime_create(RK_VERSION, &runtime_options, &runtime, &error), &error, "rk_runtime_create");
     check(rk_module_create(runtime, &plant_monitor, &module, &error), &error, "rk_module_create");
+    if (trace != NULL) check(rk_trace_start(runtime, NULL, &error), &error, "rk_trace_start");
     rk_kernel north = launch(runtime, module, "north");
     rk_kernel south = launch(runtime, module, "south");
     (void)find(runtime, "plant/*");
@@ -184,6 +200,7 @@ int main(int argc, char **argv) {
         print_latency(south, RK_LATENCY_QUEUE, "waiting");
         print_latency(south, RK_LATENCY_HANDLER, "handling");
     }
+    if (trace != NULL) write_trace(runtime, trace);
     if (metrics != NULL) write_metrics(runtime, metrics);
     check(rk_runtime_destroy(runtime), NULL, "rk_runtime_destroy");
     return EXIT_SUCCESS;

@@ -52,6 +52,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_KERNEL_STATISTICS_INIT RK_SIZED_(rk_kernel_statistics)
 #define RK_LATENCY_INIT RK_SIZED_(rk_latency)
 #define RK_ALERT_OPTIONS_INIT RK_SIZED_(rk_alert_options)
+#define RK_TRACE_OPTIONS_INIT RK_SIZED_(rk_trace_options)
 #define RK_BUFFER_OPTIONS_INIT RK_SIZED_(rk_buffer_options)
 #define RK_BUFFER_PROPERTIES_INIT RK_SIZED_(rk_buffer_properties)
 #define RK_TOPIC_OPTIONS_INIT RK_SIZED_(rk_topic_options)
@@ -484,6 +485,27 @@ template <class T> static inline T rk_sized_() {
  * rk_alert_options.metric: bytes of memory of states, actor tables and rings; of a whole runtime, of buffers too.
  */
 #define RK_ALERT_MEMORY 6
+
+/**
+ * rk_trace_options.events: a slice for each handler, named after the type of its message, from its start to its end.
+ */
+#define RK_TRACE_HANDLERS 1
+
+/**
+ * rk_trace_options.events: a slice for each reply, emit and message that a worker puts into a ring.
+ */
+#define RK_TRACE_SENDS 2
+
+/**
+ * rk_trace_options.events: a slice for each visit of a worker's pump to its thread, and for each quantum of a kernel on a
+ * GPU.
+ */
+#define RK_TRACE_VISITS 4
+
+/**
+ * rk_trace_options.events: how many messages wait for a worker at the end of its visits.
+ */
+#define RK_TRACE_DEPTH 8
 
 /**
  * rk_topic_options.flags: the topic retains the last message that is published to it, by whomever, as
@@ -1337,6 +1359,36 @@ typedef struct rk_alert_options {
      */
     void *user;
 } rk_alert_options;
+
+/**
+ * Options of a trace.
+ */
+typedef struct rk_trace_options {
+    /**
+     * sizeof this struct, as RK_TRACE_OPTIONS_INIT sets it.
+     */
+    uint32_t struct_size;
+    /**
+     * RK_TRACE_... bits. 0: all of them.
+     */
+    uint32_t events;
+    /**
+     * Records one message in so many, with the visits that it is handled in; visits alone are all recorded. A message is picked by its correlation or,
+     * where that is 0, by its stamp, so that its sender and its receiver pick the same: an rk_call() is recorded with
+     * all replies and forwards that it leads to, or not at all. 0: 1, which is every message.
+     */
+    uint32_t every;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Bytes of memory for the events of one worker, 4096 to 2^30, rounded down to a power of two; an event takes 64.
+     * Memory is taken when a worker first records, and used as far as there are events. When it is full the oldest are
+     * overwritten. 0: 2^20.
+     */
+    uint64_t worker_bytes;
+} rk_trace_options;
 
 /**
  * Options of a buffer.
@@ -2374,6 +2426,58 @@ rk_status rk_alert_destroy(struct rk_alert alert);
 rk_status rk_alerts_check(struct rk_runtime runtime,
                           uint32_t *raised,
                           struct rk_error *error);
+
+/**
+ * Sets `options` to zeros, for languages without RK_TRACE_OPTIONS_INIT.
+ *
+ * As rk_runtime_options_init(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_trace_options_init(struct rk_trace_options *options, uint32_t struct_size);
+
+/**
+ * Begins to record what the workers of a runtime's kernels do, those of kernels launched later included. What was
+ * recorded before is forgotten.
+ *
+ * options: may be NULL for the defaults; copied. error: may be NULL. RK_ERROR_BAD_STATE: a trace is being recorded.
+ * Every message sent after this call is recorded by the CPU backend, as far as the options say. Of kernels on GPUs the
+ * quanta are, as the host sees them: from a launch to when all workers have left. Times inside a device are not. At most
+ * 4096 workers are recorded; the file says how many were left out, for that reason or because there was no memory for
+ * them, and how many events were overwritten. While nothing is recorded it costs a worker one branch for each handler and
+ * each message sent. Makes no call to a driver. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_trace_start(struct rk_runtime runtime,
+                         const struct rk_trace_options *options,
+                         struct rk_error *error);
+
+/**
+ * Records no more. What was recorded stays, for rk_trace_write(), until the next rk_trace_start() or the runtime's end.
+ *
+ * error: may be NULL. RK_ERROR_BAD_STATE: no trace is being recorded. A handler that runs now may still be recorded.
+ * Makes no call to a driver. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_trace_stop(struct rk_runtime runtime,
+                        struct rk_error *error);
+
+/**
+ * Writes what was recorded since rk_trace_start(), as JSON that https://ui.perfetto.dev and chrome://tracing open. It
+ * does not stop workers, and may be called while the recording goes on.
+ *
+ * write: called in this thread with one part after the other, with no lock held; it may call the library, and must not
+ * unwind. user: passed to it. error: may be NULL. RK_ERROR_BAD_STATE: none was ever started. RK_ERROR_NO_MEMORY: before
+ * anything was written. Makes no call to a driver. Thread-safe. Since 0.1.0.
+ *
+ * In the file the runtime is a process, and each worker a thread, named after its kernel, with its visits, in them the
+ * handlers, and after each the sends of what it produced; another thread, "host", has the sends of the host, as the
+ * stamps of the messages tell them. Arrows (flow events) lead from a send to the handler. Times are microseconds
+ * since the start, which otherData.start gives in UTC and otherData.start_unix_ns as a number.
+ * otherData.recorded counts events, .overwritten those of them that are lost, .handlers_without_send and
+ * .sends_without_handler the messages without an arrow because the other end was overwritten, not recorded, or is still
+ * to come.
+ */
+rk_status rk_trace_write(struct rk_runtime runtime,
+                         rk_write_fn write,
+                         void *user,
+                         struct rk_error *error);
 
 /**
  * Sets `options` to zeros, for languages without RK_BUFFER_OPTIONS_INIT.

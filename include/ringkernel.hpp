@@ -84,6 +84,7 @@ using buffer_options = sized_options<rk_buffer_options>;
 using topic_options = sized_options<rk_topic_options>;
 using publish_options = sized_options<rk_publish_options>;
 using subscription_options = sized_options<rk_subscription_options>;
+using trace_options = sized_options<rk_trace_options>;
 
 /** How long to wait. Any std::chrono duration converts: one that is not positive does not wait, and none overflows. */
 class timeout {
@@ -461,6 +462,29 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
             return error;
         return text;
     }
+    /** rk_trace_...: what workers do from start to stop, as JSON for Perfetto. */
+    result<> try_start_trace(const rk_trace_options &options = trace_options()) const noexcept {
+        rk_error error;
+        if (rk_trace_start(get(), &options, &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<> try_stop_trace() const noexcept {
+        rk_error error;
+        if (rk_trace_stop(get(), &error) != RK_OK)
+            return error;
+        return nothing();
+    }
+    result<std::string> try_trace() const {
+        std::string text;
+        rk_error error;
+        const auto append = [](void *user, const char *part, std::size_t length) {
+            static_cast<std::string *>(user)->append(part, length);
+        };
+        if (rk_trace_write(get(), append, &text, &error) != RK_OK)
+            return error;
+        return text;
+    }
     /** rk_alerts_check(): tells alerts' functions of what has changed. The value is how many are raised. */
     result<std::uint32_t> try_check_alerts() const noexcept {
         std::uint32_t raised = 0;
@@ -553,6 +577,9 @@ class runtime : public detail::owner<rk_runtime, rk_runtime_destroy> {
     std::vector<rk_device_properties> devices() const { return try_devices().value(); }
     std::uint64_t now() const { return try_now().value(); }
     std::string metrics(bool workers = false) const { return try_metrics(workers).value(); }
+    void start_trace(const rk_trace_options &options = trace_options()) const { (void)try_start_trace(options).value(); }
+    void stop_trace() const { (void)try_stop_trace().value(); }
+    std::string trace() const { return try_trace().value(); }
     std::uint32_t check_alerts() const { return try_check_alerts().value(); }
     void add_name(std::string_view name, rk_kernel kernel) const { (void)try_add_name(name, kernel).value(); }
     void add_name(std::string_view name, actor actor) const { (void)try_add_name(name, actor).value(); }

@@ -233,10 +233,15 @@ impl WorkerClock {
         stamp.min(self.limit)
     }
 
+    /// What [`tick`](Self::tick) will give.
+    pub(crate) fn next(&self) -> u64 {
+        self.last + 1
+    }
+
     /// The stamp of sending a message.
     #[inline]
     pub(crate) fn tick(&mut self) -> u64 {
-        self.last += 1;
+        self.last = self.next();
         self.last
     }
 }

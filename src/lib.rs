@@ -90,6 +90,7 @@ mod table;
 mod time;
 #[cfg(not(loom))]
 mod topics;
+mod trace;
 #[cfg(not(loom))]
 mod transfers;
 #[cfg(not(loom))]

@@ -20,6 +20,7 @@ use crate::registry::Registry;
 use crate::selftest::Report;
 use crate::settings::Settings;
 use crate::topics::Topics;
+use crate::trace::Trace;
 use crate::transfers::Transfers;
 
 /// What a runtime is created with; every number is checked and final.
@@ -47,6 +48,7 @@ pub(crate) struct Home {
     pub(crate) registry: Registry,
     pub(crate) topics: Topics,
     pub(crate) buffers: buffer::Directory,
+    pub(crate) trace: Trace,
     /// How long to look for news before sleeping.
     pub(crate) spin: Duration,
     pub(crate) quantum: Duration,
@@ -67,6 +69,7 @@ impl Home {
             registry: Registry::default(),
             topics: Topics::default(),
             buffers: buffer::Directory::default(),
+            trace: Trace::default(),
             spin,
             quantum,
             parked: AtomicU32::new(0),

@@ -93,6 +93,19 @@ impl Wall {
         ns as f64 / self.ticks().saturating_sub(self.start.0).max(1) as f64
     }
 
+    /// This moment: ticks, and nanoseconds since 1970.
+    pub(crate) fn instant(&self) -> (u64, u64) {
+        // Between two readings of the counter, since we may be interrupted anywhere: the shortest of some tries.
+        let read = || {
+            let before = self.ticks();
+            let ns = system_ns(libc::CLOCK_MONOTONIC);
+            let taken = self.ticks().wrapping_sub(before);
+            (taken, before + taken / 2, ns)
+        };
+        let (_, ticks, ns) = (0..4).map(|_| read()).min().unwrap_or_else(read);
+        (ticks, ns + self.offset)
+    }
+
     /// Now, in units since 1970. May step back by less than a microsecond; the hybrid clock does not.
     #[inline(always)]
     pub(crate) fn now(&self) -> u64 {

@@ -32,6 +32,7 @@ static const char *const help =
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
     "  --only TEXT        only measurements whose name begins so: round-trip send batches echo hops batons creation memory idle\n"
+    "  --trace N          meanwhile a trace of one message in N is recorded, which nobody reads\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
     "\n"
@@ -227,12 +228,14 @@ int main(int argc, char **argv) {
         {"actors", required_argument, NULL, 'a'},  {"host-threads", required_argument, NULL, 'H'},
         {"window", required_argument, NULL, 'W'},  {"batch", required_argument, NULL, 'B'},
         {"runs", required_argument, NULL, 'r'},    {"only", required_argument, NULL, 'o'},
-        {"quick", no_argument, NULL, 'q'},         {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"trace", required_argument, NULL, 'T'},   {"quick", no_argument, NULL, 'q'},
+        {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     setup s = {.host_threads = 1, .window = 512, .batch = 64, .runs = 5, .divisor = 1, .floor_cpu = -1};
     rk_kernel_options kernel_options = RK_KERNEL_OPTIONS_INIT;
     rk_runtime_options runtime_options = RK_RUNTIME_OPTIONS_INIT;
+    rk_trace_options trace_options = RK_TRACE_OPTIONS_INIT;
     const char *only = "";
     s.options = kernel_options;
     s.options.backend = RK_BACKEND_CPU;
@@ -248,6 +251,7 @@ int main(int argc, char **argv) {
         case 'B': s.batch = number(optarg, 1, 4096); break;
         case 'r': s.runs = number(optarg, 1, MAX_RUNS); break;
         case 'o': only = optarg; break;
+        case 'T': trace_options.every = number(optarg, 1, UINT32_MAX); break;
         case 'q': s.divisor = 50, s.runs = 2; break;
         case 'j': json = 1; break;
         case 'h': fputs(help, stdout); return 0;
@@ -269,6 +273,9 @@ int main(int argc, char **argv) {
     s.ns_per_tick = measure_ns_per_tick();
     must(rk_runtime_create(RK_VERSION, &runtime_options, &s.runtime, &error), "rk_runtime_create", &error);
     must(rk_module_create(s.runtime, &benchmarks, &s.module, &error), "rk_module_create", &error);
+
+    if (trace_options.every != 0)
+        must(rk_trace_start(s.runtime, &trace_options, &error), "rk_trace_start", &error);
 
     if (!json)
         printf("medians of %u runs; %u thread(s) of the CPU backend, %s\n%-52s %10s %-8s %10s  %s\n", s.runs,

@@ -25,6 +25,7 @@ mod selftest;
 mod status;
 mod text;
 mod topic;
+mod trace;
 mod types;
 mod version;
 
@@ -44,5 +45,6 @@ pub use runtime::*;
 pub use selftest::*;
 pub use status::*;
 pub use topic::*;
+pub use trace::*;
 pub use types::*;
 pub use version::*;

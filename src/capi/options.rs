@@ -10,6 +10,7 @@ use super::selftest::rk_selftest_report;
 use super::topic::{
     rk_publish_options, rk_subscription_options, rk_subscription_statistics, rk_topic_options, rk_topic_statistics,
 };
+use super::trace::rk_trace_options;
 use super::types::{
     rk_device_properties, rk_kernel_options, rk_kernel_statistics, rk_runtime_options, rk_send_options,
     rk_vulkan_context,
@@ -43,6 +44,8 @@ unsafe impl Sized32 for rk_selftest_report {}
 unsafe impl Sized32 for rk_latency {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_alert_options {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_trace_options {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_buffer_options {}
 // SAFETY: as above.

@@ -1,6 +1,7 @@
 //! Reading a `rk_module_image`. It comes from `rkc`, so pointers are trusted to point to what they say; everything that can
 //! be checked without that trust is.
 
+use std::collections::BTreeMap;
 use std::ffi::{c_char, CStr};
 use std::sync::atomic::AtomicUsize;
 
@@ -57,12 +58,14 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
     }
 
     let mut largest = 0;
+    let mut names = BTreeMap::new();
     for message in messages {
         let what = "a message's name";
         // SAFETY: as above.
         let message_name = unsafe { text(message.name, what) }?;
         check_type(message.r#type, message.size).map_err(|why| bad(format!("message {message_name}: {why}")))?;
         largest = largest.max(message.size);
+        names.insert(message.r#type, message_name);
     }
     let mut kinds: Vec<u32> = messages.iter().map(|message| message.r#type).collect();
     kinds.sort_unstable();
@@ -123,6 +126,7 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         actors: types,
         cuda_source,
         spirv,
+        messages: names.into(),
         largest_message: largest,
         kernels: AtomicUsize::new(0),
         _file: None,

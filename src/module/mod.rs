@@ -3,8 +3,10 @@
 pub mod file;
 mod image;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::layout::{Handler, ModuleImage};
@@ -28,6 +30,8 @@ pub(crate) struct Module {
     pub(crate) cuda_source: Vec<(String, String)>,
     /// SPIR-V of the pump with an actor's handlers, by the actor's name.
     pub(crate) spirv: Vec<(String, Vec<u8>)>,
+    /// Names of its messages, by type.
+    messages: Arc<BTreeMap<u32, String>>,
     /// Size of the largest message that its actors handle or send.
     largest_message: u32,
     /// Kernels launched from it and not destroyed, or [`RETIRED`].
@@ -88,6 +92,10 @@ impl Module {
 
     pub(crate) fn actors(&self) -> &[ActorType] {
         &self.actors
+    }
+
+    pub(crate) fn messages(&self) -> &Arc<BTreeMap<u32, String>> {
+        &self.messages
     }
 
     pub(crate) fn largest_message(&self) -> u32 {

@@ -61,6 +61,7 @@ static rk_status topic_init(void *options, uint32_t size) { return rk_topic_opti
 static rk_status publish_init(void *options, uint32_t size) { return rk_publish_options_init(options, size); }
 static rk_status subscription_init(void *options, uint32_t size) { return rk_subscription_options_init(options, size); }
 static rk_status alert_init(void *options, uint32_t size) { return rk_alert_options_init(options, size); }
+static rk_status trace_init(void *options, uint32_t size) { return rk_trace_options_init(options, size); }
 
 /* The _init functions write what they are told to, the size and zeros, and no byte more. */
 static void check_init(init_fn init, uint32_t known, const void *macro) {
@@ -102,6 +103,8 @@ CASE(arguments_options_init) {
     check_init(publish_init, sizeof publish, &publish);
     rk_subscription_options subscription = RK_SUBSCRIPTION_OPTIONS_INIT;
     check_init(subscription_init, sizeof subscription, &subscription);
+    rk_trace_options trace = RK_TRACE_OPTIONS_INIT;
+    check_init(trace_init, sizeof trace, &trace);
 }
 
 /* Calls with an option struct of which only struct_size and a few bytes are what the case wants. */
@@ -195,6 +198,12 @@ static rk_status sized_subscription(const fixture *all, const void *options) {
     return status;
 }
 
+static rk_status sized_trace(const fixture *all, const void *options) {
+    rk_status status = rk_trace_start(all->runtime, options, NULL);
+    if (status == RK_OK) CHECK_OK(rk_trace_stop(all->runtime, NULL));
+    return status;
+}
+
 CASE(arguments_struct_size) {
     fixture all = fixture_open();
     rk_runtime_options runtime = RK_RUNTIME_OPTIONS_INIT;
@@ -210,6 +219,8 @@ CASE(arguments_struct_size) {
     check_sized(&all, sized_publish, &publish, sizeof publish);
     rk_subscription_options subscription = RK_SUBSCRIPTION_OPTIONS_INIT;
     check_sized(&all, sized_subscription, &subscription, sizeof subscription);
+    rk_trace_options trace = RK_TRACE_OPTIONS_INIT;
+    check_sized(&all, sized_trace, &trace, sizeof trace);
     fixture_verify(all.actor);
     fixture_close(&all);
 }

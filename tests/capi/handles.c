@@ -29,7 +29,7 @@ CASE(handles_table_is_complete) {
         "rk_version",         "rk_status_name",  "rk_runtime_options_init", "rk_kernel_options_init",
         "rk_send_options_init", "rk_runtime_create", "rk_actor_index",
         "rk_hlc_compare",     "rk_hlc_unix_ns",  "rk_hlc_logical",          "rk_hlc_from_unix_ns",
-        "rk_hlc_format",      "rk_alert_options_init",  "rk_buffer_options_init",
+        "rk_hlc_format",      "rk_alert_options_init",  "rk_buffer_options_init", "rk_trace_options_init",
         "rk_topic_options_init", "rk_publish_options_init", "rk_subscription_options_init",
     };
     static const char *const results[] = {"rk_status ", "uint32_t ", "uint64_t ", "int32_t ", "const char *"};

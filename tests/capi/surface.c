@@ -311,6 +311,22 @@ static rk_status alerts_check(const fixture *with, rk_error *error) {
     return rk_alerts_check(with->runtime, &raised, error);
 }
 
+static rk_status trace_start(const fixture *with, rk_error *error) {
+    rk_trace_options options = RK_TRACE_OPTIONS_INIT;
+    options.worker_bytes = 4096;
+    rk_status status = rk_trace_start(with->runtime, &options, error);
+    if (status == RK_OK) rk_trace_stop(with->runtime, NULL);
+    return status;
+}
+
+static rk_status trace_stop(const fixture *with, rk_error *error) {
+    return rk_trace_stop(with->runtime, error);
+}
+
+static rk_status trace_write(const fixture *with, rk_error *error) {
+    return rk_trace_write(with->runtime, write_nothing, NULL, error);
+}
+
 static rk_status buffer_create(const fixture *with, rk_error *error) {
     rk_buffer buffer = {NOT_ZERO};
     rk_status status = fixture_buffer(with, &buffer, error);
@@ -465,6 +481,9 @@ const surface_call surface[] = {
     {"rk_alert_create", alert_create, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_alert_destroy", alert_destroy, TAKES_ALERT, EFFECT_DESTROYS, false},
     {"rk_alerts_check", alerts_check, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_trace_start", trace_start, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_trace_stop", trace_stop, TAKES_RUNTIME, EFFECT_NONE, true},
+    {"rk_trace_write", trace_write, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_buffer_create", buffer_create, TAKES_RUNTIME, EFFECT_NONE, true},
     {"rk_buffer_destroy", buffer_destroy, TAKES_BUFFER, EFFECT_DESTROYS, false},
     {"rk_buffer_info", buffer_info, TAKES_BUFFER, EFFECT_NONE, true},

@@ -131,6 +131,37 @@ CASE(borrowed_device_without_a_feature) {
     vkDestroyInstance(o.instance, NULL);
 }
 
+static void count_quanta(void *user, const char *text, size_t length) {
+    static const char shown[] = "\"cat\":\"quantum\"";
+    unsigned *count = user;
+    for (size_t at = 0; at + sizeof shown <= length; at++) *count += memcmp(text + at, shown, sizeof shown - 1) == 0;
+}
+
+/* What the host knows of a device. */
+CASE(trace_of_quanta) {
+    own o = {0};
+    make(&o);
+    rk_runtime runtime = runtime_on(&o);
+    rk_module module = fixture_module(runtime);
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.backend = RK_BACKEND_VULKAN;
+    rk_kernel kernel = fixture_launch(runtime, module, &options);
+    CHECK_DONE(rk_trace_start(runtime, NULL, &test_error));
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    rk_actor actor;
+    CHECK_OK(rk_kernel_actor(kernel, 0, &actor));
+    fixture_verify(actor);
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    rk_kernel_statistics stats = RK_KERNEL_STATISTICS_INIT;
+    CHECK_DONE(rk_kernel_stats(kernel, &stats, &test_error));
+    unsigned count = 0;
+    CHECK_DONE(rk_trace_write(runtime, count_quanta, &count, &test_error));
+    CHECK(count >= 1 && count >= stats.quanta);
+    CHECK_OK(rk_runtime_destroy(runtime));
+    vkDestroyDevice(o.device, NULL);
+    vkDestroyInstance(o.instance, NULL);
+}
+
 CASE(contexts_that_are_none) {
     own o = {0};
     make(&o);

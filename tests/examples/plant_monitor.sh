@@ -8,7 +8,7 @@ backend = "cpu"
 [kernels.south]
 latency_every = 1
 TOML
-output=$("$1" --config "$folder/plant.toml" --metrics "$folder/metrics" --timings)
+output=$("$1" --config "$folder/plant.toml" --metrics "$folder/metrics" --trace "$folder/trace" --timings)
 echo "$output"
 test "$(echo "$output" | head -n 13)" = "\
 plant/*: plant/north plant/south
@@ -29,6 +29,10 @@ echo "$output" | grep -q '^waiting of 151 messages: p50 [1-9][0-9]* ns, p99 [1-9
 echo "$output" | grep -q '^handling of 151 messages: '
 grep -q '^ringkernel_handled_total{kernel="south",id="[0-9]*",backend="cpu"} 151$' "$folder/metrics"
 grep -q '^ringkernel_failures_total{kernel="north",id="[0-9]*",backend="cpu"} 1$' "$folder/metrics"
+test "$(grep -c '"cat":"handler",.*"name":"deliver"' "$folder/trace")" = 150
+test "$(grep -c '"cat":"handler",.*"name":"smash"' "$folder/trace")" = 1
+test "$(grep -c '"ph":"s"' "$folder/trace")" = 152
+tail -n 1 "$folder/trace" | grep -q '^]}$'
 
 # The environment comes before the file, and a name that is not known is refused with the nearest.
 RINGKERNEL_KERNEL_LATENCY_EVERY=1000 "$1" --config "$folder/plant.toml" --timings | grep -q '^handling of [0-9] messages'

@@ -334,6 +334,16 @@ void queues_and_descriptors() {
     CHECK(watched.try_latency(RK_LATENCY_QUEUE, 1000).status() == RK_ERROR_NOT_FOUND);
     CHECK(runtime.metrics().find("ringkernel_handler_seconds_count") != std::string::npos);
     CHECK(runtime.metrics(true).size() > runtime.metrics().size());
+    CHECK(runtime.try_stop_trace().status() == RK_ERROR_BAD_STATE);
+    rk::trace_options traced;
+    traced.events = RK_TRACE_HANDLERS;
+    runtime.start_trace(traced);
+    CHECK(runtime.try_start_trace().status() == RK_ERROR_BAD_STATE);
+    watched.activate();
+    (void)watched.actor(0).call<stored>(store{1}, 10s);
+    watched.deactivate();
+    runtime.stop_trace();
+    CHECK(runtime.trace().find("\"name\":\"store\"") != std::string::npos);
     int told = 0;
     rk::alert_options rule;
     rule.metric = RK_ALERT_DEPTH;

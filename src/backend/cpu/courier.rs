@@ -12,6 +12,8 @@ use crate::kernel::{dead_letter, directory, Counts, Kernel, Offered, Port, Wait}
 use crate::message::{Class, Incoming, Owned};
 use crate::ring::{flags, Channel, Envelope, Slot};
 use crate::topics::{self, Refusal, Subscription};
+use crate::trace::{what, Event, Message, Tracer};
+use crate::wall::wall;
 
 /// What a worker delivers with.
 pub(super) struct Courier {
@@ -23,13 +25,14 @@ pub(super) struct Courier {
     topics: topics::Reader,
     /// The subscription that a publication waits for.
     subscription: Option<Arc<Subscription>>,
+    pub(super) tracer: Tracer,
 }
 
 impl Courier {
     pub(super) fn new(kernel: Arc<Kernel>, number: u32) -> Self {
         let clock = WorkerClock::new(kernel.home.clock.drift());
-        let (topics, subscription) = Default::default();
-        Self { kernel, number, clock, counts: Counts::default(), topics, subscription }
+        let (topics, subscription, tracer) = Default::default();
+        Self { kernel, number, clock, counts: Counts::default(), topics, subscription, tracer }
     }
 
     #[inline]
@@ -61,6 +64,14 @@ impl Courier {
     /// Delivers a post, now or never; or says what it must wait for.
     #[inline]
     pub(super) fn deliver(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        if self.kernel.home.trace.is_on() {
+            return self.deliver_traced(post, payload);
+        }
+        self.carry(post, payload)
+    }
+
+    #[inline]
+    fn carry(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
         if post.to == 0 {
             return self.hand_over(post, payload);
         }
@@ -222,6 +233,37 @@ impl Courier {
                 (mark, steps, power) = (at, 0, power * 2);
             }
         }
+    }
+
+    #[cold]
+    fn deliver_traced(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+        // Decided before, so that it costs nothing more where it is not wanted.
+        let message = Message::new(&post.envelope, self.clock.next(), post.to);
+        if !self.wants(what::SENDS, &message) {
+            return self.carry(post, payload);
+        }
+        let (began, sent) = (wall().ticks(), self.counts.sent_host + self.counts.sent_actors);
+        self.carry(post, payload)?;
+        // Not what became a letter.
+        if self.counts.sent_host + self.counts.sent_actors != sent {
+            debug_assert_eq!(self.clock.next(), message.stamp + 1, "one stamp a post");
+            self.record(Event::send(began, wall().ticks(), message, post.by));
+        }
+        Ok(())
+    }
+
+    /// Whether a trace wants such events of a message.
+    pub(super) fn wants(&mut self, what: u32, message: &Message) -> bool {
+        self.tracer.wants(&self.kernel, self.number, what, message.correlation, message.stamp)
+    }
+
+    /// Whether a trace wants such events.
+    pub(super) fn wants_all(&mut self, what: u32) -> bool {
+        self.tracer.wants_all(&self.kernel, Some(self.number), what)
+    }
+
+    pub(super) fn record(&mut self, event: Event) {
+        self.tracer.record(&self.kernel, Some(self.number), event);
     }
 
     /// Has `bell` rung when what we wait for may have happened.

@@ -16,6 +16,8 @@ use crate::latency::Probe;
 use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP, TYPE_START, TYPE_STOP};
 use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
 use crate::ring::{flags, Cursor, Envelope, Slot, AREA, INLINE_BYTES};
+use crate::trace::{self, what, Message};
+use crate::wall::wall;
 
 /// Messages that a worker handles before the next one on the same thread has its turn.
 const TURN: u32 = 256;
@@ -128,7 +130,30 @@ impl Worker {
     }
 
     /// One bounded stay. `alone`: no other worker waits for this thread.
+    #[inline]
     pub(super) fn visit(&mut self, alone: bool) -> Visit {
+        if self.kernel().home.trace.is_on() {
+            return self.visit_traced(alone);
+        }
+        self.stay(alone)
+    }
+
+    /// The same, in the trace if anything of it is, or if it did anything and the trace is of visits alone.
+    #[cold]
+    fn visit_traced(&mut self, alone: bool) -> Visit {
+        let began = wall().ticks();
+        let before = (self.courier.tracer.count(), self.consumed);
+        let visit = self.stay(alone);
+        let notable = self.courier.tracer.count() != before.0
+            || visit == Visit::Busy && !self.courier.wants_all(what::HANDLERS | what::SENDS);
+        if notable && self.courier.wants_all(what::VISITS | what::DEPTH) {
+            let waiting = self.waiting();
+            self.courier.record(trace::Event::visit(began, wall().ticks(), self.consumed - before.1, waiting));
+        }
+        visit
+    }
+
+    fn stay(&mut self, alone: bool) -> Visit {
         match self.courier.kernel.command() {
             Command::Hold => {
                 self.held = true;
@@ -199,10 +224,14 @@ impl Worker {
     /// Keeps the high-water mark. Reads lines that senders write, so not for every message.
     #[cold]
     fn sample(&mut self) {
-        let lanes = self.courier.port().channels().zip(&self.cursors);
-        let waiting: u64 = lanes.map(|(channel, cursor)| channel.ring.accepted() - cursor.position()).sum();
+        let waiting = self.waiting();
         let high_water = &mut self.courier.counts.high_water;
         *high_water = waiting.max(*high_water);
+    }
+
+    fn waiting(&self) -> u64 {
+        let lanes = self.courier.port().channels().zip(&self.cursors);
+        lanes.map(|(channel, cursor)| channel.ring.accepted() - cursor.position()).sum()
     }
 
     /// At the end of a visit everything is in shared memory: heads, counters.
@@ -258,7 +287,7 @@ impl Worker {
         let (envelope, inline, in_body) = slot.decode();
         let payload = self.payload(lane, &envelope, &inline, in_body);
         match self.verdict(&envelope) {
-            Ok((size, run)) => self.run(&envelope, payload, in_body, size, run),
+            Ok((size, run)) => self.run(lane, &envelope, payload, in_body, size, run),
             Err(reason) if self.directed(&envelope, reason) => {}
             Err(_) if self.courier.port().outbound.is_full_of_letters() => {
                 self.courier.wait_for(Wait::Host);
@@ -351,7 +380,7 @@ impl Worker {
     }
 
     #[inline(always)]
-    fn run(&mut self, envelope: &Envelope, payload: *const u8, in_body: bool, size: u32, run: HandlerFn) {
+    fn run(&mut self, lane: Lane, envelope: &Envelope, payload: *const u8, in_body: bool, size: u32, run: HandlerFn) {
         let index = index_of(envelope.actor);
         let address = Address::new(self.courier.kernel.key, envelope.actor).to_bits();
         // A payload in its slot's body is readable to the body's end, which is the largest declared size.
@@ -373,14 +402,14 @@ impl Worker {
         // SAFETY: the handler is code of the module, called as module.h says: every pointer in the context is to memory of
         // the size that the module declared, and no other thread uses it meanwhile.
         unsafe {
-            if self.probe.due() {
-                let started = self.probe.begin(envelope.time);
-                run(context);
-                self.probe.end(started);
+            let due = self.probe.due();
+            if due | self.courier.kernel.home.trace.is_on() {
+                self.run_watched(lane, *envelope, run, due);
             } else {
-                run(context);
+                run(&mut self.context);
             }
         }
+        let context = &self.context;
         self.courier.counts.handled += 1;
         self.courier.counts.refused += u64::from(context.refused);
         let (used, result, code) = (context.outbox_used, context.result, context.fail_code);
@@ -398,6 +427,32 @@ impl Worker {
         }
         if result != 0 {
             self.ended(index, address, result, code);
+        }
+    }
+
+    /// Runs a handler whose time may be wanted: by the histograms if it is `due`, by the trace or not. Takes a copy of the
+    /// envelope, as all do that are called seldom: one that nobody points to stays in registers.
+    ///
+    /// # Safety
+    /// As for the handler, with the context filled in.
+    #[cold]
+    unsafe fn run_watched(&mut self, lane: Lane, envelope: Envelope, run: HandlerFn, due: bool) {
+        let message = Message::new(&envelope, envelope.time, self.context.self_);
+        let traced = self.courier.kernel.home.trace.is_on() && self.courier.wants(what::HANDLERS, &message);
+        if !due && !traced {
+            // SAFETY: the caller's promise.
+            return unsafe { run(&mut self.context) };
+        }
+        // Who sends from the host records nothing: the stamp says when it was.
+        let waited = (traced && lane >= LEVELS).then(|| hlc::units_since(envelope.time));
+        let started = if due { self.probe.begin(envelope.time) } else { wall().ticks() };
+        // SAFETY: the caller's promise.
+        unsafe { run(&mut self.context) };
+        if due {
+            self.probe.end(started);
+        }
+        if traced {
+            self.courier.record(trace::Event::handler(started, wall().ticks(), message, waited));
         }
     }
 

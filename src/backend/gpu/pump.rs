@@ -16,6 +16,8 @@ use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
 use crate::time::Deadline;
+use crate::trace::{self, what, Tracer};
+use crate::wall::wall;
 
 /// How often the thread asks the driver whether the device is still well, while a quantum runs.
 const CHECK: Duration = Duration::from_micros(50);
@@ -50,6 +52,7 @@ pub(super) struct Pump {
     letters_full: Vec<bool>,
     /// Those that were told so at any time since the last launch: they may wait, whatever has been told since.
     barred: Vec<bool>,
+    tracer: Tracer,
 }
 
 impl Pump {
@@ -84,6 +87,7 @@ impl Pump {
             refused: vec![0; workers],
             letters_full: vec![false; workers],
             barred: vec![false; workers],
+            tracer: Tracer::default(),
         }
     }
 
@@ -237,6 +241,7 @@ impl Pump {
         self.barred.clone_from(&self.letters_full);
         self.sample();
         self.launches += 1;
+        let began = wall().ticks();
         self.program.launch(&Quantum {
             descriptor: self.arena.descriptor(),
             kernel: self.arena.kernel(),
@@ -246,10 +251,19 @@ impl Pump {
             mode,
         })?;
         self.attend(mode, expected)?;
+        self.trace(began);
         let progress = self.mirror();
         let progressed = progress != std::mem::replace(&mut self.progress, progress) || self.program.wants_more();
         self.rest();
         Ok(progressed)
+    }
+
+    /// What the host knows of a quantum: from its launch to when all workers had left.
+    fn trace(&mut self, began: u64) {
+        if self.kernel.home.trace.is_on() && self.tracer.wants_all(&self.kernel, None, what::VISITS) {
+            let event = trace::Event::quantum(began, wall().ticks(), self.launches);
+            self.tracer.record(&self.kernel, None, event);
+        }
     }
 
     fn rest(&self) {
