@@ -1,7 +1,7 @@
 /* failover: actors that fail are started again, and when one fails too often a spare one takes over. An instrument has
- * three channels, one with a loose cable: a reading of an open circuit makes its actor fail. The kernel starts it again,
- * with nothing remembered, at most twice; then it has failed for good, and the program starts an actor that has been
- * dormant.
+ * three channels, one with a loose cable: a reading of an open circuit makes its actor fail. The kernel starts it
+ * again, with nothing remembered, at most twice; then it has failed for good, and the program starts an actor that has
+ * been dormant.
  *
  * Usage: failover [--backend auto|cpu|cuda|vulkan]
  */
