@@ -90,6 +90,7 @@ mod table;
 mod time;
 #[cfg(not(loom))]
 mod topics;
+#[cfg(not(loom))]
 mod trace;
 #[cfg(not(loom))]
 mod transfers;
