@@ -1,21 +1,22 @@
-//! Messages of a kernel's actors to actors that their device does not reach: the host takes them there.
+//! Messages of a kernel's actors to actors that their device does not reach, and to topics, which it does not know: the host
+//! takes them there.
 //!
-//! To topics, too, which devices do not know. They come as letters and wait here, in order, for room in the receivers' rings; one whose ring is full holds up those
-//! behind it that go to the same ring, and no others. While many wait, the kernel's workers are told to make no more, which
-//! is how back-pressure travels. Only where nothing gets on (workers may be waiting for each other in a circle through
-//! the host) they may go on, and more memory is used, up to a limit past which messages become dead letters.
+//! They come as letters and wait here, by the ring that they are for, until there is room. While many wait, the kernel's
+//! workers are told to make no more, which is how back-pressure travels. Only where nothing gets on although the receivers
+//! run (workers may be waiting for each other in a circle through the host) they may go on, and more memory is used, up to
+//! a limit past which messages become dead letters.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::layout::Letter;
-use crate::address::{index_of, Address};
+use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc;
-use crate::kernel::{dead_letter, directory, Command, Offered};
-use crate::message::Owned;
+use crate::kernel::{dead_letter, directory, Command, Offered, Wait};
+use crate::message::{Owned, LEVELS};
 use crate::ring::{flags, Envelope};
 use crate::topics::{self, Refusal};
 
@@ -44,49 +45,62 @@ impl Forward {
         (self.worker, dead_letter(envelope, self.to.to_bits(), envelope.time, &self.payload, reason))
     }
 
-    /// The ring that it is for, by kernel, worker and level, or the topic. None if there is nobody.
-    fn place(&self) -> Option<(u32, usize, u8)> {
-        let (key, actor, level) = (self.to.kernel(), self.to.actor(), self.envelope.level);
-        match self.to.topic() {
-            Some(_) => Some((key, actor as usize, 0)),
-            None => Some((key, directory::find(key)?.placement.worker(index_of(actor)), level)),
-        }
-    }
-
-    /// Found full: whether that lasts until the host does something.
-    fn waits_for_rest(&self) -> bool {
-        match self.to.topic() {
-            // A subscription that is full holds up until it is polled, or its actor goes on.
-            Some(_) => true,
-            None => directory::find(self.to.kernel()).is_some_and(|kernel| kernel.command() != Command::Run),
-        }
-    }
-
-    fn offer(&self, topics: &mut topics::Reader) -> Offered {
+    fn offer(&self, topics: &mut topics::Reader) -> Outcome {
         let envelope = &self.envelope;
         if let Some(topic) = self.to.topic() {
             // Of several who might answer a call none is the one that does.
             if envelope.flags & flags::CALL != 0 {
-                return Offered::Dead(DeadReason::NoActor);
+                return Outcome::Dead(DeadReason::NoActor);
             }
             return match topics.publish(topic, envelope, &self.payload) {
-                Ok(()) => Offered::Sent,
-                Err(Refusal::Closed) => Offered::Dead(DeadReason::NoActor),
-                Err(Refusal::Full(_)) => Offered::Full(0),
+                Ok(()) => Outcome::Sent,
+                Err(Refusal::Closed) => Outcome::Dead(DeadReason::NoActor),
+                Err(Refusal::Full(subscription)) => Outcome::Full { rests: rests(subscription.holds_up()) },
             };
         }
-        match directory::find(self.to.kernel()) {
-            Some(kernel) => kernel.offer(envelope, &self.payload, false, || (envelope.time, envelope.deadline)),
-            None => Offered::Dead(DeadReason::NoActor),
+        let Some(kernel) = directory::find(self.to.kernel()) else { return Outcome::Dead(DeadReason::NoActor) };
+        match kernel.offer(envelope, &self.payload, false, || (envelope.time, envelope.deadline)) {
+            Offered::Sent => Outcome::Sent,
+            Offered::Full(_) => Outcome::Full { rests: kernel.command() != Command::Run },
+            Offered::Dead(reason) => Outcome::Dead(reason),
         }
+    }
+}
+
+/// Whether what is waited for lasts until the host does something.
+fn rests(wait: Wait) -> bool {
+    match wait {
+        Wait::Worker { kernel, .. } => directory::find(kernel).is_some_and(|kernel| kernel.command() != Command::Run),
+        _ => true,
+    }
+}
+
+enum Outcome {
+    Sent,
+    /// `rests`: there will be no room before the host does something, so this is no circle.
+    Full {
+        rests: bool,
+    },
+    Dead(DeadReason),
+}
+
+/// A ring, by kernel, worker and level, or a topic.
+type Place = (u32, usize, u8);
+
+fn place(to: Address, level: u8) -> Option<Place> {
+    match to.topic() {
+        Some(topic) => Some((to.kernel(), topic as usize, 0)),
+        None => Some((to.kernel(), directory::find(to.kernel())?.placement.worker(to.index()), level)),
     }
 }
 
 /// Those of one kernel.
 pub(super) struct Forwards {
-    waiting: VecDeque<Forward>,
+    /// In the order in which they came; no queue is empty.
+    waiting: BTreeMap<Place, VecDeque<Forward>>,
+    count: usize,
     bytes: usize,
-    /// What some wait for is at rest, or the host's to do: nothing that waiting for could be a circle.
+    /// Some will wait until the host does something.
     resting: bool,
     /// Those that are published to.
     topics: topics::Reader,
@@ -97,7 +111,8 @@ pub(super) struct Forwards {
 impl Forwards {
     pub(super) fn new() -> Self {
         Self {
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            count: 0,
             bytes: 0,
             resting: false,
             topics: topics::Reader::default(),
@@ -111,16 +126,16 @@ impl Forwards {
 
     /// Whether workers are to make no more for now.
     pub(super) fn are_many(&self) -> bool {
-        self.waiting.len() >= MANY && (self.resting || self.moved.elapsed() < STUCK)
+        self.count >= MANY && (self.resting || self.moved.elapsed() < STUCK)
     }
 
-    /// Takes what a letter of the class has. Its dead letter, and of which worker, if there is no room.
+    /// Takes what a letter of the class has. Its dead letter, and of which worker, if there is no receiver, or no room.
     pub(super) fn add(&mut self, letter: &Letter, payload: Box<[u8]>) -> Option<(u32, Owned)> {
         let to = Address::from_bits(letter.to);
         let envelope = Envelope {
             actor: to.actor(),
             kind: letter.r#type as u16,
-            level: letter.level as u8 % crate::message::LEVELS as u8,
+            level: letter.level as u8 % LEVELS as u8,
             flags: if letter.call != 0 { flags::CALL } else { 0 },
             size: payload.len() as u32,
             correlation: letter.correlation,
@@ -132,66 +147,58 @@ impl Forwards {
             time: letter.time,
         };
         let forward = Forward { worker: letter.worker, to, envelope, payload };
+        let Some(place) = place(to, envelope.level) else { return Some(forward.dead(DeadReason::NoActor)) };
         if self.bytes + forward.bytes() > LIMIT {
             return Some(forward.dead(DeadReason::Overflow));
         }
-        if self.waiting.is_empty() {
+        if self.count == 0 {
             self.moved = Instant::now();
         }
+        self.count += 1;
         self.bytes += forward.bytes();
-        self.waiting.push_back(forward);
+        self.waiting.entry(place).or_default().push_back(forward);
         None
     }
 
     /// Delivers what can be. `dead` gets the dead letters of what never can. `last`: nothing waits any longer.
     pub(super) fn deliver(&mut self, last: bool, mut dead: impl FnMut((u32, Owned))) {
-        // Rings in which there was no room: to wait for, and not to be tried again, lest messages overtake each other.
-        let mut full = Vec::new();
-        let before = self.waiting.len();
-        let mut resting = false;
-        let (bytes, topics) = (&mut self.bytes, &mut self.topics);
-        self.waiting.retain(|forward| {
-            let place = forward.place();
-            let known = full.contains(&place);
-            let offered = match known {
-                true => Offered::Full(0),
-                false => forward.offer(topics),
-            };
-            match offered {
-                Offered::Full(_) => {
-                    if !known {
-                        full.push(place);
-                        resting |= forward.waits_for_rest();
-                    }
-                    if !last {
+        let Self { waiting, count, bytes, resting, topics, moved } = self;
+        let before = *count;
+        *resting = false;
+        waiting.retain(|_, queue| {
+            // At the end: once one has found no room, those behind it are not to overtake it.
+            let mut full = false;
+            while let Some(forward) = queue.front() {
+                let outcome = if full { Outcome::Full { rests: false } } else { forward.offer(topics) };
+                match outcome {
+                    Outcome::Sent => {}
+                    Outcome::Dead(reason) => dead(forward.dead(reason)),
+                    Outcome::Full { rests } if !last => {
+                        *resting |= rests;
                         return true;
                     }
-                    dead(forward.dead(DeadReason::Terminated));
+                    Outcome::Full { .. } => {
+                        full = true;
+                        dead(forward.dead(DeadReason::Terminated));
+                    }
                 }
-                Offered::Dead(reason) => dead(forward.dead(reason)),
-                Offered::Sent => {}
+                *count -= 1;
+                *bytes -= forward.bytes();
+                queue.pop_front();
             }
-            *bytes -= forward.bytes();
             false
         });
-        self.resting = resting;
-        if self.waiting.len() != before {
-            self.moved = Instant::now();
+        if *count != before {
+            *moved = Instant::now();
         }
     }
 
     /// Has `bell` rung when there may be room for some. Subscribers of topics do not ring it.
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
-        let mut known = Vec::new();
-        for forward in &self.waiting {
-            let place = forward.place();
-            if known.contains(&place) {
-                continue;
-            }
-            known.push(place);
-            if let (None, Some(kernel)) = (forward.to.topic(), directory::find(forward.to.kernel())) {
-                if forward.to.index() < kernel.actors {
-                    kernel.entrance_of(forward.to, forward.envelope.level, false).await_room(bell);
+        for Forward { to, envelope, .. } in self.waiting.values().filter_map(VecDeque::front) {
+            if let (None, Some(kernel)) = (to.topic(), directory::find(to.kernel())) {
+                if to.index() < kernel.actors {
+                    kernel.entrance_of(*to, envelope.level, false).await_room(bell);
                 }
             }
         }

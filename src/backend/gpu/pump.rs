@@ -95,7 +95,10 @@ impl Pump {
     pub(super) fn run(mut self) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve()));
         let status = match outcome {
-            Ok(Ok(())) => None,
+            Ok(Ok(())) => {
+                self.deliver_forwards(true);
+                None
+            }
             Ok(Err(error)) => {
                 self.program.lost();
                 let name = &self.kernel.name;
