@@ -23,7 +23,7 @@ pub(super) struct Courier {
     pub(super) counts: Counts,
     /// The topics that our actors publish to.
     topics: topics::Reader,
-    /// The subscription that a publication waits for.
+    /// The subscription that a publication waited for, if that was the last that any post waited for.
     subscription: Option<Arc<Subscription>>,
     pub(super) tracer: Tracer,
 }
@@ -76,17 +76,13 @@ impl Courier {
             return self.hand_over(post, payload);
         }
         let to = Address::from_bits(post.to);
-        if let Some(topic) = to.topic() {
-            return self.publish(topic, post, payload);
-        }
-        if self.subscription.is_some() {
-            self.subscription = None;
-        }
         let clock = &mut self.clock;
         let stamp = || (clock.tick(), deadline(post));
         let key = to.kernel();
         let outcome = if key == self.kernel.key {
             self.kernel.offer(&post.envelope, payload, false, stamp)
+        } else if let Some(topic) = to.topic() {
+            return self.publish(topic, post, payload);
         } else {
             match directory::find(key) {
                 Some(kernel) => kernel.offer(&post.envelope, payload, false, stamp),
@@ -95,10 +91,17 @@ impl Courier {
         };
         match outcome {
             Offered::Sent => self.counts.sent_actors += 1,
-            Offered::Full(worker) => return Err(Wait::Worker { kernel: key, worker }),
+            Offered::Full(worker) => return self.held_up(Wait::Worker { kernel: key, worker }),
             Offered::Dead(reason) => return self.give_up(post, payload, reason),
         }
         Ok(())
+    }
+
+    /// Something else than a subscription has no room.
+    #[cold]
+    fn held_up(&mut self, wait: Wait) -> Result<(), Wait> {
+        self.subscription = None;
+        Err(wait)
     }
 
     /// A post has nowhere to go.
@@ -106,7 +109,7 @@ impl Courier {
     fn give_up(&mut self, post: &Post, payload: &[u8], reason: DeadReason) -> Result<(), Wait> {
         // Letters are memory, and the host is to read some first.
         if self.port().outbound.is_full_of_letters() {
-            return Err(Wait::Host);
+            return self.held_up(Wait::Host);
         }
         self.undeliverable(post, payload, reason);
         Ok(())
@@ -119,7 +122,6 @@ impl Courier {
 
     /// To all subscribers of a topic, or to none yet.
     fn publish(&mut self, topic: u32, post: &Post, payload: &[u8]) -> Result<(), Wait> {
-        self.subscription = None;
         // Of several who might answer a call none is the one that does.
         if post.envelope.flags & flags::CALL != 0 {
             return self.give_up(post, payload, DeadReason::NoActor);
@@ -140,7 +142,7 @@ impl Courier {
     #[inline]
     fn hand_over(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
         // No deadline: what reaches the host has arrived.
-        let Ok(ticket) = self.port().outbound.channel.ring.reserve_sole() else { return Err(Wait::Host) };
+        let Ok(ticket) = self.port().outbound.channel.ring.reserve_sole() else { return self.held_up(Wait::Host) };
         let envelope = Envelope { time: self.clock.tick(), ..post.envelope };
         let port = self.port();
         let (slot, body) = Slot::encode(&envelope, payload);
@@ -268,10 +270,11 @@ impl Courier {
 
     /// Has `bell` rung when what we wait for may have happened.
     pub(super) fn await_room(&self, bell: &Arc<Bell>) {
-        if let Some(subscription) = &self.subscription {
+        let waits_for = self.waits_for();
+        if let (Some(subscription), true) = (&self.subscription, waits_for != Wait::Nothing) {
             subscription.await_room(bell);
         }
-        match self.waits_for() {
+        match waits_for {
             Wait::Nothing => {}
             Wait::Host => self.port().outbound.channel.await_room(bell),
             Wait::Worker { kernel, worker } => {
