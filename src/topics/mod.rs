@@ -116,7 +116,7 @@ impl Topics {
         let pattern = Pattern::parse(request.filter)?;
         let place = SUBSCRIPTIONS.reserve()?;
         if matches!(request.to, Subscriber::Actor(_)) && request.quality != Quality::AtMostOnce {
-            self.postman.start()?;
+            self.postman.start(home)?;
         }
         let subscription = Arc::new(Subscription::new(home.clone(), place.key(), self.postman.clone(), &request));
         if let Subscriber::Queue(queue) = &request.to {

@@ -8,6 +8,7 @@ use super::subscription::Subscription;
 use crate::backend::SignalsBlocked;
 use crate::bell::Bell;
 use crate::error::{Error, Result};
+use crate::runtime::Home;
 use crate::time::Deadline;
 
 /// The postman of a runtime.
@@ -31,17 +32,21 @@ impl Postman {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn start(self: &Arc<Self>) -> Result<()> {
+    pub(super) fn start(self: &Arc<Self>, home: &Arc<Home>) -> Result<()> {
         let mut round = self.round();
         if round.thread.is_some() {
             return Ok(());
         }
-        let postman = self.clone();
+        let (postman, home) = (self.clone(), Arc::downgrade(home));
         // Threads inherit the mask: a signal of the host's must not end up in one of ours.
         let _masked = SignalsBlocked::new()?;
         let thread = std::thread::Builder::new().name("rk-topics".into()).spawn(move || {
-            // A panic is a bug of ours; what it was about is lost, and all else goes on.
-            while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| postman.serve())).is_err() {}
+            // A panic is a bug of ours: what it was about is lost, the runtime poisoned, and who waits is still served.
+            while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| postman.serve())).is_err() {
+                if let Some(home) = home.upgrade() {
+                    home.poison();
+                }
+            }
         });
         round.thread = Some(thread.map_err(|error| Error::System {
             what: "starting a thread",
