@@ -410,3 +410,54 @@ CASE(routing_to_another_backend_that_ends) {
     CHECK_EQ(stats.sent_actors + stats.undeliverable, SENT);
     world_close(&w);
 }
+
+/* A kernel at rest takes nothing, so that one that sends to it is held up, and both sleep. Then it goes on, or ends; nobody
+ * else wakes the one that was held up. */
+static void hold_up(bool ends) {
+    enum { SENT = 40, ROOM = 4 };
+    world w = world_open();
+    rk_kernel from = world_start(&w, "courier", OPTIONS(.actors = 1));
+    rk_kernel to = world_launch(&w, "courier", OPTIONS(.actors = 1, .actor_capacity = ROOM));
+    const rk_actor receiver = actor_of(to, 0);
+    for (uint64_t i = 0; i < SENT; i++) {
+        deliver message = {.to = receiver.id, .value = i, .correlation = i + 1};
+        send_to(actor_of(from, 0), RK_TYPE(deliver), &message, sizeof message);
+    }
+    union {
+        posted reply;
+        read_letter read;
+        letter back;
+    } got;
+    rk_message message;
+    uint64_t replies = 0, arrived = 0;
+    for (uint32_t count; rk_poll(w.runtime, &message, 1, &got, sizeof got, 50 * MILLISECOND, &count) == RK_OK;) {
+        CHECK_EQ(message.kind, RK_MESSAGE_REPLY);
+        replies++;
+    }
+    CHECK(replies < SENT);
+    if (ends) CHECK_DONE(rk_kernel_terminate(to, NULL, &test_error));
+    else CHECK_DONE(rk_kernel_activate(to, &test_error));
+    while (replies < SENT || arrived < SENT) {
+        message = next_message(&w, &got, sizeof got);
+        if (message.kind == RK_MESSAGE_EVENT) continue; /* the kernel's end */
+        if (message.kind == RK_MESSAGE_REPLY) {
+            replies++;
+        } else if (ends) {
+            CHECK_EQ(message.kind, RK_MESSAGE_DEAD_LETTER);
+            CHECK_EQ(message.reason, RK_DEAD_TERMINATED);
+            CHECK_EQ(got.back.value, message.correlation - 1);
+            arrived++;
+        } else {
+            CHECK_EQ(message.kind, RK_MESSAGE_EMIT);
+            CHECK_EQ(got.read.value, arrived);
+            arrived++;
+            CHECK_EQ(got.read.correlation, arrived);
+        }
+    }
+    CHECK_DONE(rk_kernel_drain(from, PATIENCE, &test_error));
+    check_accounts(from);
+    world_close(&w);
+}
+
+CASE(routing_held_up_by_a_kernel_at_rest) { hold_up(false); }
+CASE(routing_held_up_by_a_kernel_that_ends) { hold_up(true); }

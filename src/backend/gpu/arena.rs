@@ -357,7 +357,10 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if !self.memories.unregister(self.key) {
+        let unused = self.memories.unregister(self.key);
+        // Who waits to be able to send to the kernel learns that it is gone.
+        super::made_room_for_others();
+        if !unused {
             // Lost rather than given to somebody else while a kernel may write to it.
             for block in [&self.device, &self.host, &self.inbound] {
                 std::mem::forget(block.owner.clone());

@@ -161,6 +161,8 @@ pub(super) struct Shared {
     rested: Bell,
     /// An actor of another kernel sent something.
     poked: AtomicBool,
+    /// A worker waits for one of another kernel to take something.
+    held_up: AtomicBool,
 }
 
 /// Pumps of all runtimes: their kernels may share a device.
@@ -178,6 +180,19 @@ fn poke_others(sender: u32) {
         if !pump.poked.swap(true, Ordering::SeqCst) {
             pump.bell.ring();
         }
+    }
+}
+
+/// Grows when a pump has taken what actors sent, or a kernel has gone: who was held up by that may go on.
+static ROOM: AtomicU64 = AtomicU64::new(0);
+
+/// Tells pumps that are held up that they may not be any more. Device rings ring no bells, and a pump that is held up sleeps.
+fn made_room_for_others() {
+    // SeqCst, as `held_up` and the loads in `pump.rs`: a pump that says that it is held up and then finds `ROOM` as it was
+    // when its workers looked is seen here.
+    ROOM.fetch_add(1, Ordering::SeqCst);
+    for pump in everyone().iter().filter_map(Weak::upgrade).filter(|pump| pump.held_up.load(Ordering::SeqCst)) {
+        pump.bell.ring();
     }
 }
 
@@ -327,6 +342,7 @@ impl Pumps {
             rests: AtomicU64::new(0),
             rested: Bell::default(),
             poked: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
         });
         self.adopt(Pump::new(kernel.clone(), shared, self.clone(), program, arena, plan.quantum))?;
         Ok(kernel)

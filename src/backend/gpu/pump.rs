@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::arena::Arena;
 use super::forwards::Forwards;
 use super::layout::{Mode, FORWARD};
-use super::{poke_others, Program, Pumps, Quantum, Shared};
+use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, ROOM};
 use crate::error::{Error, Result};
 use crate::hlc;
-use crate::kernel::{Command, Kernel, State, Wait};
+use crate::kernel::{Command, Kernel, Port, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
@@ -43,6 +43,10 @@ pub(super) struct Pump {
     taken: Vec<u64>,
     /// Sum of all counts, to tell progress.
     progress: u64,
+    /// Messages of actors taken.
+    consumed: u64,
+    /// [`ROOM`] when the last quantum began.
+    room: u64,
     high_water: Vec<u64>,
     /// What is on its way to actors that the device does not reach.
     forwards: Forwards,
@@ -82,6 +86,8 @@ impl Pump {
             accepted: 0,
             taken: vec![0; workers],
             progress: 0,
+            consumed: 0,
+            room: 0,
             high_water: vec![0; workers],
             forwards: Forwards::new(),
             refused: vec![0; workers],
@@ -148,7 +154,7 @@ impl Pump {
             // attended to, because the kernel was held, stay news.
             self.end_if_drained();
             let changed = self.kernel.command() != command;
-            news |= changed || self.has_arrivals() || self.host_made_room();
+            news |= changed || self.has_arrivals() || self.host_made_room() || self.others_made_room();
             let runs = news && command == Command::Run;
             if !changed && !runs && self.kernel.state() != State::Failed {
                 let looks = command == Command::Hold && self.may_look();
@@ -202,6 +208,12 @@ impl Pump {
         })
     }
 
+    /// Whether workers that wait for those of other kernels may be able to go on.
+    fn others_made_room(&self) -> bool {
+        // Relaxed: only this thread writes it. SeqCst: see `made_room_for_others`.
+        self.shared.held_up.load(Ordering::Relaxed) && ROOM.load(Ordering::SeqCst) != self.room
+    }
+
     fn accepted_from_host(&self) -> u64 {
         self.kernel.ports.iter().flat_map(|port| &port.inbound).map(|channel| channel.ring.accepted()).sum()
     }
@@ -236,6 +248,7 @@ impl Pump {
             return Ok(true);
         }
         self.shared.poked.store(false, Ordering::SeqCst);
+        self.room = ROOM.load(Ordering::SeqCst);
         self.accepted = self.accepted_from_host();
         for (taken, port) in self.taken.iter_mut().zip(&self.kernel.ports) {
             *taken = port.outbound.channel.consumed();
@@ -257,6 +270,7 @@ impl Pump {
         self.trace(began);
         let progress = self.mirror();
         let progressed = progress != std::mem::replace(&mut self.progress, progress) || self.program.wants_more();
+        self.settle_with_others();
         self.rest();
         Ok(progressed)
     }
@@ -473,6 +487,21 @@ impl Pump {
             port.waits_for.store(report.waits, Ordering::Relaxed);
         }
         sum
+    }
+
+    /// Says whether we are held up by other kernels, and tells those that we may have held up.
+    fn settle_with_others(&mut self) {
+        let waits_for_other = |port: &Port| {
+            matches!(Wait::from_bits(port.waits_for.load(Ordering::Relaxed)),
+                Wait::Worker { kernel, .. } if kernel != self.kernel.key)
+        };
+        let held_up = self.kernel.ports.iter().any(waits_for_other);
+        // SeqCst: see `made_room_for_others`.
+        self.shared.held_up.store(held_up, Ordering::SeqCst);
+        let consumed = self.kernel.ports.iter().flat_map(|port| &port.peers).map(|channel| channel.consumed()).sum();
+        if consumed != std::mem::replace(&mut self.consumed, consumed) {
+            made_room_for_others();
+        }
     }
 
     /// The kernel has ended: no more comes in, and the workers turn what is left into dead letters.
