@@ -113,6 +113,11 @@ pub(super) struct Quantum<'a> {
 
 /// The loaded code of a kernel.
 pub(super) trait Program: Send {
+    /// Before all launches: has the driver do now what it would do at the first of them. Some compile then, for seconds.
+    fn warm_up(&mut self, _quantum: &Quantum<'_>) -> Result<()> {
+        Ok(())
+    }
+
     fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()>;
 
     /// Whether nothing runs on the device any more. An error is a fault of the device.
@@ -344,7 +349,9 @@ impl Pumps {
             poked: AtomicBool::new(false),
             held_up: AtomicBool::new(false),
         });
-        self.adopt(Pump::new(kernel.clone(), shared, self.clone(), program, arena, plan.quantum))?;
+        let mut pump = Pump::new(kernel.clone(), shared, self.clone(), program, arena, plan.quantum);
+        pump.warm_up()?;
+        self.adopt(pump)?;
         Ok(kernel)
     }
 }

@@ -97,6 +97,11 @@ impl Pump {
         }
     }
 
+    /// Before the thread begins.
+    pub(super) fn warm_up(&mut self) -> Result<()> {
+        self.program.warm_up(&order(&self.arena, self.launches, self.length, Mode::Look))
+    }
+
     /// The thread. A panic is a bug of ours: the runtime is poisoned and the kernel fails, so that nobody waits for us.
     pub(super) fn run(mut self) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve()));
@@ -258,14 +263,7 @@ impl Pump {
         self.sample();
         self.launches += 1;
         let began = wall().ticks();
-        self.program.launch(&Quantum {
-            descriptor: self.arena.descriptor(),
-            kernel: self.arena.kernel(),
-            number: self.launches,
-            unix_ns: ((u128::from(hlc::physical() >> 8) * 1_000_000_000) >> 24) as u64,
-            length_ns: self.length.as_nanos() as u64,
-            mode,
-        })?;
+        self.program.launch(&order(&self.arena, self.launches, self.length, mode))?;
         self.attend(mode, expected)?;
         self.trace(began);
         let progress = self.mirror();
@@ -532,5 +530,16 @@ impl Pump {
             self.kernel.worker_left(self.arena.report(worker).found_waiting);
         }
         Ok(())
+    }
+}
+
+fn order(arena: &Arena, number: u64, length: Duration, mode: Mode) -> Quantum<'_> {
+    Quantum {
+        descriptor: arena.descriptor(),
+        kernel: arena.kernel(),
+        number,
+        unix_ns: ((u128::from(hlc::physical() >> 8) * 1_000_000_000) >> 24) as u64,
+        length_ns: length.as_nanos() as u64,
+        mode,
     }
 }

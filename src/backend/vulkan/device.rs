@@ -14,8 +14,9 @@ use super::{refused, Borrowed};
 use crate::backend::gpu::Directory;
 use crate::error::{Error, Result};
 
-/// How long a dispatch may keep us waiting that ought to end by itself. After that the device is given up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a dispatch may keep us waiting that ought to end by itself. After that the device is given up. Long, for what
+/// is before it on its queue may have to be compiled first: Mesa's llvmpipe does that at the first dispatch, 6 s for a pump.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A queue. `vkQueueSubmit` wants it to one thread at a time.
 struct Queue {

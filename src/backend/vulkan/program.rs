@@ -140,15 +140,7 @@ impl Pump {
         unsafe { host.cast::<Order>().add(slot) }
     }
 
-    fn value(&self) -> u64 {
-        self.timeline.submitted.load(Ordering::Relaxed)
-    }
-}
-
-impl Program for Pump {
-    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
-        self.thorough = if self.wants_more() { THOROUGH } else { self.thorough.saturating_sub(1) };
-        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && self.thorough == 0;
+    fn submit(&mut self, quantum: &Quantum<'_>, fast: bool) -> Result<()> {
         let slot = (quantum.number % IN_FLIGHT as u64) as usize;
         let order = Order {
             kernel: quantum.kernel,
@@ -178,6 +170,28 @@ impl Program for Pump {
         self.submitted = Instant::now();
         self.stays = quantum.mode == Mode::Run;
         Ok(())
+    }
+
+    fn value(&self) -> u64 {
+        self.timeline.submitted.load(Ordering::Relaxed)
+    }
+}
+
+impl Program for Pump {
+    fn warm_up(&mut self, quantum: &Quantum<'_>) -> Result<()> {
+        let shapes = if self.code.fast.is_some() { &[false, true][..] } else { &[false] };
+        for fast in shapes.iter().copied() {
+            self.submit(quantum, fast)?;
+            // However long it compiles; if the device is lost it is an error.
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
+        self.thorough = if self.wants_more() { THOROUGH } else { self.thorough.saturating_sub(1) };
+        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && self.thorough == 0;
+        self.submit(quantum, fast)
     }
 
     fn is_over(&mut self) -> Result<bool> {
