@@ -174,7 +174,10 @@ impl Kernel {
                 other => break other,
             }
         };
-        channel.forget(bell);
+        // Not the one that all callers share: another may have it rung for the very same ring.
+        if !Arc::ptr_eq(bell, &self.home.calls.bell) {
+            channel.forget(bell);
+        }
         outcome
     }
 

@@ -378,14 +378,8 @@ impl Consumer {
             }
             self.stash.pop_front();
         }
-        // Ends of kernels that have nothing else; others' have their turn at a later look.
-        while let Some(at) =
-            self.endings.iter().position(|ending| !self.has_more(Address::from_bits(ending.from).kernel()))
-        {
-            if sink.offer(&self.endings[at])? == Offer::Full {
-                return Ok(());
-            }
-            self.endings.remove(at);
+        if self.take_endings(sink)? == Offer::Full {
+            return Ok(());
         }
         let count = self.sources.len();
         for index in (self.first..count).chain(0..self.first) {
@@ -404,6 +398,20 @@ impl Consumer {
             }
         }
         self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
-        Ok(())
+        // Those of kernels whose last message was an answer that a caller waits for: nothing else will tell of them.
+        self.take_endings(sink).map(|_| ())
+    }
+
+    /// Ends of kernels that have nothing else for the host.
+    fn take_endings<S: Sink>(&mut self, sink: &mut S) -> Result<Offer> {
+        while let Some(at) =
+            self.endings.iter().position(|ending| !self.has_more(Address::from_bits(ending.from).kernel()))
+        {
+            if sink.offer(&self.endings[at])? == Offer::Full {
+                return Ok(Offer::Full);
+            }
+            self.endings.remove(at);
+        }
+        Ok(Offer::Taken)
     }
 }

@@ -11,6 +11,7 @@
 struct rk_writing {
     rk_u64 slot, body; /* of the message, and the lap's stamp; no slot: no message */
     rk_u64 stamp, time, deadline;
+    rk_u64 foreign; /* for rk_dev_control, if it is for another kernel; or 0 */
     rk_u64 record; /* of posts set aside */
     /* A letter, if it has a class. */
     rk_u64 from, to, correlation, sent_at;
@@ -172,9 +173,7 @@ rk_u64 rk_aim_at_actor(out rk_i32 reason) {
     rk_aim(ring, tail);
     rk_out.deadline = rk_deadline(rk_post.deadline_ns);
     rk_counts[RK_C_SENT_ACTORS]++;
-    if (key != rk_kernel.key)
-        rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign,
-                rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS]);
+    if (key != rk_kernel.key) rk_out.foreign = rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS];
     return RK_WAIT_NOTHING;
 }
 
@@ -290,6 +289,11 @@ void rk_write(rk_u64 letter, rk_u64 ticket) {
     rk_poke(rk_high_at(rk_out.slot, 2u), high.z);
     rk_poke(rk_high_at(rk_out.slot, 1u), high.y);
     rk_poke(rk_high_at(rk_out.slot, 0u), high.x);
+    if (rk_out.foreign != rk_u64(0)) {
+        /* Now that it is all there: the other kernel's pump may look at once, and only once. */
+        rk_release();
+        rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign, rk_out.foreign);
+    }
 }
 
 /* Posts that wait in the outbox, and aside. */

@@ -69,8 +69,7 @@ void rk_dead_letter(rk_u64 from, rk_u64 to, rk_u64 correlation, rk_u64 time, rk_
     rk_out.reason = reason;
 }
 
-/* Where the pump stays when it has nothing to do, the host ends the quantum. Looked at every few steps, for it costs one
- * more access. */
+/* The host ends the quantum. Looked at every few steps, for it costs one more access. */
 bool rk_is_told_to_leave() {
     return (++rk_steps & 7u) == 0u && rk_peek(rk_dev_command_at(rk_kernel.command).v.leave) == rk_task.launch;
 }
@@ -133,9 +132,9 @@ rk_u32 rk_direct() {
 rk_u32 rk_step() {
     rk_turns += RK_STEP_TURNS;
     if (rk_turns >= rk_task.turns) return RK_LEAVE;
-    if (rk_task.idle == ~0u && rk_is_told_to_leave()) return RK_LEAVE;
+    if (rk_is_told_to_leave()) return RK_LEAVE;
     bool thorough = RK_THOROUGH != 0u, ends = rk_task.mode == RK_MODE_END;
-    rk_out.slot = rk_out.record = rk_out.deadline = rk_u64(0);
+    rk_out.slot = rk_out.record = rk_out.deadline = rk_out.foreign = rk_u64(0);
     rk_out.klass = 0u;
     rk_out.size = 0u;
     rk_u64 wait = RK_WAIT_NOTHING;

@@ -256,7 +256,8 @@ impl Context {
         let until = Instant::now() + BOUNDARY;
         pulses.iter().all(|pulse| {
             let first = pulse.0.load(Ordering::SeqCst);
-            while first % 2 == 1 && pulse.0.load(Ordering::SeqCst) == first {
+            // A context that had a fault runs nothing any more.
+            while first % 2 == 1 && pulse.0.load(Ordering::SeqCst) == first && !self.is_lost() {
                 if Instant::now() > until {
                     return false;
                 }

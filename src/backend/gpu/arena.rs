@@ -263,6 +263,14 @@ impl Arena {
         Channel::over(unsafe { Memory::foreign(slots, head, far_head, size, self.memories.combines(), self.clone()) })
     }
 
+    /// Has no other kernel on the device send to this one any more. False if one may do so for ever.
+    pub(super) fn leave_directory(&self) -> bool {
+        let unused = self.memories.unregister(self.key);
+        // Who waits to be able to send to the kernel learns that it is gone.
+        super::made_room_for_others();
+        unused
+    }
+
     /// The kernel's descriptor, as it was when it was made.
     pub(super) fn descriptor(&self) -> &[u8] {
         bytemuck::bytes_of(&self.descriptor)
@@ -357,10 +365,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        let unused = self.memories.unregister(self.key);
-        // Who waits to be able to send to the kernel learns that it is gone.
-        super::made_room_for_others();
-        if !unused {
+        if !self.leave_directory() {
             // Lost rather than given to somebody else while a kernel may write to it.
             for block in [&self.device, &self.host, &self.inbound] {
                 std::mem::forget(block.owner.clone());

@@ -41,8 +41,8 @@ pub(super) struct Pump {
     accepted: u64,
     /// What the host had taken from each worker then.
     taken: Vec<u64>,
-    /// Sum of all counts, to tell progress.
-    progress: u64,
+    /// Sum of all counts of what has been done, which only grow.
+    done: u64,
     /// Messages of actors taken.
     consumed: u64,
     /// [`ROOM`] when the last quantum began.
@@ -85,7 +85,7 @@ impl Pump {
             foreign: 0,
             accepted: 0,
             taken: vec![0; workers],
-            progress: 0,
+            done: 0,
             consumed: 0,
             room: 0,
             high_water: vec![0; workers],
@@ -125,6 +125,9 @@ impl Pump {
         };
         if let Some(status) = status {
             self.kernel.fail(status);
+            // Other kernels on the device would fill rings that nobody empties. Now the host takes over what they send, and
+            // finds it closed.
+            self.arena.leave_directory();
         }
         self.rest();
         self.pumps.lock().remove(&self.shared.key);
@@ -172,10 +175,20 @@ impl Pump {
 
     /// How long to sleep at most. While messages wait for room elsewhere, workers may have to be told something else.
     fn patience(&self) -> Deadline {
-        match self.forwards.is_empty() {
+        match self.forwards.is_empty() && !self.expects_more() {
             true => Deadline::Never,
             false => Deadline::after(LOOK),
         }
+    }
+
+    /// Whether a worker that nothing holds up has left messages in its rings: their places were taken when it looked, and
+    /// they were not written. Who wrote them since may have rung the bell before we had begun to listen.
+    fn expects_more(&self) -> bool {
+        self.kernel.command() == Command::Run
+            && self.kernel.ports.iter().any(|port| {
+                Wait::from_bits(port.waits_for.load(Ordering::Relaxed)) == Wait::Nothing
+                    && port.channels().any(|channel| channel.ring.accepted() != channel.consumed())
+            })
     }
 
     fn end_if_drained(&self) {
@@ -266,8 +279,7 @@ impl Pump {
         self.program.launch(&order(&self.arena, self.launches, self.length, mode))?;
         self.attend(mode, expected)?;
         self.trace(began);
-        let progress = self.mirror();
-        let progressed = progress != std::mem::replace(&mut self.progress, progress) || self.program.wants_more();
+        let progressed = self.mirror() | self.program.wants_more();
         self.settle_with_others();
         self.rest();
         Ok(progressed)
@@ -319,6 +331,7 @@ impl Pump {
                     self.arena.flush();
                 }
                 if self.program.is_over()? && !self.has_left() {
+                    self.pass_on();
                     return Err(Error::Unfinished(self.program.unfinished()));
                 }
             }
@@ -463,11 +476,12 @@ impl Pump {
         }
     }
 
-    /// The reports to where everybody looks. Gives a sum that changes when anything was done, or a worker waits for
-    /// something else than before: that is no rest yet, its neighbours in a circle are still to see it.
-    fn mirror(&mut self) -> u64 {
+    /// The reports to where everybody looks. True if anything was done, or a worker waits for something else than before:
+    /// that is no rest yet, its neighbours in a circle are still to see it.
+    fn mirror(&mut self) -> bool {
         // Taken letters make room for more.
-        let mut sum = self.letters;
+        let mut done = self.letters;
+        let mut waits_changed = false;
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             let report = self.arena.report(worker);
             for (level, channel) in port.peers.iter().enumerate() {
@@ -476,15 +490,12 @@ impl Pump {
             let mut counts = report.counts(self.high_water[worker]);
             counts.sent_actors = counts.sent_actors.saturating_sub(self.refused[worker]);
             counts.undeliverable = counts.undeliverable.saturating_add(self.refused[worker]);
-            let done = counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
+            done += counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
-            // A sum in which no two changes of waits are likely to cancel out (the golden ratio's bits).
-            let waits = report.waits.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ worker as u64);
-            sum = sum.wrapping_add(done).wrapping_add(waits);
             // Relaxed, as its loads: it says nothing else, and who looks for circles looks again.
-            port.waits_for.store(report.waits, Ordering::Relaxed);
+            waits_changed |= port.waits_for.swap(report.waits, Ordering::Relaxed) != report.waits;
         }
-        sum
+        waits_changed | (std::mem::replace(&mut self.done, done) != done)
     }
 
     /// Says whether we are held up by other kernels, and tells those that we may have held up.

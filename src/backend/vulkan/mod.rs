@@ -75,10 +75,7 @@ fn bounds(device: &Logical, findings: &Findings, handlers_loop: bool, workers: u
         _ => !device.properties.is_processor,
     };
     let resident = wanted && findings.resident.is_ok() && workers <= device.properties.workers;
-    match resident {
-        true => Bounds { turns: u32::MAX, messages: u32::MAX, resident, ..bounds },
-        false => bounds,
-    }
+    Bounds { resident, ..bounds }
 }
 
 /// The backend.

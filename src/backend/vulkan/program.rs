@@ -51,7 +51,7 @@ pub(super) struct Bounds {
     pub(super) messages: u32,
     /// Dispatches, one after the other.
     pub(super) dispatches: u32,
-    /// The pump may stay on the device when it has nothing to do.
+    /// The pump may stay on the device when it has nothing to do, without any of these bounds.
     pub(super) resident: bool,
 }
 
@@ -142,6 +142,12 @@ impl Pump {
 
     fn submit(&mut self, quantum: &Quantum<'_>, fast: bool) -> Result<()> {
         let slot = (quantum.number % IN_FLIGHT as u64) as usize;
+        // A pump that stays leaves when it is told to; one that others wait for on its queue has bounds.
+        let stays = quantum.mode == Mode::Run;
+        let bounds = match stays {
+            true => Bounds { turns: u32::MAX, messages: u32::MAX, ..self.bounds },
+            false => self.bounds,
+        };
         let order = Order {
             kernel: quantum.kernel,
             launch: quantum.number,
@@ -152,9 +158,9 @@ impl Pump {
                 _ if self.bounds.dispatches > 1 => 1,
                 _ => IDLE,
             },
-            turns: self.bounds.turns,
-            messages: self.bounds.messages,
-            dispatches: self.bounds.dispatches,
+            turns: bounds.turns,
+            messages: bounds.messages,
+            dispatches: bounds.dispatches,
             wanted: 0,
         };
         // SAFETY: the submission that used the slot last has ended: the pump has left since.
@@ -168,7 +174,7 @@ impl Pump {
         }
         self.device.submit(self.queue, commands, &self.timeline)?;
         self.submitted = Instant::now();
-        self.stays = quantum.mode == Mode::Run;
+        self.stays = stays;
         Ok(())
     }
 
