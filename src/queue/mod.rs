@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::align::Aligned;
 use crate::bell::{heavy, Bell};
 use crate::error::{Error, Result};
-use crate::message::{Incoming, Offer, Owned, Payload, Sink, Timeout};
+use crate::message::{Class, Event, Incoming, Offer, Owned, Payload, Sink, Timeout};
 use crate::runtime::Home;
 use crate::time::Spin;
 use crate::topics::Subscription;
@@ -128,7 +128,13 @@ impl Queue {
             debug_assert!(matches!(emptied, Ok(true)));
         }
         consumer.sources.retain(|source| source.outbound.kernel() != kernel);
-        consumer.endings.retain(|ending| Address::from_bits(ending.from).kernel() != kernel);
+        let is_its_end = |message: &Owned| {
+            let ends = [Event::KernelTerminated as u32, Event::KernelFailed as u32].contains(&message.kind);
+            message.class == Class::Event && ends && Address::from_bits(message.from).kernel() == kernel
+        };
+        consumer.endings.retain(|ending| !is_its_end(ending));
+        // A caller that looked for its answer may have put it there.
+        consumer.stash.retain(|message| !is_its_end(message));
         consumer.first = 0;
     }
 
