@@ -7,7 +7,7 @@ use std::path::Path;
 /// The nouns, in the order in which a reader meets them.
 const NOUNS: &[&str] = &[
     "version", "status", "types", "runtime", "device", "selftest", "module", "kernel", "message", "queue", "registry",
-    "route", "clock", "config", "metrics", "alert", "trace", "buffer", "topic",
+    "route", "clock", "config", "metrics", "alert", "trace", "snapshot", "buffer", "topic",
 ];
 
 fn main() {

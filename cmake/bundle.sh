@@ -11,7 +11,7 @@ rm -rf "$out" "$out.tar.gz"
 cmake --install "$build" --prefix "$out" --strip >/dev/null
 mkdir -p "$out/examples" "$out/lib"
 cp "$build/tests/conformance/conformance" "$build/c-examples/benchmark/benchmark" "$out/bin/"
-for example in hello_actor request_response kernel_states plant_monitor market_data failover heat_plate batch_processor audio_fft; do
+for example in hello_actor request_response kernel_states plant_monitor market_data failover checkpoint heat_plate batch_processor audio_fft; do
     [ ! -e "$build/c-examples/$example" ] || cp "$build/c-examples/$example" "$out/examples/"
 done
 strip "$out/bin/conformance" "$out/bin/benchmark" "$out"/examples/*

@@ -62,6 +62,7 @@ template <class T> static inline T rk_sized_() {
 #define RK_SUBSCRIPTION_STATISTICS_INIT RK_SIZED_(rk_subscription_statistics)
 #define RK_DEVICE_PROPERTIES_INIT RK_SIZED_(rk_device_properties)
 #define RK_SELFTEST_REPORT_INIT RK_SIZED_(rk_selftest_report)
+#define RK_SNAPSHOT_INFO_INIT RK_SIZED_(rk_snapshot_info)
 
 /**
  * Version of this header; a program passes RK_VERSION, made of these, to rk_runtime_create().
@@ -506,6 +507,16 @@ template <class T> static inline T rk_sized_() {
  * rk_trace_options.events: how many messages wait for a worker at the end of its visits.
  */
 #define RK_TRACE_DEPTH 8
+
+/**
+ * rk_kernel_snapshot(): the kernel ends with it.
+ */
+#define RK_SNAPSHOT_END 1
+
+/**
+ * rk_kernel_restore(): the actors get new addresses.
+ */
+#define RK_RESTORE_NEW_ADDRESSES 1
 
 /**
  * rk_topic_options.flags: the topic retains the last message that is published to it, by whomever, as
@@ -1389,6 +1400,60 @@ typedef struct rk_trace_options {
      */
     uint64_t worker_bytes;
 } rk_trace_options;
+
+/**
+ * What a snapshot says of itself. Set up with RK_SNAPSHOT_INFO_INIT.
+ */
+typedef struct rk_snapshot_info {
+    /**
+     * sizeof this struct, set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * Version of the format.
+     */
+    uint32_t version;
+    /**
+     * Actors.
+     */
+    uint32_t actors;
+    /**
+     * Bytes of an actor's state.
+     */
+    uint32_t state_size;
+    /**
+     * Messages that had been accepted and not handled.
+     */
+    uint64_t messages;
+    /**
+     * What handlers had sent and nobody had room for.
+     */
+    uint64_t posts;
+    /**
+     * The latest stamp of the kernel's clocks, see rk_hlc_split().
+     */
+    uint64_t time;
+    /**
+     * Address of the first actor, when the snapshot was taken.
+     */
+    struct rk_actor first_actor;
+    /**
+     * Name of the actor type: UTF-8 of actor_length bytes, not NUL-terminated, within the snapshot.
+     */
+    const char *actor;
+    /**
+     * Name of the kernel, likewise, of name_length bytes.
+     */
+    const char *name;
+    /**
+     * Bytes of `actor`.
+     */
+    uint32_t actor_length;
+    /**
+     * Bytes of `name`.
+     */
+    uint32_t name_length;
+} rk_snapshot_info;
 
 /**
  * Options of a buffer.
@@ -2478,6 +2543,74 @@ rk_status rk_trace_write(struct rk_runtime runtime,
                          rk_write_fn write,
                          void *user,
                          struct rk_error *error);
+
+/**
+ * Takes a snapshot of a kernel: the states of its actors, what has become of them, the messages that wait for them, what
+ * they sent and nobody had room for, user counters, and the time of its clocks.
+ *
+ * The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.
+ * Messages are accepted all the time; those that come while the snapshot is taken are in it or not. For snapshots of several
+ * kernels that fit together, park the runtime first. Not in it: what the kernel has for the host (poll it), buffers,
+ * subscriptions, names.
+ *
+ * flags: 0 or RK_SNAPSHOT_END: nothing comes in any more, and then the kernel is RK_KERNEL_TERMINATED. What was waiting
+ * is in the snapshot and does not become dead letters; rk_kernel_statistics.pending goes on to count it. What is sent
+ * to it later is refused (RK_ERROR_BAD_STATE) or a dead letter. If the call fails, the kernel goes on, or where nothing
+ * comes in any more ends as by rk_kernel_terminate(), with dead letters.
+ *
+ * data, size: receive the bytes, to be given back with rk_snapshot_free(); NULL and 0 on error. The format has a version and
+ * a checksum, and is the same for all backends (src/snapshot/format.rs). error: may be NULL. RK_ERROR_BAD_STATE: the kernel is
+ * draining or over, or an actor of it on a GPU failed and the host has still to be told of that: activate it, poll, and call
+ * again. RK_ERROR_NO_MEMORY: as it says. Who waits in rk_call() for an answer of a kernel that ended so gets it from the
+ * one that is restored in the same process, unless this one is destroyed first: then RK_ERROR_STALE_HANDLE. Thread-safe;
+ * other calls that change the kernel's state wait. Since 0.1.0.
+ */
+rk_status rk_kernel_snapshot(struct rk_kernel kernel,
+                             uint32_t flags,
+                             void **data,
+                             size_t *size,
+                             struct rk_error *error);
+
+/**
+ * Gives back what rk_kernel_snapshot() gave. NULL: does nothing. Thread-safe. Since 0.1.0.
+ */
+void rk_snapshot_free(void *data);
+
+/**
+ * What a snapshot is of. data: size bytes, anywhere. info: receives it. error: may be NULL. RK_ERROR_BAD_IMAGE: it is no
+ * snapshot, truncated, damaged, or of a version that this library does not read.
+ *
+ * Needs no runtime. Thread-safe. Since 0.1.0.
+ */
+rk_status rk_snapshot_describe(const void *data,
+                               size_t size,
+                               struct rk_snapshot_info *info,
+                               struct rk_error *error);
+
+/**
+ * Launches a kernel that begins as a snapshot says, on any backend and device, with any number of workers. It is
+ * RK_KERNEL_CREATED; rk_kernel_activate() has it go on where the other one was.
+ *
+ * module: with an actor type of the same name and size of state. data: size bytes, read during the call only; nothing in
+ * them is trusted. flags: 0: the actors have the addresses that they had, also if the snapshot is of another process; that
+ * kernel must have been destroyed. A handle of it is valid again and means this one. RK_RESTORE_NEW_ADDRESSES: they get new
+ * ones, and so do senders and receivers among them in the messages that wait; addresses in states and payloads stay as they
+ * are. Messages that other actors sent before and after keep no order among themselves: they may go different ways.
+ * options: as for rk_kernel_launch(), may be NULL; actors must be 0 or the snapshot's, dormant 0. Rings are made larger
+ * than asked for if what waits needs it. kernel: receives the handle. error: may be NULL.
+ *
+ * RK_ERROR_BAD_IMAGE: it is no snapshot, truncated, damaged, of another version, or does not fit the module.
+ * RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses.
+ * RK_ERROR_LIMIT: what waits needs too much memory with so many workers. Others as of rk_kernel_launch(). Thread-safe. Since 0.1.0.
+ */
+rk_status rk_kernel_restore(struct rk_runtime runtime,
+                            struct rk_module module,
+                            const void *data,
+                            size_t size,
+                            uint32_t flags,
+                            const struct rk_kernel_options *options,
+                            struct rk_kernel *kernel,
+                            struct rk_error *error);
 
 /**
  * Sets `options` to zeros, for languages without RK_BUFFER_OPTIONS_INIT.

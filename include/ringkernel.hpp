@@ -751,6 +751,26 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
             return error;
         return left;
     }
+    /** The kernel as bytes. flags: RK_SNAPSHOT_..., see rk_kernel_snapshot(). */
+    result<std::vector<std::byte>> try_snapshot(std::uint32_t flags = 0) const {
+        void *data = nullptr;
+        std::size_t size = 0;
+        rk_error error;
+        if (rk_kernel_snapshot(get(), flags, &data, &size, &error) != RK_OK)
+            return error;
+        const std::unique_ptr<void, decltype(&rk_snapshot_free)> owned(data, rk_snapshot_free);
+        const auto *bytes = static_cast<const std::byte *>(data);
+        return std::vector<std::byte>(bytes, bytes + size);
+    }
+    /** A kernel that begins as a snapshot says. flags: RK_RESTORE_..., see rk_kernel_restore(). */
+    static result<kernel> restore(const runtime &runtime, const module &module, const void *data, std::size_t size,
+                                  std::uint32_t flags = 0, const rk_kernel_options &options = kernel_options()) noexcept {
+        rk_kernel handle;
+        rk_error error;
+        if (rk_kernel_restore(runtime.get(), module.get(), data, size, flags, &options, &handle, &error) != RK_OK)
+            return error;
+        return kernel(handle);
+    }
     /** RK_KERNEL_... */
     result<std::uint32_t> try_state() const noexcept {
         std::uint32_t state = 0;
@@ -795,6 +815,7 @@ class kernel : public detail::owner<rk_kernel, rk_kernel_destroy> {
         return try_latency(which, worker).value();
     }
     rk_kernel_statistics statistics() const { return try_statistics().value(); }
+    std::vector<std::byte> snapshot(std::uint32_t flags = 0) const { return try_snapshot(flags).value(); }
     rk::actor actor(std::uint32_t index) const { return try_actor(index).value(); }
 #endif
 };

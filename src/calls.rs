@@ -44,7 +44,8 @@ impl Calls {
         let mut slab = self.slab();
         let index = slab.free.pop().unwrap_or(slab.calls.len() as u32);
         if index as usize == slab.calls.len() {
-            slab.calls.push((0, Call::Free));
+            // Not the numbers of another process, whose calls a snapshot may hold.
+            slab.calls.push((crate::hlc::physical() as u32 ^ (crate::hlc::physical() >> 20) as u32, Call::Free));
         }
         let (generation, call) = &mut slab.calls[index as usize];
         *generation = generation.wrapping_add(1);

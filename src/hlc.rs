@@ -80,7 +80,7 @@ impl Drift {
     pub(crate) const NONE: Self = Self { bound: u64::MAX };
 
     /// The largest stamp that is believed now.
-    fn limit(self) -> u64 {
+    pub(crate) fn limit(self) -> u64 {
         physical().saturating_add(self.bound)
     }
 }

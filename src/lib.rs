@@ -85,6 +85,8 @@ mod selftest;
 #[cfg(not(loom))]
 mod settings;
 #[cfg(not(loom))]
+mod snapshot;
+#[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]
 mod time;

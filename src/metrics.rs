@@ -147,7 +147,11 @@ fn states(samples: &[Sample]) -> String {
         (State::Failed, "failed"),
     ];
     for sample in samples {
-        let now = if sample.statistics.state == State::Ending { State::Draining } else { sample.statistics.state };
+        let now = match sample.statistics.state {
+            State::Ending => State::Draining,
+            State::Captured => State::Suspended,
+            state => state,
+        };
         for (state, name) in names {
             family = family.line(&format!("{},state=\"{name}\"", sample.labels), u8::from(now == state));
         }

@@ -19,6 +19,8 @@ use crate::queue::{self, Queue};
 use crate::registry::Registry;
 use crate::selftest::Report;
 use crate::settings::Settings;
+use crate::snapshot::Image;
+use crate::table::Vacant;
 use crate::topics::Topics;
 use crate::trace::Trace;
 use crate::transfers::Transfers;
@@ -188,7 +190,32 @@ impl Runtime {
 
     /// Launches a kernel and gives its key.
     pub(crate) fn launch(&self, backend: Arc<dyn Backend>, plan: Plan) -> Result<u32> {
-        let place = directory::reserve()?;
+        self.launch_at(directory::reserve()?, backend, plan)
+    }
+
+    /// Launches a kernel that begins as `image`, with the addresses that it had or with new ones.
+    pub(crate) fn restore(
+        &self,
+        backend: Arc<dyn Backend>,
+        mut plan: Plan,
+        mut image: Image,
+        new_addresses: bool,
+    ) -> Result<u32> {
+        let place = if new_addresses {
+            directory::reserve()?
+        } else {
+            directory::reserve_again(image.key)
+                .ok_or_else(|| Error::Exists("a kernel of this process has the addresses of the snapshot's".into()))?
+        };
+        image.rename(place.key());
+        image.limit(self.home.clock.drift().limit());
+        // What it sends and receives from now on is later than all that it has seen.
+        self.home.clock.merge(image.all.time);
+        plan.image = Some(image);
+        self.launch_at(place, backend, plan)
+    }
+
+    fn launch_at(&self, place: Vacant<'static, Arc<Kernel>>, backend: Arc<dyn Backend>, plan: Plan) -> Result<u32> {
         let module = plan.module.clone();
         if !module.enlist() {
             return Err(Error::Stale);
@@ -284,7 +311,9 @@ pub(crate) fn destroy(key: u32) -> bool {
     removed.value().close();
     removed.value().home.registry.forget(key);
     removed.value().home.topics.forget(key);
-    let kernel: Arc<Kernel> = removed.take();
+    let (kernel, key): (Arc<Kernel>, _) = removed.take();
     kernel.finish();
+    // Only now may another kernel have it: its queues and devices know it by that.
+    drop(key);
     true
 }

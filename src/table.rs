@@ -2,7 +2,8 @@
 //!
 //! A key is a slot (12 bits) and the generation of what is in it (20 bits, from 1). Looking a key up *pins* the slot: what
 //! is there stays until the pin is gone. Removing takes the key away first, so that nobody new gets in, then waits for the
-//! pins. A slot whose generations are used up is retired, so that no key is ever given twice.
+//! pins. A slot whose generations are used up is retired, so that no key is ever given twice; only who asks for a key that
+//! nothing has any more gets it again.
 //!
 //! A pin is a note in memory of the thread's own ([`pins`](crate::pins)); a thread that has too many of these counts in the
 //! slot instead.
@@ -38,6 +39,8 @@ struct Entry<T> {
     drained: AtomicU32,
     /// Pins of threads that had no place left for a note.
     counted: AtomicU32,
+    /// The highest generation that the slot has had.
+    latest: AtomicU32,
     value: UnsafeCell<Option<T>>,
 }
 
@@ -56,6 +59,8 @@ struct Free {
     fresh: u32,
     /// Slots to use again, with the generation to use.
     again: Vec<(u32, u32)>,
+    /// Slots whose generations are used up.
+    retired: Vec<u32>,
 }
 
 /// A place in the table that has its key already.
@@ -79,16 +84,32 @@ pub(crate) struct Removed<'a, T> {
     key: u32,
 }
 
+/// A key whose value is gone.
+pub(crate) struct Key<'a, T> {
+    table: &'a Table<T>,
+    key: u32,
+}
+
+impl<T> Drop for Key<'_, T> {
+    fn drop(&mut self) {
+        self.table.give_back(self.key);
+    }
+}
+
 fn slot(key: u32) -> usize {
     key as usize & (CAPACITY - 1)
 }
 
 impl<T> Table<T> {
     fn give_back(&self, key: u32) {
-        let generation = key >> SLOT_BITS;
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunk = self.chunks[slot(key) / CHUNK].get().expect("made by reserve");
+        // Relaxed: used under the lock only.
+        let generation = chunk[slot(key) % CHUNK].latest.load(Ordering::Relaxed);
         if generation < LAST_GENERATION {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
             free.again.push((slot(key) as u32, generation + 1));
+        } else {
+            free.retired.push(slot(key) as u32);
         }
     }
 }
@@ -97,7 +118,7 @@ impl<T: Noun> Table<T> {
     pub(crate) const fn new() -> Self {
         Self {
             chunks: [const { OnceLock::new() }; CAPACITY / CHUNK],
-            free: Mutex::new(Free { fresh: 0, again: Vec::new() }),
+            free: Mutex::new(Free { fresh: 0, again: Vec::new(), retired: Vec::new() }),
         }
     }
 
@@ -116,16 +137,44 @@ impl<T: Noun> Table<T> {
             }
             None => return Err(Error::Limit(format!("{CAPACITY} of a kind exist"))),
         };
-        self.chunks[slot as usize / CHUNK].get_or_init(|| {
+        Ok(self.vacate(slot, generation))
+    }
+
+    /// Takes the place of a key that nothing has any more, or never had. None if something has it or its slot.
+    pub(crate) fn reserve_again(&self, key: u32) -> Option<Vacant<'_, T>> {
+        let (slot, generation) = (slot(key) as u32, key >> SLOT_BITS);
+        if generation == 0 || generation > LAST_GENERATION {
+            return None;
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while free.fresh <= slot {
+            let fresh = free.fresh;
+            free.again.push((fresh, 1));
+            free.fresh += 1;
+        }
+        if let Some(at) = free.again.iter().position(|(other, _)| *other == slot) {
+            free.again.swap_remove(at);
+        } else {
+            let at = free.retired.iter().position(|other| *other == slot)?;
+            free.retired.swap_remove(at);
+        }
+        Some(self.vacate(slot, generation))
+    }
+
+    /// Under the lock, with a slot that was taken out of the free ones.
+    fn vacate(&self, slot: u32, generation: u32) -> Vacant<'_, T> {
+        let chunk = self.chunks[slot as usize / CHUNK].get_or_init(|| {
             let entry = || Entry {
                 key: AtomicU32::new(0),
                 drained: AtomicU32::new(0),
                 counted: AtomicU32::new(0),
+                latest: AtomicU32::new(0),
                 value: UnsafeCell::new(None),
             };
             (0..CHUNK).map(|_| entry()).collect()
         });
-        Ok(Vacant { table: self, key: generation << SLOT_BITS | slot, filled: false })
+        chunk[slot as usize % CHUNK].latest.fetch_max(generation, Ordering::Relaxed);
+        Vacant { table: self, key: generation << SLOT_BITS | slot, filled: false }
     }
 
     /// The value with that key.
@@ -228,15 +277,15 @@ impl<T> Drop for Vacant<'_, T> {
     }
 }
 
-impl<T: Noun> Removed<'_, T> {
+impl<'a, T: Noun> Removed<'a, T> {
     /// What was removed, while others may still use it.
     pub(crate) fn value(&self) -> &T {
         // SAFETY: the value stays until `take`, which consumes self.
         unsafe { (*self.entry.value.get()).as_ref() }.expect("removed with its value")
     }
 
-    /// Waits until nobody uses it, and gives it.
-    pub(crate) fn take(self) -> T {
+    /// Waits until nobody uses it, and gives it, and the key, which nothing else gets before that is dropped.
+    pub(crate) fn take(self) -> (T, Key<'a, T>) {
         loop {
             let drained = self.entry.drained.load(Ordering::SeqCst);
             heavy();
@@ -248,8 +297,7 @@ impl<T: Noun> Removed<'_, T> {
         // SAFETY: no key, so no new pin gets at the value; no pin, so nobody has it. The fence between the two makes both
         // true at once (see `get`).
         let value = unsafe { (*self.entry.value.get()).take() }.expect("taken once");
-        self.table.give_back(self.key);
-        value
+        (value, Key { table: self.table, key: self.key })
     }
 }
 
@@ -299,6 +347,45 @@ mod tests {
         }
         assert_eq!(DROPS.load(Ordering::Relaxed), 1000);
         assert!(table.get(0).is_none() && table.get(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn a_key_can_be_asked_for_again() {
+        static DROPS: AtomicUsize = AtomicUsize::new(0);
+        let table = Table::new();
+        let fill = || table.reserve().expect("room").fill(Thing(&DROPS));
+        let first = fill();
+        assert!(table.reserve_again(first).is_none(), "somebody has it");
+        drop(table.remove(first).expect("there").take());
+        let second = fill();
+        assert_eq!(slot(second), slot(first));
+        assert!(table.reserve_again(first).is_none(), "somebody has its slot");
+        drop(table.remove(second).expect("there").take());
+        assert_eq!(table.reserve_again(first).expect("nobody has it").fill(Thing(&DROPS)), first);
+        assert!(table.get(first).is_some() && table.get(second).is_none());
+        drop(table.remove(first).expect("there").take());
+        // What was given in between is not given again by itself.
+        let third = fill();
+        assert!(third != first && third != second && slot(third) == slot(first));
+        // One of another process.
+        let far = 7 << SLOT_BITS | 1234;
+        assert_eq!(table.reserve_again(far).expect("nobody has it").fill(Thing(&DROPS)), far);
+        let keys: std::collections::HashSet<u32> = (2..CAPACITY).map(|_| fill()).collect();
+        assert_eq!(keys.len(), CAPACITY - 2);
+        assert!(table.reserve().is_err() && !keys.contains(&far));
+        for key in [0, u32::MAX, 5] {
+            assert!(table.reserve_again(key).is_none());
+        }
+        drop(table.remove(far).expect("there").take());
+        assert_eq!(fill(), 8 << SLOT_BITS | 1234);
+        // The last generation.
+        let last = LAST_GENERATION << SLOT_BITS | slot(third) as u32;
+        drop(table.remove(third).expect("there").take());
+        for _ in 0..2 {
+            assert_eq!(table.reserve_again(last).expect("nobody has it").fill(Thing(&DROPS)), last);
+            drop(table.remove(last).expect("there").take());
+            assert!(table.reserve().is_err(), "it is used up");
+        }
     }
 
     #[test]

@@ -13,12 +13,14 @@ use super::topic::{rk_subscription, rk_topic};
 use super::types::{rk_actor, rk_kernel, rk_module, rk_queue, rk_runtime};
 use crate::address::Address;
 use crate::alerts::{Alert, Notice, Rule};
+use crate::backend::Backend;
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
-use crate::kernel::directory;
+use crate::kernel::{directory, Plan};
 use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::{self, Home, Runtime};
+use crate::snapshot::Image;
 use crate::table::{Noun, Pinned, Table};
 use crate::topics::{self, Subscription, Topic};
 
@@ -271,6 +273,30 @@ pub(super) fn launch(
     number: usize,
     spec: convert::KernelSpec,
 ) -> Result<rk_kernel> {
+    let (backend, plan) = plan(runtime, module, number, spec)?;
+    Ok(of_kernel(runtime.launch(backend, plan)?))
+}
+
+/// As [`launch`], one that begins as `image`.
+pub(super) fn restore(
+    runtime: &Runtime,
+    module: &OwnedModule,
+    number: usize,
+    spec: convert::KernelSpec,
+    image: Image,
+    new_addresses: bool,
+) -> Result<rk_kernel> {
+    let (backend, mut plan) = plan(runtime, module, number, spec)?;
+    convert::make_room(&mut plan, &image)?;
+    Ok(of_kernel(runtime.restore(backend, plan, image, new_addresses)?))
+}
+
+fn plan(
+    runtime: &Runtime,
+    module: &OwnedModule,
+    number: usize,
+    spec: convert::KernelSpec,
+) -> Result<(Arc<dyn Backend>, Plan)> {
     if !Arc::ptr_eq(&module.home, runtime.home()) {
         return Err(Error::Stale);
     }
@@ -290,7 +316,7 @@ pub(super) fn launch(
     }
     let backend = runtime.backend(spec.backend)?;
     let plan = spec.plan(runtime.home(), &*backend, module.module.clone(), number, queues)?;
-    Ok(of_kernel(runtime.launch(backend, plan)?))
+    Ok((backend, plan))
 }
 
 pub(super) fn remove_kernel(handle: rk_kernel) -> Result<()> {
@@ -327,7 +353,7 @@ pub(super) fn remove_runtime(handle: rk_runtime) -> Result<()> {
     let removed = RUNTIMES.remove(key(handle.id, RUNTIME)?).ok_or_else(stale)?;
     // First nobody new gets in and whoever waits is told; then, when all have left, everything goes.
     removed.value().close();
-    let runtime = removed.take();
+    let (runtime, _key) = removed.take();
     runtime.finish();
     let home = runtime.home();
     for key in MODULES.keys(|module| Arc::ptr_eq(&module.home, home)) {

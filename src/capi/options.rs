@@ -7,6 +7,7 @@ use super::alert::rk_alert_options;
 use super::buffer::{rk_buffer_options, rk_buffer_properties};
 use super::metrics::rk_latency;
 use super::selftest::rk_selftest_report;
+use super::snapshot::rk_snapshot_info;
 use super::topic::{
     rk_publish_options, rk_subscription_options, rk_subscription_statistics, rk_topic_options, rk_topic_statistics,
 };
@@ -40,6 +41,8 @@ unsafe impl Sized32 for rk_kernel_statistics {}
 unsafe impl Sized32 for rk_device_properties {}
 // SAFETY: as above.
 unsafe impl Sized32 for rk_selftest_report {}
+// SAFETY: as above.
+unsafe impl Sized32 for rk_snapshot_info {}
 // SAFETY: as above, and numbers.
 unsafe impl Sized32 for rk_latency {}
 // SAFETY: as above.

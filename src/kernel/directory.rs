@@ -14,6 +14,11 @@ pub(crate) fn reserve() -> crate::error::Result<Vacant<'static, Arc<Kernel>>> {
     KERNELS.reserve()
 }
 
+/// Takes the place of a kernel that is gone, if nobody has it.
+pub(crate) fn reserve_again(key: u32) -> Option<Vacant<'static, Arc<Kernel>>> {
+    KERNELS.reserve_again(key)
+}
+
 #[inline(always)]
 pub(crate) fn find(key: u32) -> Option<Found> {
     KERNELS.get(key)

@@ -10,12 +10,13 @@
 //!      └────── terminate ──► Ending ◄┘ ─► Terminated, or after `escalate` Failed    any ── fault ──► Failed
 //! ```
 //!
-//! Ending is not shown to users, who see Draining: workers, each in its own thread, close their rings, turn what is left
+//! Captured is where Created, Active and Suspended are left for while an image is taken (`capture.rs`); users see Suspended.
+//! Ending is not shown to users either, who see Draining: workers, each in its own thread, close their rings, turn what is left
 //! into dead letters and leave; the last one out makes the kernel Terminated.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::Kernel;
+use super::{Captures, Kernel};
 use crate::bell::{heavy, Bell};
 use crate::error::{Error, Result};
 use crate::message::{Class, Event, Incoming, Timeout};
@@ -25,6 +26,7 @@ use crate::time::Deadline;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum State {
+    Captured = 0,
     Created = 1,
     Active = 2,
     Suspended = 3,
@@ -37,7 +39,7 @@ pub(crate) enum State {
 impl State {
     fn from_bits(bits: u32) -> Self {
         use State::*;
-        [Created, Active, Suspended, Draining, Terminated, Failed]
+        [Captured, Created, Active, Suspended, Draining, Terminated, Failed]
             .into_iter()
             .find(|state| *state as u32 == bits)
             .unwrap_or(Ending)
@@ -48,7 +50,7 @@ impl State {
         match self {
             Self::Created => "for a kernel that was not activated",
             Self::Active => "for an active kernel",
-            Self::Suspended => "for a suspended kernel",
+            Self::Suspended | Self::Captured => "for a suspended kernel",
             Self::Draining | Self::Ending => "for a draining kernel",
             Self::Terminated => "for a terminated kernel",
             Self::Failed => "for a failed kernel",
@@ -61,6 +63,8 @@ impl State {
 pub(crate) enum Command {
     Run,
     Hold,
+    /// As Hold, and say what there is, once; see [`Kernel::capture_wanted`].
+    Show,
     /// Turn what is left into dead letters, and leave.
     End,
     /// Leave everything as it is: the kernel failed.
@@ -71,7 +75,7 @@ pub(crate) enum Command {
 pub(crate) struct Life {
     state: AtomicU32,
     /// Rung at every change of state.
-    changed: Bell,
+    pub(super) changed: Bell,
     /// Workers that have not left.
     remaining: AtomicU32,
     /// Messages that were waiting when it ended.
@@ -84,6 +88,7 @@ pub(crate) struct Life {
     drain_timed_out: AtomicU32,
     /// 1 if the kernel ends because an actor failed.
     escalated: AtomicU32,
+    pub(super) captures: Captures,
 }
 
 impl Life {
@@ -97,6 +102,7 @@ impl Life {
             sealed: AtomicU32::new(0),
             drain_timed_out: AtomicU32::new(0),
             escalated: AtomicU32::new(0),
+            captures: Captures::default(),
         }
     }
 }
@@ -113,6 +119,7 @@ impl Kernel {
         // Relaxed: who changes either makes a `heavy` fence before it relies on workers having seen the change.
         match self.life.state.load(Ordering::Relaxed) {
             2 | 4 if !self.home.is_parked() => Command::Run,
+            0 => Command::Show,
             7 => Command::End,
             6 => Command::Leave,
             _ => Command::Hold,
@@ -123,7 +130,7 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn accepts(&self) -> Result<()> {
         match self.life.state.load(Ordering::Relaxed) {
-            1..=3 => Ok(()),
+            0..=3 => Ok(()),
             _ => Err(self.refusal("sending")),
         }
     }
@@ -140,15 +147,30 @@ impl Kernel {
     }
 
     /// Moves from one of `from` to `to`.
-    fn shift(&self, from: &[State], to: State) -> bool {
-        let moved = from.iter().any(|from| {
-            // AcqRel: pairs with the Acquire in `state`; SeqCst for the fence that callers build on it.
-            self.life.state.compare_exchange(*from as u32, to as u32, Ordering::SeqCst, Ordering::Relaxed).is_ok()
-        });
-        if moved {
-            self.life.changed.ring();
+    pub(super) fn shift(&self, from: &[State], to: State) -> bool {
+        self.shift_from(from, to).is_some()
+    }
+
+    /// The same, and from which. Waits while an image is taken, for that passes.
+    pub(super) fn shift_from(&self, from: &[State], to: State) -> Option<State> {
+        loop {
+            let mark = self.life.changed.mark();
+            let mut passing = false;
+            let found = from.iter().find(|from| {
+                // AcqRel: pairs with the Acquire in `state`; SeqCst for the fence that callers build on it.
+                let moved =
+                    self.life.state.compare_exchange(**from as u32, to as u32, Ordering::SeqCst, Ordering::Relaxed);
+                passing |= moved == Err(State::Captured as u32);
+                moved.is_ok()
+            });
+            if found.is_some() {
+                self.life.changed.ring();
+            }
+            if found.is_some() || !passing {
+                return found.copied();
+            }
+            self.life.changed.wait(mark, Deadline::Never);
         }
-        moved
     }
 
     pub(crate) fn activate(&self) -> Result<()> {
@@ -210,7 +232,7 @@ impl Kernel {
         Ok(self.life.left.load(Ordering::Acquire))
     }
 
-    fn await_end(&self, deadline: Deadline) -> Result<()> {
+    pub(super) fn await_end(&self, deadline: Deadline) -> Result<()> {
         loop {
             let mark = self.life.changed.mark();
             match self.state() {
@@ -251,17 +273,32 @@ impl Kernel {
 
     /// An actor failed for good, and takes the kernel with it: it ends in order.
     pub(crate) fn escalate(&self) {
-        // Release: pairs with the Acquire in `worker_left`.
-        self.life.escalated.store(1, Ordering::Release);
+        // SeqCst: see `escalate_if_due`; it is also the Release for the Acquire in `worker_left`.
+        self.life.escalated.store(1, Ordering::SeqCst);
         // It may be ending already; then it ends failed.
-        if self.shift(&[State::Active, State::Suspended, State::Draining], State::Ending) {
+        self.escalate_if_due();
+    }
+
+    /// Does so now, unless an image is being taken, which waits for the very worker that calls: then when that is done. SeqCst,
+    /// all of it: either the end of the capture sees what was escalated, or it is seen here.
+    pub(super) fn escalate_if_due(&self) {
+        if self.life.escalated.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let from = [State::Active, State::Suspended, State::Draining];
+        let ended = from.into_iter().any(|from| {
+            let (from, to) = (from as u32, State::Ending as u32);
+            self.life.state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        });
+        if ended {
+            self.life.changed.ring();
             self.kick();
         }
     }
 
     /// The device or the library failed.
     pub(crate) fn fail(&self, status: i32) {
-        let from = [State::Created, State::Active, State::Suspended, State::Draining, State::Ending];
+        let from = [State::Created, State::Active, State::Suspended, State::Captured, State::Draining, State::Ending];
         if self.shift(&from, State::Failed) {
             self.announce(Event::KernelFailed, status, || true);
             for port in &self.ports {

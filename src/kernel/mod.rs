@@ -1,8 +1,11 @@
 //! Kernels: N actors of one type on one device, as the host and other kernels see them.
 
+mod capture;
 pub(crate) mod directory;
+mod entry;
 mod lifecycle;
 mod offer;
+mod post;
 mod route;
 mod send;
 mod stats;
@@ -12,8 +15,11 @@ mod types;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::Arc;
 
+pub(crate) use capture::{Captures, NOT_YET};
+pub(crate) use entry::Entry;
 pub(crate) use lifecycle::{Command, Life, State};
 pub(crate) use offer::{dead_letter, Offered};
+pub(crate) use post::{Origin, Post};
 pub(crate) use route::Route;
 pub(crate) use send::{send_many, Batch};
 pub(crate) use stats::{Counts, Load, Statistics, Tally};
@@ -30,6 +36,7 @@ use crate::module::Module;
 use crate::queue::{Outbound, Queue};
 use crate::ring::Channel;
 use crate::runtime::Home;
+use crate::snapshot::Image;
 
 /// What a launch asks for; every number is checked and final.
 pub(crate) struct Plan {
@@ -53,6 +60,8 @@ pub(crate) struct Plan {
     /// Where rings from the host lie, on a device.
     pub(crate) inbound: crate::selftest::Inbound,
     pub(crate) initial_state: Option<Vec<u8>>,
+    /// What the kernel begins as, if not afresh.
+    pub(crate) image: Option<Image>,
     pub(crate) supervision: Supervision,
     /// Actors, the last ones, that begin stopped.
     pub(crate) dormant: u32,
@@ -116,6 +125,8 @@ pub(crate) struct Kernel {
     pub(crate) backend: Arc<dyn Backend>,
     /// Keeps the handlers' code where it is.
     pub(crate) module: Arc<Module>,
+    /// Which actor type of the module.
+    pub(crate) kind: usize,
     /// Number of the device within the backend.
     pub(crate) device: u32,
     pub(crate) actors: u32,
@@ -147,6 +158,18 @@ impl Kernel {
             return Err(Error::NotFound(format!("actor {index} of {}", self.actors)));
         }
         Ok(Address::new(self.key, actor_bits(0, index)))
+    }
+
+    /// Bytes of an actor's state.
+    pub(crate) fn state_size(&self) -> usize {
+        self.module.actors()[self.kind].state_size as usize
+    }
+
+    /// The actors that a worker has.
+    pub(crate) fn actors_of(&self, worker: u32) -> std::ops::Range<u32> {
+        // As `Placement::new` divided them: as many workers as have any came of the same number to each.
+        let block = self.actors.div_ceil(self.ports.len() as u32);
+        block * worker..(block * (worker + 1)).min(self.actors)
     }
 
     /// Has every worker look at what it is to do.
@@ -205,6 +228,7 @@ mod tests {
             let (placement, used) = Placement::new(actors, workers);
             assert!(used <= workers);
             let step = (actors / 5000).max(1);
+            assert_eq!(actors.div_ceil(used), actors.div_ceil(workers), "see Kernel::actors_of");
             for index in (0..actors).step_by(step as usize).chain([actors - 1]) {
                 let worker = placement.worker(index);
                 assert_eq!(worker as u32, index / actors.div_ceil(workers));

@@ -153,7 +153,9 @@ impl Kernel {
     /// Completed is read first, accepted after. Both only grow, and a message's consequences are accepted before it counts
     /// as completed; so if the two sums are equal, then between the two readings nothing was under way.
     pub(crate) fn is_quiescent(&self) -> bool {
-        let completed: u64 = self.ports.iter().map(|port| port.tally.completed.load(Ordering::Acquire)).sum();
+        // Wrapping, for what a worker counts that began with posts (`capture::NOT_YET`), which only makes it less.
+        let completed =
+            (self.ports.iter().map(|port| port.tally.completed.load(Ordering::Acquire))).fold(0u64, u64::wrapping_add);
         let accepted: u64 =
             self.ports.iter().flat_map(|port| port.channels()).map(|channel| channel.ring.accepted()).sum();
         completed == accepted

@@ -1,7 +1,7 @@
 //! What becomes of an actor whose handler fails.
 
 /// By what a restart is counted: an actor's, kept beside its status.
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub(crate) struct Restarts {
     /// Since the window began.

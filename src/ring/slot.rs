@@ -69,6 +69,16 @@ impl Slot {
         Self { words }
     }
 
+    /// A slot as it lies in memory, if all its words have that stamp.
+    pub(crate) fn whole(words: [Word; 4], stamp: u16) -> Option<Self> {
+        words.iter().all(|[_, upper]| Self::stamp(*upper) == stamp).then_some(Self { words })
+    }
+
+    /// Its words with a stamp, as they lie in memory.
+    pub(crate) fn stamped(&self, stamp: u16) -> [Word; 4] {
+        self.words.map(|[lower, upper]| [lower, upper | u64::from(stamp) << 48])
+    }
+
     /// Word `index`, as yet without a stamp.
     #[inline(always)]
     pub(super) fn word(&self, index: usize) -> Word {

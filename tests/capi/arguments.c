@@ -759,3 +759,47 @@ CASE(arguments_module) {
     CHECK_REFUSED(rk_module_load_memory(all.runtime, bytes, SIZE_MAX, &module, &test_error));
     fixture_close(&all);
 }
+
+/* The rest is in tests/conformance/snapshots.c. */
+CASE(arguments_of_snapshots) {
+    fixture all = fixture_open();
+    size_t size;
+    const unsigned char *bytes = fixture_snapshot(&size);
+    rk_snapshot_info info = RK_SNAPSHOT_INFO_INIT;
+    CHECK_ERROR(rk_snapshot_describe(NULL, size, &info, &test_error), INVALID);
+    CHECK_ERROR(rk_snapshot_describe(bytes, size, NULL, &test_error), INVALID);
+    CHECK_STATUS(rk_snapshot_describe(bytes, size, NULL, NULL), INVALID);
+    info.struct_size = 3;
+    CHECK_ERROR(rk_snapshot_describe(bytes, size, &info, &test_error), INVALID);
+    /* A caller that knows less gets less. */
+    memset(&info, 0x55, sizeof info);
+    info.struct_size = 16;
+    CHECK_DONE(rk_snapshot_describe(bytes, size, &info, &test_error));
+    CHECK(info.actors == FIXTURE_ACTORS && info.messages == UINT64_C(0x5555555555555555));
+    /* At any address, as from the middle of a file. */
+    unsigned char *copy = malloc(size + 8);
+    CHECK(copy != NULL);
+    for (size_t shift = 0; shift < 8; shift++) {
+        memcpy(copy + shift, bytes, size);
+        info = (rk_snapshot_info)RK_SNAPSHOT_INFO_INIT;
+        CHECK_DONE(rk_snapshot_describe(copy + shift, size, &info, &test_error));
+        CHECK((const unsigned char *)info.actor > copy + shift && (const unsigned char *)info.actor < copy + shift + size);
+        CHECK(info.actor_length == 9 && memcmp(info.actor, "responder", 9) == 0);
+        rk_kernel kernel = {NOT_ZERO};
+        CHECK_DONE(rk_kernel_restore(all.runtime, all.module, copy + shift, size, RK_RESTORE_NEW_ADDRESSES, NULL, &kernel,
+                                     &test_error));
+        rk_actor actor;
+        CHECK_OK(rk_kernel_actor(kernel, 1, &actor));
+        CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+        fixture_verify(actor);
+        CHECK_OK(rk_kernel_destroy(kernel));
+    }
+    free(copy);
+    CHECK_REFUSED(rk_kernel_restore(all.runtime, all.module, bytes, size, 0, NULL, NULL, &test_error));
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.struct_size = 2;
+    rk_kernel kernel = {NOT_ZERO};
+    CHECK_ERROR(rk_kernel_restore(all.runtime, all.module, bytes, size, 1, &options, &kernel, &test_error), INVALID);
+    CHECK_EQ(kernel.id, 0);
+    fixture_close(&all);
+}

@@ -29,6 +29,15 @@ rk_kernel fixture_launch(rk_runtime runtime, rk_module module, const rk_kernel_o
     return kernel;
 }
 
+static void *snapshot_bytes;
+static size_t snapshot_size;
+
+const void *fixture_snapshot(size_t *size) {
+    CHECK(snapshot_bytes != NULL);
+    *size = snapshot_size;
+    return snapshot_bytes;
+}
+
 fixture fixture_open(void) {
     fixture all = {.runtime = fixture_runtime()};
     all.module = fixture_module(all.runtime);
@@ -38,6 +47,8 @@ fixture fixture_open(void) {
     all.kernel = fixture_launch(all.runtime, all.module, &options);
     CHECK_DONE(rk_kernel_activate(all.kernel, &test_error));
     CHECK_OK(rk_kernel_actor(all.kernel, 1, &all.actor));
+    if (snapshot_bytes == NULL)
+        CHECK_DONE(rk_kernel_snapshot(all.kernel, 0, &snapshot_bytes, &snapshot_size, &test_error));
     CHECK_DONE(fixture_alert(&all, &all.alert, &test_error));
     CHECK_DONE(fixture_buffer(&all, &all.buffer, &test_error));
     CHECK_DONE(fixture_topic(&all, &all.topic, &test_error));

@@ -41,6 +41,9 @@ rk_status fixture_alert(const fixture *all, rk_alert *alert, rk_error *error);
 const char *fixture_file(void);
 const void *fixture_file_bytes(size_t *size);
 
+/* A snapshot of a fixture's kernel, taken when the first one was opened. */
+const void *fixture_snapshot(size_t *size);
+
 /* Asks an actor and verifies the answer: the kernel works. */
 void fixture_verify(rk_actor actor);
 

@@ -31,8 +31,9 @@ CASE(handles_table_is_complete) {
         "rk_hlc_compare",     "rk_hlc_unix_ns",  "rk_hlc_logical",          "rk_hlc_from_unix_ns",
         "rk_hlc_format",      "rk_alert_options_init",  "rk_buffer_options_init", "rk_trace_options_init",
         "rk_topic_options_init", "rk_publish_options_init", "rk_subscription_options_init",
+        "rk_snapshot_free",   "rk_snapshot_describe",
     };
-    static const char *const results[] = {"rk_status ", "uint32_t ", "uint64_t ", "int32_t ", "const char *"};
+    static const char *const results[] = {"rk_status ", "uint32_t ", "uint64_t ", "int32_t ", "const char *", "void "};
     FILE *header = fopen(TEST_HEADER, "r");
     CHECK(header != NULL);
     char line[512];

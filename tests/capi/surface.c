@@ -139,6 +139,30 @@ static rk_status kernel_stats(const fixture *with, rk_error *error) {
     return rk_kernel_stats(with->kernel, &stats, error);
 }
 
+static rk_status kernel_snapshot(const fixture *with, rk_error *error) {
+    void *data = &data;
+    size_t size = 1;
+    rk_status status = rk_kernel_snapshot(with->kernel, 0, &data, &size, error);
+    CHECK((data != NULL) == (status == RK_OK) && (size > 0) == (status == RK_OK));
+    rk_snapshot_free(data);
+    return status;
+}
+
+static rk_status kernel_restore(const fixture *with, rk_error *error) {
+    size_t size;
+    const void *bytes = fixture_snapshot(&size);
+    rk_kernel kernel = {NOT_ZERO};
+    rk_status status = rk_kernel_restore(with->runtime, with->module, bytes, size, RK_RESTORE_NEW_ADDRESSES, NULL,
+                                         &kernel, error);
+    if (status == RK_OK) {
+        CHECK(kernel.id != 0);
+        rk_kernel_destroy(kernel);
+    } else {
+        CHECK_EQ(kernel.id, 0);
+    }
+    return status;
+}
+
 static rk_status send_one(const fixture *with, rk_error *error) {
     (void)error;
     ask question = {.nonce = 1};
@@ -457,6 +481,8 @@ const surface_call surface[] = {
     {"rk_kernel_state", kernel_state, TAKES_KERNEL, EFFECT_NONE, false},
     {"rk_kernel_actor", kernel_actor, TAKES_KERNEL, EFFECT_NONE, false},
     {"rk_kernel_stats", kernel_stats, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_kernel_snapshot", kernel_snapshot, TAKES_KERNEL, EFFECT_NONE, true},
+    {"rk_kernel_restore", kernel_restore, TAKES_RUNTIME | TAKES_MODULE, EFFECT_NONE, true},
     {"rk_send", send_one, TAKES_ACTOR, EFFECT_NONE, false},
     {"rk_send_many", send_many, TAKES_ACTOR, EFFECT_NONE, false},
     {"rk_poll", poll_runtime, TAKES_RUNTIME, EFFECT_NONE, false},

@@ -332,6 +332,12 @@ void queues_and_descriptors() {
     watched.deactivate();
     CHECK(watched.latency(RK_LATENCY_HANDLER).count == 1 && watched.latency(RK_LATENCY_QUEUE, 0).p99_ns > 0);
     CHECK(watched.try_latency(RK_LATENCY_QUEUE, 1000).status() == RK_ERROR_NOT_FOUND);
+    const std::vector<std::byte> taken = watched.snapshot();
+    CHECK(!taken.empty() && watched.try_snapshot(99).status() == RK_ERROR_INVALID_ARGUMENT);
+    CHECK(rk::kernel::restore(runtime, module, taken.data(), taken.size()).status() == RK_ERROR_EXISTS);
+    rk::result<rk::kernel> copy =
+        rk::kernel::restore(runtime, module, taken.data(), taken.size(), RK_RESTORE_NEW_ADDRESSES);
+    CHECK(copy && copy->get().id != watched.get().id && copy->try_activate());
     CHECK(runtime.metrics().find("ringkernel_handler_seconds_count") != std::string::npos);
     CHECK(runtime.metrics(true).size() > runtime.metrics().size());
     CHECK(runtime.try_stop_trace().status() == RK_ERROR_BAD_STATE);

@@ -198,11 +198,12 @@ RK_PUMP_FN rk_u32 rk_record(rk_u32 size) {
     return (rk_u32)sizeof(rk_dev_post) + ((size + 15u) & ~15u);
 }
 
-/* The oldest of what was set aside; records are whole, so a tail too short for one is skipped (marked by `to`). */
+/* The oldest of what was set aside; records are whole, so a tail too short for one is skipped (marked by `by`, which no actor
+ * has as its address). */
 RK_PUMP_FN const rk_dev_post *rk_aside_front() {
     if (rk_s.w.aside_head == rk_s.w.aside_tail) return (const rk_dev_post *)0;
     rk_u64 at = rk_s.w.aside_head & (rk_s.k.aside_size - 1);
-    if (*(const rk_u64 *)(rk_s.w.aside + at) == ~0ull) {
+    if (((const rk_dev_post *)(rk_s.w.aside + at))->by == ~0ull) {
         __syncwarp();
         if (rk_thread() == 0) rk_s.w.aside_head += rk_s.k.aside_size - at;
         __syncwarp();
@@ -273,7 +274,7 @@ RK_COLD_FN void rk_set_aside() {
         if (tail + skip + need - rk_s.w.aside_head > rk_s.k.aside_size) {
             rk_undeliverable(post, payload, RK_D_OVERFLOW);
         } else {
-            if (skip && rk_thread() == 0) *(rk_u64 *)(rk_s.w.aside + at) = ~0ull;
+            if (skip && rk_thread() == 0) ((rk_dev_post *)(rk_s.w.aside + at))->by = ~0ull;
             at = skip ? 0 : at;
             if (rk_thread() == 0) *(rk_dev_post *)(rk_s.w.aside + at) = post;
             rk_copy(rk_s.w.aside + at + sizeof(rk_dev_post), payload, post.size, rk_thread());
@@ -309,7 +310,8 @@ RK_COLD_FN bool rk_is_in_cycle() {
                 break;
             }
             const rk_dev_kernel *kernel = rk_find_kernel((rk_u32)(at >> 32));
-            at = kernel ? rk_peek(kernel->waits + 8ull * (rk_u32)at) : 0;
+            /* A kernel that began again may have fewer workers. */
+            at = kernel && (rk_u32)at < kernel->worker_count ? rk_peek(kernel->waits + 8ull * (rk_u32)at) : 0;
             if (at == mark) break;
             if (++steps == power) mark = at, steps = 0, power *= 2;
         }
@@ -329,7 +331,7 @@ RK_COLD_FN rk_u64 rk_count_waiting() {
     for (rk_u64 from = rk_s.w.aside_head; from != rk_s.w.aside_tail;) {
         const rk_u64 at = from & (rk_s.k.aside_size - 1);
         const rk_dev_post *post = (const rk_dev_post *)(rk_s.w.aside + at);
-        if (post->to == ~0ull) {
+        if (post->by == ~0ull) {
             from += rk_s.k.aside_size - at;
             continue;
         }

@@ -110,6 +110,7 @@ uint32_t rk_post_(uint32_t kind, uint64_t to, uint32_t type, uint32_t size, uint
         entry.v.type = type;
         entry.v.size = size;
         entry.v.priority = priority;
+        entry.v.reserved = uint64_t(0); /* the one origin */
     }
     rk_cx.outbox_used += need;
     return 0u;

@@ -55,11 +55,14 @@ rk_u64 rk_record(rk_u32 size) {
     return rk_u64(rk_dev_post_rk_sizeof() + ((size + 15u) & ~15u));
 }
 
+/* Offset in a record of who sent it, which is never all ones: that marks an end without one. */
+#define RK_SKIP_AT rk_u64(8)
+
 /* Address of the oldest post that was set aside. Records are whole, so an end too short for one is skipped; its first word
  * says so. */
 rk_u64 rk_aside_front() {
     rk_u64 at = rk_aside_head & (rk_kernel.aside_size - rk_u64(1));
-    if (rk_u64_at(rk_aside + at).v == ~rk_u64(0)) {
+    if (rk_u64_at(rk_aside + at + RK_SKIP_AT).v == ~rk_u64(0)) {
         rk_aside_head += rk_kernel.aside_size - at;
         at = rk_u64(0);
     }
@@ -71,7 +74,7 @@ bool rk_set_aside() {
     rk_u64 need = rk_record(rk_post.size), size = rk_kernel.aside_size, at = rk_aside_tail & (size - rk_u64(1));
     rk_u64 skip = size - at >= need ? rk_u64(0) : size - at;
     if (rk_aside_tail + skip + need - rk_aside_head > size) return false;
-    if (skip != rk_u64(0)) rk_u64_at(rk_aside + at).v = ~rk_u64(0);
+    if (skip != rk_u64(0)) rk_u64_at(rk_aside + at + RK_SKIP_AT).v = ~rk_u64(0);
     rk_out.record = rk_aside + (skip != rk_u64(0) ? rk_u64(0) : at);
     rk_aside_tail += skip + need;
     rk_aside_count++;
@@ -186,6 +189,8 @@ bool rk_is_in_cycle() {
         rk_turns++;
         rk_u64 kernel = rk_find_kernel(rk_u32(at >> 32));
         lost = kernel == rk_u64(0) || rk_turns >= rk_task.turns;
+        /* A kernel that began again may have fewer workers. */
+        if (!lost) lost = rk_u32(at) >= rk_dev_kernel_at(kernel).v.worker_count;
         if (!lost) at = rk_peek(rk_u64_at(rk_dev_kernel_at(kernel).v.waits + 8u * rk_u32(at)).v);
         lost = lost || at == mark;
         if (++steps == power) {

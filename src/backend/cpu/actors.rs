@@ -4,25 +4,8 @@ use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::NonNull;
 
 use crate::error::{Error, Result};
-use crate::kernel::Restarts;
-
-/// What becomes of messages to an actor.
-pub(super) mod status {
-    /// They are handled. Zero, so that a fresh table is memory that the system has not even touched.
-    pub(in super::super) const RUNNING: u32 = 0;
-    /// It stopped itself.
-    pub(in super::super) const STOPPED: u32 = 1;
-    /// It failed.
-    pub(in super::super) const FAILED: u32 = 2;
-}
-
-/// An actor's entry in the table.
-#[repr(C)]
-pub(super) struct Entry {
-    pub(super) status: u32,
-    pub(super) generation: u32,
-    pub(super) restarts: Restarts,
-}
+use crate::kernel::Entry;
+use crate::snapshot::Image;
 
 /// Memory of all actors of a kernel. Each state and entry is used by one worker only.
 pub(super) struct Actors {
@@ -58,9 +41,21 @@ impl Actors {
         }
         for index in count as u32 - dormant..count as u32 {
             // SAFETY: as above.
-            unsafe { (*actors.entry(index)).status = status::STOPPED };
+            unsafe { *actors.entry(index) = Entry::stopped() };
         }
         Ok(actors)
+    }
+
+    /// Gives all actors the states and entries of an image.
+    pub(super) fn restore(&mut self, image: &Image) {
+        for (index, entry) in (0..image.actors()).zip(&image.all.entries) {
+            let state = image.state(index);
+            // SAFETY: the image is of as many actors with as large states, and nobody else has them yet.
+            unsafe {
+                self.state(index).copy_from_nonoverlapping(state.as_ptr(), state.len());
+                *self.entry(index) = *entry;
+            }
+        }
     }
 
     /// Gives an actor the state that it starts with.

@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use super::outbox::Post;
 use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc::{self, WorkerClock};
-use crate::kernel::{dead_letter, directory, Counts, Kernel, Offered, Port, Wait};
+use crate::kernel::{dead_letter, directory, Counts, Kernel, Offered, Port, Post, Wait};
 use crate::message::{Class, Incoming, Owned};
 use crate::ring::{flags, Channel, Envelope, Slot};
 use crate::topics::{self, Refusal, Subscription};
@@ -18,7 +17,7 @@ use crate::wall::wall;
 /// What a worker delivers with.
 pub(super) struct Courier {
     pub(super) kernel: Arc<Kernel>,
-    number: u32,
+    pub(super) number: u32,
     pub(super) clock: WorkerClock,
     pub(super) counts: Counts,
     /// The topics that our actors publish to.
@@ -278,8 +277,11 @@ impl Courier {
             Wait::Nothing => {}
             Wait::Host => self.port().outbound.channel.await_room(bell),
             Wait::Worker { kernel, worker } => {
-                if let Some(kernel) = directory::find(kernel) {
-                    kernel.ports[worker as usize].channels().for_each(|channel| channel.await_room(bell));
+                // A kernel that began again may have fewer workers.
+                if let Some(port) =
+                    directory::find(kernel).as_ref().and_then(|kernel| kernel.ports.get(worker as usize))
+                {
+                    port.channels().for_each(|channel| channel.await_room(bell));
                 }
             }
         }

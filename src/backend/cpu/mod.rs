@@ -6,6 +6,7 @@ mod courier;
 mod outbox;
 mod pool;
 mod selftest;
+mod snapshot;
 mod worker;
 
 use std::sync::atomic::AtomicU32;
@@ -102,7 +103,11 @@ impl Backend for Cpu {
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
         let state = actor.state_size as usize;
-        let actors = Arc::new(Actors::new(plan.actors, state, plan.initial_state.as_deref(), plan.dormant)?);
+        let mut actors = Actors::new(plan.actors, state, plan.initial_state.as_deref(), plan.dormant)?;
+        if let Some(image) = &plan.image {
+            actors.restore(image);
+        }
+        let actors = Arc::new(actors);
         let seats = self.pool.choose(workers as usize);
         let probes: Vec<_> = (0..workers).map(|worker| Probe::new(plan.latency_every, worker)).collect();
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
@@ -119,6 +124,7 @@ impl Backend for Cpu {
             home: home.clone(),
             backend: me,
             module: plan.module.clone(),
+            kind: plan.actor,
             device: plan.device,
             actors: plan.actors,
             lanes: 1,
@@ -131,6 +137,9 @@ impl Backend for Cpu {
             supervision: plan.supervision,
             life: Life::new(workers),
         });
+        if let Some(image) = &plan.image {
+            kernel.refill(image)?;
+        }
         let built: Result<Vec<_>> = (probes.into_iter().zip(0..))
             .map(|(probe, worker)| Worker::new(kernel.clone(), worker, actors.clone(), &plan, probe))
             .collect();

@@ -9,72 +9,14 @@ use std::collections::VecDeque;
 
 use super::actors::Buffer;
 use crate::error::Result;
-use crate::layout::{Outgoing, POST_EMIT, POST_FORWARD, POST_REPLY};
-use crate::message::level_of;
-use crate::ring::{flags, Envelope};
+use crate::kernel::{Origin, Post};
+use crate::layout::Outgoing;
 
 /// Most bytes set aside by one worker. Circles of messages that only go round stay far below; past it, actors that answer
 /// each message with several are filling memory for ever, and posts become dead letters.
 const ASIDE_LIMIT: usize = 64 << 20;
 
 const HEADER: usize = std::mem::size_of::<Outgoing>();
-
-/// The message that was being handled when a post was made.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Origin {
-    /// Address of the actor that handled it.
-    pub(super) actor: u64,
-    /// Sender of the message, 0 for the host.
-    pub(super) sender: u64,
-    pub(super) correlation: u64,
-    pub(super) level: u8,
-    /// `flags::CALL` if the message was a call's.
-    pub(super) call: u8,
-}
-
-/// A post with everything about it known: where it goes, and the envelope but for its time and deadline.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Post {
-    /// Receiver, 0 for the host.
-    pub(super) to: u64,
-    /// Actor that made it.
-    pub(super) by: u64,
-    pub(super) envelope: Envelope,
-    /// Nanoseconds, 0 for none.
-    pub(super) deadline_ns: u64,
-}
-
-impl Post {
-    fn new(entry: &Outgoing, origin: &Origin) -> Self {
-        let (to, sender, correlation, extra) = match entry.kind {
-            POST_REPLY => (origin.sender, origin.actor, origin.correlation, origin.call | flags::REPLY),
-            POST_EMIT => (0, origin.actor, entry.correlation, 0),
-            POST_FORWARD => (entry.to, origin.sender, origin.correlation, origin.call),
-            _ => (entry.to, origin.actor, entry.correlation, 0),
-        };
-        let answers = matches!(entry.kind, POST_REPLY | POST_FORWARD);
-        let level = if entry.priority == 0 && answers { origin.level } else { level_of(entry.priority) };
-        let envelope = Envelope {
-            actor: if to == 0 { origin.actor as u32 } else { to as u32 },
-            // Zero, for what no slot can say, is a type that nobody handles.
-            kind: u16::try_from(entry.r#type).unwrap_or(0),
-            level,
-            // Only the host tells replies from other messages.
-            flags: if to == 0 { extra } else { extra & flags::CALL },
-            size: entry.size,
-            correlation,
-            sender: if to == 0 { 0 } else { sender },
-            deadline: 0,
-            time: 0,
-        };
-        // A reply to an actor ends a call's way: the answer that the caller waits for is another.
-        let envelope = match entry.kind {
-            POST_REPLY if to != 0 => Envelope { flags: 0, ..envelope },
-            _ => envelope,
-        };
-        Self { to, by: origin.actor, envelope, deadline_ns: entry.deadline }
-    }
-}
 
 /// Posts of one worker.
 pub(super) struct Outbox {
@@ -160,6 +102,22 @@ impl Outbox {
         self.used = 0;
         self.sent = 0;
         true
+    }
+
+    /// All posts that wait, in order.
+    pub(super) fn look(&self, mut at_each: impl FnMut(&Post, &[u8])) {
+        self.aside.iter().for_each(|(post, payload)| at_each(post, payload));
+        let mut at = self.sent;
+        while let Some((entry, next)) = self.entry(at) {
+            at_each(&Post::new(&entry, &self.origin), self.payload(at, entry.size));
+            at = next;
+        }
+    }
+
+    /// Has a post wait behind those that were set aside.
+    pub(super) fn restore(&mut self, post: Post, payload: Box<[u8]>) {
+        self.aside_bytes += payload.len() + std::mem::size_of::<Post>();
+        self.aside.push_back((post, payload));
     }
 
     /// Copies what waits in the outbox to the end of what is set aside, so that a handler can use the outbox again. What

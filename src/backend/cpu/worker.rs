@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::actors::{status, Actors, Buffer};
+use super::actors::{Actors, Buffer};
 use super::courier::Courier;
-use super::outbox::{Origin, Outbox};
+use super::outbox::Outbox;
 use crate::address::{generation_of, index_of, Address};
 use crate::bell::Bell;
 use crate::error::{DeadReason, Result};
 use crate::hlc;
-use crate::kernel::{Command, Kernel, Plan, Wait, INBOUND_BIT};
+use crate::kernel::{Command, Entry, Kernel, Origin, Plan, Wait, INBOUND_BIT};
 use crate::latency::Probe;
 use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP, TYPE_START, TYPE_STOP};
 use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
@@ -47,20 +47,26 @@ type Lane = usize;
 
 /// A worker. Belongs to one thread of the pool.
 pub(super) struct Worker {
-    courier: Courier,
-    actors: Arc<Actors>,
+    pub(super) courier: Courier,
+    pub(super) actors: Arc<Actors>,
     handlers: Box<[Handler]>,
-    cursors: [Cursor; 2 * LEVELS],
-    outbox: Outbox,
+    pub(super) cursors: [Cursor; 2 * LEVELS],
+    pub(super) outbox: Outbox,
     /// Where inline payloads are put for handlers: as large as the largest declared size.
     message: Buffer,
     context: Context,
     /// Owns what `context.scratch` and `context.counters` point to.
     _scratch: Buffer,
-    user_counters: Box<[u64; COUNTERS]>,
+    pub(super) user_counters: Box<[u64; COUNTERS]>,
     consumed: u64,
     /// The kernel did not run at the last visit.
-    held: bool,
+    pub(super) held: bool,
+    /// The kernel did run since the last capture.
+    pub(super) ran: bool,
+    /// Number of the last capture that we handed something in for.
+    pub(super) shown: u64,
+    /// Number of the last capture that we have come to rest for.
+    pub(super) resting: u64,
     /// Counts messages, for fairness.
     turn: u32,
     quantum: Duration,
@@ -107,7 +113,7 @@ impl Worker {
             buffers: kernel.home.buffers.table()?,
             reserved: [0; 3],
         };
-        Ok(Self {
+        let mut worker = Self {
             actors,
             handlers: kind.handlers.clone().into(),
             cursors: Default::default(),
@@ -118,11 +124,18 @@ impl Worker {
             user_counters,
             consumed: 0,
             held: true,
+            ran: true,
+            shown: 0,
+            resting: 0,
             turn: 0,
             quantum: plan.quantum,
             probe,
             courier: Courier::new(kernel, number),
-        })
+        };
+        if let Some(image) = &plan.image {
+            worker.restore(image);
+        }
+        Ok(worker)
     }
 
     pub(super) fn kernel(&self) -> &Kernel {
@@ -159,12 +172,15 @@ impl Worker {
                 self.held = true;
                 return Visit::Idle;
             }
+            Command::Show if self.ran || !self.courier.kernel.may_go_on_first(self.resting) => return self.show(),
+            // One message, then it is shown.
+            Command::Show => self.ran = true,
             Command::End => {
                 self.end();
                 return Visit::Left;
             }
             Command::Leave => return Visit::Left,
-            Command::Run => {}
+            Command::Run => self.ran = true,
         }
         let before = (self.done(), self.courier.waits_for());
         if self.outbox.is_empty() {
@@ -206,6 +222,9 @@ impl Worker {
         // and neighbours in a circle have seen it.
         match (self.done(), self.courier.waits_for()) {
             after if after == before => {
+                if self.courier.kernel.command() == Command::Show {
+                    return self.show();
+                }
                 self.courier.kernel.end_if_drained();
                 return Visit::Idle;
             }
@@ -241,6 +260,11 @@ impl Worker {
         }
         self.courier.counts.quanta += 1;
         self.courier.counts.high_water = self.courier.counts.high_water.max(1);
+        self.publish();
+    }
+
+    /// Shows others our counts.
+    pub(super) fn publish(&mut self) {
         self.courier.counts.deferred = self.outbox.waiting();
         self.courier.counts.counters = *self.user_counters;
         if self.outbox.is_empty() {
@@ -314,7 +338,7 @@ impl Worker {
 
     /// Where the payload lies, 16-byte aligned.
     #[inline(always)]
-    fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u64; AREA], in_body: bool) -> *const u8 {
+    pub(super) fn payload(&self, lane: Lane, envelope: &Envelope, inline: &[u64; AREA], in_body: bool) -> *const u8 {
         if in_body {
             let ring = &self.courier.channel(lane).ring;
             return ring.storage().body(self.cursors[lane].index(ring));
@@ -340,8 +364,8 @@ impl Worker {
             return Err(DeadReason::NoActor);
         }
         match entry.status {
-            status::RUNNING => {}
-            status::STOPPED => return Err(DeadReason::Stopped),
+            Entry::RUNNING => {}
+            Entry::STOPPED => return Err(DeadReason::Stopped),
             _ => return Err(DeadReason::Failed),
         }
         if envelope.deadline != 0 && hlc::physical() > envelope.deadline {
@@ -368,9 +392,9 @@ impl Worker {
             TYPE_START => {
                 // SAFETY: states of our actors are ours, and no handler runs.
                 unsafe { self.actors.reset(index) };
-                (entry.status, entry.restarts) = (status::RUNNING, Default::default());
+                (entry.status, entry.restarts) = (Entry::RUNNING, Default::default());
             }
-            TYPE_STOP if entry.status == status::RUNNING => entry.status = status::STOPPED,
+            TYPE_STOP if entry.status == Entry::RUNNING => entry.status = Entry::STOPPED,
             TYPE_STOP => {}
             _ => return false,
         }
@@ -462,7 +486,7 @@ impl Worker {
         // SAFETY: as in `verdict`.
         let entry = unsafe { &mut *self.actors.entry(index) };
         if result & RESULT_FAIL == 0 {
-            entry.status = if result & RESULT_STOP != 0 { status::STOPPED } else { entry.status };
+            entry.status = if result & RESULT_STOP != 0 { Entry::STOPPED } else { entry.status };
             return;
         }
         self.courier.counts.failures += 1;
@@ -478,7 +502,7 @@ impl Worker {
             }
             Event::ActorRestarted
         } else {
-            entry.status = status::FAILED;
+            entry.status = Entry::FAILED;
             Event::ActorFailed
         };
         self.courier.letter(Incoming {
@@ -537,6 +561,11 @@ impl Worker {
 
     /// The kernel has ended: what waits becomes dead letters, and nothing comes in any more.
     fn end(&mut self) {
+        if self.courier.kernel.is_handed_over() {
+            self.courier.wait_for(Wait::Nothing);
+            self.leave();
+            return self.courier.kernel.worker_left(0);
+        }
         let Self { outbox, courier, .. } = self;
         // Once something for the host is left behind, what follows it is too, to stay behind it.
         let mut behind = false;
@@ -572,7 +601,7 @@ impl Worker {
 }
 
 /// A copy of a message's payload.
-fn payload_bytes(payload: *const u8, envelope: &Envelope) -> Box<[u8]> {
+pub(super) fn payload_bytes(payload: *const u8, envelope: &Envelope) -> Box<[u8]> {
     // SAFETY: callers pass where the payload of that very envelope lies, before they step over it.
     unsafe { std::slice::from_raw_parts(payload, envelope.size as usize) }.into()
 }

@@ -320,9 +320,9 @@ impl Context {
     }
 
     /// See [`Directory::unregister`].
-    pub(super) fn unregister(&self, key: u32) {
+    pub(super) fn unregister(&self, key: u32, address: u64) {
         // SAFETY: as above.
-        unsafe { self.directory.unregister(self.table().host(), key) };
+        unsafe { self.directory.unregister(self.table().host(), key, address) };
     }
 }
 

@@ -184,8 +184,8 @@ impl Memories for KernelMemory {
         self.context.register(key, address);
     }
 
-    fn unregister(&self, key: u32) -> bool {
-        self.context.unregister(key);
+    fn unregister(&self, key: u32, address: u64) -> bool {
+        self.context.unregister(key, address);
         self.context.await_boundaries()
     }
 }

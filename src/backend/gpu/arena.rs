@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
+use super::snapshot::{self, Share};
 use super::{stride_of, Block, BufferTable, Memories, Place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::layout::Outgoing;
 use crate::message::LEVELS;
@@ -35,14 +36,14 @@ pub(super) type HostRings = ([Channel; LEVELS], Channel);
 /// Memory of a kernel. While it lives, the kernel's address is in the device's directory.
 pub(super) struct Arena {
     /// Slots of rings from the host, commands and orders.
-    inbound: Block,
+    pub(super) inbound: Block,
     /// Slots of rings to the host, heads of those from it, reports, letters.
     host: Block,
-    device: Block,
-    memories: Arc<dyn Memories>,
+    pub(super) device: Block,
+    pub(super) memories: Arc<dyn Memories>,
     /// Whose address the kernel has.
     _buffers: Arc<BufferTable>,
-    descriptor: Kernel,
+    pub(super) descriptor: Kernel,
     key: u32,
     workers: usize,
     command: usize,
@@ -96,6 +97,10 @@ impl Arena {
         let largest = plan.module.largest_message() as usize;
         let out_body = body_for(plan.module.largest_message());
         let (table, shift) = types.raw();
+        let shares: Vec<Share> = match &plan.image {
+            Some(image) => snapshot::divide(image, workers, body, |index| placement.worker(index)),
+            None => (0..workers).map(|_| Share::default()).collect(),
+        };
 
         // Device: what begins as zeros first.
         let mut device = Places(0);
@@ -116,7 +121,11 @@ impl Arena {
         let entry = size_of::<Outgoing>() + largest.next_multiple_of(16);
         let outbox = FRONT + plan.outbox_bytes as usize + entry + INLINE_BYTES;
         let aside = (ASIDE_BUDGET / workers).clamp(*ASIDE.start(), *ASIDE.end());
-        let aside = aside.max(4 * (size_of::<Post>() + largest)).next_power_of_two();
+        let begun = shares.iter().map(|share| share.aside.len()).max().unwrap_or(0);
+        if begun * workers > ASIDE_BUDGET.max(64 * shares.iter().map(|share| share.aside.len()).sum::<usize>()) {
+            return Err(Error::Limit("the posts of the snapshot would take too much memory; use fewer workers".into()));
+        }
+        let aside = aside.max(4 * (size_of::<Post>() + largest)).max(begun).next_power_of_two();
         let each: Vec<[usize; 3]> =
             (0..workers).map(|_| [device.take(outbox), device.take(message), device.take(aside)]).collect();
 
@@ -185,6 +194,9 @@ impl Arena {
                 let outbound = Ring::over(shared + to_host.slots as u64, to_host.capacity, to_host.body, head);
                 let mut worker = Worker::new(rings, outbound, outbox, message, aside);
                 worker.irregular = u32::from(plan.dormant > 0);
+                if let Some(image) = &plan.image {
+                    worker.restore(image, &shares[number], number);
+                }
                 worker
             })
             .collect();
@@ -223,25 +235,44 @@ impl Arena {
         };
         let arena = Arc::new(arena);
         let memories = &arena.memories;
+        if let Some(image) = &plan.image {
+            memories.upload(&arena.device, entries_at, bytemuck::cast_slice(&image.all.entries))?;
+            for (number, share) in shares.iter().enumerate() {
+                memories.upload(&arena.device, each[number][2], &share.aside)?;
+                for (level, (at, capacity)) in peer_rings[number].iter().enumerate() {
+                    let slots = at + 256;
+                    memories.upload(&arena.device, *at, &snapshot::count(&share.peers[level]).to_le_bytes())?;
+                    memories.upload(&arena.device, slots, &share.peers[level])?;
+                    memories.upload(&arena.device, slots + capacity * 64, &share.bodies[level])?;
+                }
+            }
+        }
         if plan.dormant > 0 {
             let stopped = vec![Entry::stopped(); plan.dormant as usize];
             let first = entries_at + (plan.actors - plan.dormant) as usize * size_of::<Entry>();
             memories.upload(&arena.device, first, bytemuck::cast_slice(&stopped))?;
         }
         memories.upload(&arena.device, kernel_at, arena.descriptor())?;
-        if let Some(initial) = &plan.initial_state {
+        // Not all states at once: there may be many of them.
+        let most = ((1 << 24) / stride).clamp(1, plan.actors as usize);
+        let upload_states = |states: &dyn Fn(usize, usize) -> Vec<u8>| {
+            (0..plan.actors as usize).step_by(most).try_for_each(|first| {
+                let count = most.min(plan.actors as usize - first);
+                memories.upload(&arena.device, states_at + first * stride, &states(first, count))
+            })
+        };
+        let initial = plan.initial_state.as_ref().map(|initial| {
             let mut one = initial.clone();
             one.resize(stride, 0);
-            if let Some(at) = initial_at {
-                memories.upload(&arena.device, at, &one)?;
-            }
-            // Not all states at once: there may be many of them.
-            let most = ((1 << 24) / stride).clamp(1, plan.actors as usize);
-            let block = one.repeat(most);
-            for first in (0..plan.actors as usize).step_by(most) {
-                let count = most.min(plan.actors as usize - first);
-                memories.upload(&arena.device, states_at + first * stride, &block[..count * stride])?;
-            }
+            one
+        });
+        if let (Some(one), Some(at)) = (&initial, initial_at) {
+            memories.upload(&arena.device, at, one)?;
+        }
+        match (&plan.image, &initial) {
+            (Some(image), _) => upload_states(&|first, count| snapshot::spread(image, first, count, stride))?,
+            (None, Some(one)) => upload_states(&|_, count| one.repeat(count))?,
+            (None, None) => {}
         }
         memories.finish()?;
         memories.register(key, base + kernel_at as u64);
@@ -265,7 +296,7 @@ impl Arena {
 
     /// Has no other kernel on the device send to this one any more. False if one may do so for ever.
     pub(super) fn leave_directory(&self) -> bool {
-        let unused = self.memories.unregister(self.key);
+        let unused = self.memories.unregister(self.key, self.kernel());
         // Who waits to be able to send to the kernel learns that it is gone.
         super::made_room_for_others();
         unused

@@ -13,7 +13,7 @@ const ENTRIES: usize = crate::table::CAPACITY;
 #[derive(Default)]
 pub(in crate::backend) struct Directory {
     /// Whose the entries are. The host does not read the table itself, which may lie in a device's memory.
-    owners: Mutex<HashMap<usize, u32>>,
+    owners: Mutex<HashMap<usize, (u32, u64)>>,
 }
 
 impl Directory {
@@ -26,7 +26,7 @@ impl Directory {
     /// `table` is writable for [`SIZE`](Self::SIZE) bytes, aligned to 16, and written through this alone.
     pub(in crate::backend) unsafe fn register(&self, table: NonNull<u8>, key: u32, address: u64) {
         let mut owners = self.lock();
-        owners.insert(key as usize % ENTRIES, key);
+        owners.insert(key as usize % ENTRIES, (key, address));
         // SAFETY: the caller's word, and the lock is held.
         unsafe { Self::write(table, key, u64::from(key), address) };
     }
@@ -35,16 +35,16 @@ impl Directory {
     ///
     /// # Safety
     /// See [`register`](Self::register).
-    pub(in crate::backend) unsafe fn unregister(&self, table: NonNull<u8>, key: u32) {
+    pub(in crate::backend) unsafe fn unregister(&self, table: NonNull<u8>, key: u32, address: u64) {
         let mut owners = self.lock();
-        if owners.get(&(key as usize % ENTRIES)) == Some(&key) {
+        if owners.get(&(key as usize % ENTRIES)) == Some(&(key, address)) {
             owners.remove(&(key as usize % ENTRIES));
             // SAFETY: the caller's word, and the lock is held.
             unsafe { Self::write(table, key, 0, 0) };
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, (u32, u64)>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc;
-use crate::kernel::{dead_letter, directory, Command, Offered, Wait};
+use crate::kernel::{dead_letter, directory, Command, Offered, Post, Wait};
 use crate::message::{Owned, LEVELS};
 use crate::ring::{flags, Envelope};
 use crate::topics::{self, Refusal};
@@ -122,6 +122,16 @@ impl Forwards {
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// All that wait, with the worker whose actor sent it; those for one place in their order. Nobody says by which actor.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Post, &[u8])> {
+        self.waiting.values().flatten().map(|Forward { worker, to, envelope, payload }| {
+            let left = |deadline| hlc::unix_ns(deadline).saturating_sub(hlc::unix_ns(hlc::physical())).max(1);
+            let deadline_ns = if envelope.deadline == 0 { 0 } else { left(envelope.deadline) };
+            let envelope = Envelope { deadline: 0, time: 0, ..*envelope };
+            (*worker, Post { to: to.to_bits(), by: 0, envelope, deadline_ns }, &payload[..])
+        })
     }
 
     /// Whether workers are to make no more for now.

@@ -4,19 +4,20 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::Counts;
+pub(super) use crate::kernel::Entry;
 use crate::layout::COUNTERS;
 use crate::message::LEVELS;
 
 /// Bytes of the outbox before what the posts of one handler may fill.
 pub(super) const FRONT: usize = 2048;
 /// Messages handled between two deliveries.
-const BATCH: usize = 8;
+pub(super) const BATCH: usize = 8;
 /// Class of a letter that is a message for an actor elsewhere.
 pub(super) const FORWARD: u32 = 5;
-/// Status of an actor that takes no messages.
-const STOPPED: u32 = 1;
 /// Counters of a worker.
 const COUNTS: usize = 11;
+/// Which of them says what has been completed.
+pub(super) const COMPLETED: usize = 9;
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
@@ -40,27 +41,27 @@ impl Ring {
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Origin {
-    actor: u64,
-    sender: u64,
-    correlation: u64,
-    level: u32,
-    call: u32,
+    pub(super) actor: u64,
+    pub(super) sender: u64,
+    pub(super) correlation: u64,
+    pub(super) level: u32,
+    pub(super) call: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Post {
-    to: u64,
-    by: u64,
-    correlation: u64,
-    sender: u64,
-    deadline_ns: u64,
-    actor: u32,
-    r#type: u32,
-    size: u32,
-    level: u32,
-    flags: u32,
-    reserved: u32,
+    pub(super) to: u64,
+    pub(super) by: u64,
+    pub(super) correlation: u64,
+    pub(super) sender: u64,
+    pub(super) deadline_ns: u64,
+    pub(super) actor: u32,
+    pub(super) r#type: u32,
+    pub(super) size: u32,
+    pub(super) level: u32,
+    pub(super) flags: u32,
+    pub(super) reserved: u32,
 }
 
 /// Zeros but for what the host sets.
@@ -72,32 +73,32 @@ pub(super) struct Worker {
     pub(super) outbox: u64,
     pub(super) message: u64,
     pub(super) aside: u64,
-    position: [u64; 2 * LEVELS],
+    pub(super) position: [u64; 2 * LEVELS],
     out_tail: u64,
     out_head: u64,
-    clock: u64,
-    clock_offset: i64,
-    aside_head: u64,
-    aside_tail: u64,
-    origins: [Origin; BATCH],
-    outbox_used: u32,
-    outbox_sent: u32,
-    front_end: u32,
+    pub(super) clock: u64,
+    pub(super) clock_offset: i64,
+    pub(super) aside_head: u64,
+    pub(super) aside_tail: u64,
+    pub(super) origins: [Origin; BATCH],
+    pub(super) outbox_used: u32,
+    pub(super) outbox_sent: u32,
+    pub(super) front_end: u32,
     turn: u32,
     ended: u32,
     pub(super) irregular: u32,
     consumed: u64,
     found_waiting: u64,
-    counts: [u64; COUNTS],
-    counters: [u64; COUNTERS],
-    failed_actor: u64,
+    pub(super) counts: [u64; COUNTS],
+    pub(super) counters: [u64; COUNTERS],
+    pub(super) failed_actor: u64,
     failed_code: i32,
-    aside_count: u32,
+    pub(super) aside_count: u32,
 }
 
 impl Worker {
     pub(super) fn new(rings: [Ring; 2 * LEVELS], outbound: Ring, outbox: u64, message: u64, aside: u64) -> Self {
-        Self { rings, outbound, outbox, message, aside, ..Self::zeroed() }
+        Self { rings, outbound, outbox, message, aside, front_end: FRONT as u32, ..Self::zeroed() }
     }
 }
 
@@ -182,21 +183,6 @@ pub(super) struct Letter {
     reserved: u32,
     pub(super) deadline_ns: u64,
     pad: [u32; 12],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Default, Pod, Zeroable)]
-pub(super) struct Entry {
-    pub(super) status: u32,
-    pub(super) generation: u32,
-    restarts: crate::kernel::Restarts,
-}
-
-impl Entry {
-    /// Of an actor that begins stopped.
-    pub(super) fn stopped() -> Self {
-        Self { status: STOPPED, ..Self::zeroed() }
-    }
 }
 
 #[repr(C)]
@@ -296,9 +282,12 @@ mod tests {
             ("RK_FRONT", FRONT),
             ("RK_BATCH", BATCH),
             ("RK_C_COUNT", COUNTS),
+            ("RK_C_COMPLETED", COMPLETED),
             ("RK_LEVELS", LEVELS),
             ("RK_CLASS_FORWARD", FORWARD as usize),
-            ("RK_STOPPED", STOPPED as usize),
+            ("RK_RUNNING", Entry::RUNNING as usize),
+            ("RK_STOPPED", Entry::STOPPED as usize),
+            ("RK_FAILED", Entry::FAILED as usize),
         ];
         for (name, value) in names {
             writeln!(c, "SAME({name}, {value});").unwrap();

@@ -7,6 +7,7 @@ mod directory;
 mod forwards;
 mod layout;
 mod pump;
+mod snapshot;
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -84,7 +85,7 @@ pub(super) trait Memories: Send + Sync {
 
     /// Makes it unknown again, and returns when no kernel uses the address any more: at the end of the quanta that run
     /// now. False if one did not end in time; its memory is not to be used again then.
-    fn unregister(&self, key: u32) -> bool;
+    fn unregister(&self, key: u32, address: u64) -> bool;
 }
 
 /// Bytes of the states of a worker's actors.
@@ -328,6 +329,7 @@ impl Pumps {
             home: home.clone(),
             backend,
             module: plan.module.clone(),
+            kind: plan.actor,
             device: plan.device,
             actors: plan.actors,
             lanes: plan.lanes,
@@ -340,6 +342,9 @@ impl Pumps {
             supervision: plan.supervision,
             life: Life::new(workers),
         });
+        if let Some(image) = &plan.image {
+            kernel.refill(image)?;
+        }
         let shared = Arc::new(Shared {
             key,
             bell,

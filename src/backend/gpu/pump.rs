@@ -9,12 +9,14 @@ use super::arena::Arena;
 use super::forwards::Forwards;
 use super::layout::{Mode, FORWARD};
 use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, ROOM};
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hlc;
-use crate::kernel::{Command, Kernel, Port, State, Wait};
+use crate::kernel::{Command, Kernel, Port, Post, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
+use crate::snapshot::Part;
 use crate::time::Deadline;
 use crate::trace::{self, what, Tracer};
 use crate::wall::wall;
@@ -34,6 +36,10 @@ pub(super) struct Pump {
     queues: Vec<Arc<Queue>>,
     length: Duration,
     launches: u64,
+    /// Number of the last capture that we handed something in for.
+    shown: u64,
+    /// How many launches there had been then.
+    shown_at: u64,
     /// Letters taken.
     letters: u64,
     foreign: u64,
@@ -81,6 +87,8 @@ impl Pump {
             queues,
             length,
             launches: 0,
+            shown: 0,
+            shown_at: u64::MAX,
             letters: 0,
             foreign: 0,
             accepted: 0,
@@ -130,7 +138,11 @@ impl Pump {
             self.arena.leave_directory();
         }
         self.rest();
-        self.pumps.lock().remove(&self.shared.key);
+        // Another kernel may have the key by now.
+        let mut pumps = self.pumps.lock();
+        if pumps.get(&self.shared.key).is_some_and(|pump| Arc::ptr_eq(pump, &self.shared)) {
+            pumps.remove(&self.shared.key);
+        }
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -140,14 +152,20 @@ impl Pump {
             let command = self.kernel.command();
             match command {
                 Command::End => return self.end(),
+                Command::Show => {
+                    if self.launches == self.shown_at && self.kernel.may_go_on_first(self.shown) {
+                        self.quantum(Mode::LeaveIdle, command)?;
+                    }
+                    self.show();
+                }
                 Command::Run if news => {
-                    news = self.quantum(self.mode())?;
+                    news = self.quantum(self.mode(), command)?;
                     self.end_if_drained();
                     continue;
                 }
                 _ if self.kernel.state() == State::Failed => return Ok(()),
                 Command::Hold if self.may_look() && next_look.has_passed() => {
-                    self.quantum(Mode::Look)?;
+                    self.quantum(Mode::Look, command)?;
                     next_look = Deadline::after(LOOK);
                     // Seen, but not attended to.
                     news = true;
@@ -157,11 +175,16 @@ impl Pump {
             }
             let mark = self.shared.bell.mark();
             self.await_room();
-            self.deliver_forwards(false);
+            // While an image is taken they are in it. In a parked runtime nothing moves.
+            if command != Command::Show && !self.kernel.home.is_parked() {
+                self.deliver_forwards(false);
+            }
             // The last look, after the mark: all that the bell may have been rung for before it. News that could not be
             // attended to, because the kernel was held, stay news.
             self.end_if_drained();
-            let changed = self.kernel.command() != command;
+            let now = self.kernel.command();
+            // One capture may have followed on another.
+            let changed = now != command || now == Command::Show && self.kernel.capture_wanted().0 != self.shown;
             news |= changed || self.has_arrivals() || self.host_made_room() || self.others_made_room();
             let runs = news && command == Command::Run;
             if !changed && !runs && self.kernel.state() != State::Failed {
@@ -251,17 +274,13 @@ impl Pump {
         }
     }
 
-    /// One launch. True if anything was done.
-    fn quantum(&mut self, mode: Mode) -> Result<bool> {
+    /// One launch, unless `command` is no longer what is to be done. True if anything was done.
+    fn quantum(&mut self, mode: Mode, command: Command) -> Result<bool> {
         self.shared.running.store(1, Ordering::SeqCst);
         // Partner of the fence that `Backend::rest` is called after: it sees us run, or we see what it changed.
         fence(Ordering::SeqCst);
-        let expected = match mode {
-            Mode::Run | Mode::LeaveIdle => Command::Run,
-            Mode::End => Command::End,
-            Mode::Look => Command::Hold,
-        };
-        if self.kernel.command() != expected || mode == Mode::Look && !self.may_look() {
+        let parked = command == Command::Show && self.kernel.home.is_parked();
+        if self.kernel.command() != command || parked || mode == Mode::Look && !self.may_look() {
             self.rest();
             return Ok(true);
         }
@@ -277,7 +296,7 @@ impl Pump {
         self.launches += 1;
         let began = wall().ticks();
         self.program.launch(&order(&self.arena, self.launches, self.length, mode))?;
-        self.attend(mode, expected)?;
+        self.attend(mode, command)?;
         self.trace(began);
         let progressed = self.mirror() | self.program.wants_more();
         self.settle_with_others();
@@ -513,8 +532,48 @@ impl Pump {
         }
     }
 
+    /// Hands in what the kernel consists of, once for each capture.
+    fn show(&mut self) {
+        let (number, ends) = self.kernel.capture_wanted();
+        if number != std::mem::replace(&mut self.shown, number) {
+            self.shown_at = self.launches;
+            // All workers are ours, and have left the device.
+            let workers = self.kernel.ports.len();
+            self.kernel.come_to_rest(number, workers);
+            let part = self.part(ends);
+            self.kernel.hand_in(number, workers, part);
+        }
+    }
+
+    fn part(&mut self, ends: bool) -> Result<Part> {
+        if ends {
+            self.arena.check_failures(&self.kernel)?;
+            self.kernel.note_closed();
+            // What other kernels on the device send from now on the host takes over, and finds the rings closed.
+            if !self.arena.leave_directory() {
+                return Err(Error::Unfinished("another kernel on the device does not leave it"));
+            }
+            self.kernel.ports.iter().flat_map(Port::channels).for_each(|channel| {
+                channel.close();
+            });
+        }
+        let mut part = self.arena.part(&self.kernel)?;
+        // Counted as sent, but not out of our hands. They are older than what waits on the device.
+        let forwards = self.forwards.iter().map(|(worker, post, payload)| {
+            let by = Address::new(self.kernel.key, self.kernel.actors_of(worker).start).to_bits();
+            (Post { by, ..post }, payload.into())
+        });
+        part.posts.splice(0..0, forwards.collect::<Vec<_>>());
+        Ok(part)
+    }
+
     /// The kernel has ended: no more comes in, and the workers turn what is left into dead letters.
     fn end(&mut self) -> Result<()> {
+        if self.kernel.is_handed_over() {
+            self.forwards = Forwards::new();
+            self.kernel.ports.iter().for_each(|_| self.kernel.worker_left(0));
+            return Ok(());
+        }
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             for level in 0..LEVELS {
                 let accepted = port.inbound[level].close();
@@ -524,7 +583,7 @@ impl Pump {
         }
         self.arena.flush();
         loop {
-            self.quantum(Mode::End)?;
+            self.quantum(Mode::End, Command::End)?;
             if (0..self.kernel.ports.len()).all(|worker| self.arena.report(worker).ended != 0) {
                 break;
             }

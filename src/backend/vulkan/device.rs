@@ -127,9 +127,9 @@ impl Device {
     }
 
     /// See [`Directory::unregister`].
-    pub(super) fn unregister(&self, key: u32) {
+    pub(super) fn unregister(&self, key: u32, address: u64) {
         // SAFETY: as above.
-        unsafe { self.directory.unregister(self.table(), key) };
+        unsafe { self.directory.unregister(self.table(), key, address) };
     }
 
     /// The queue that fewest kernels use, for one more.

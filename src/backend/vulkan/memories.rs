@@ -89,8 +89,8 @@ impl Memories for KernelMemory {
         self.device.register(key, address);
     }
 
-    fn unregister(&self, key: u32) -> bool {
-        self.device.unregister(key);
+    fn unregister(&self, key: u32, address: u64) -> bool {
+        self.device.unregister(key, address);
         self.device.outlast_dispatches()
     }
 }

@@ -9,11 +9,12 @@ use crate::capi::types::{
     rk_kernel_options, rk_kernel_statistics, rk_queue, RK_ON_FAILURE_ESCALATE, RK_ON_FAILURE_RESTART,
 };
 use crate::error::{Error, Result};
-use crate::kernel::{Plan, State, Statistics, Supervision};
+use crate::kernel::{Placement, Plan, State, Statistics, Supervision};
 use crate::module::Module;
 use crate::queue::Queue;
 use crate::runtime::Home;
 use crate::selftest::Inbound;
+use crate::snapshot::Image;
 
 const CAPACITY_MIN: u32 = 4;
 const CAPACITY_MAX: u32 = 1 << 20;
@@ -168,14 +169,40 @@ impl KernelSpec {
                 count => in_range("dormant", count, 1, actors)?,
             },
             initial_state: self.initial_state,
+            image: None,
             queues,
             module,
         })
     }
 }
+
+/// Fills in what a snapshot says, with whose kernel the options must agree.
+pub(in crate::capi) fn fit(options: rk_kernel_options, image: &Image) -> Result<rk_kernel_options> {
+    if options.actors != 0 && options.actors != image.actors() {
+        return Err(Error::invalid(format!("actors is {}, the snapshot has {}", options.actors, image.actors())));
+    }
+    if options.dormant != 0 {
+        return Err(Error::invalid("dormant is set; the snapshot says which actors are"));
+    }
+    Ok(options)
+}
+
+/// Makes a plan one for a kernel that begins as `image`.
+pub(in crate::capi) fn make_room(plan: &mut Plan, image: &Image) -> Result<()> {
+    let kind = &plan.module.actors()[plan.actor];
+    let largest = kind.handlers.iter().map(|handler| handler.size).max().unwrap_or(0);
+    image.check(largest, plan.module.largest_message())?;
+    let (placement, workers) = Placement::new(plan.actors, plan.workers);
+    let [inbound, actor] = image.capacities(placement, workers, largest)?;
+    plan.inbound_capacity = plan.inbound_capacity.max(inbound);
+    plan.actor_capacity = plan.actor_capacity.max(actor);
+    Ok(())
+}
+
 pub(in crate::capi) fn state(state: State) -> u32 {
     match state {
-        // A moment at the end that users need not know.
+        // Moments that users need not know.
+        State::Captured => State::Suspended as u32,
         State::Ending => State::Draining as u32,
         state => state as u32,
     }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::message::Timeout;
 
 pub(super) use inbox::Inbox;
-pub(super) use kernel::{check_kernel, kernel_spec, state, stats, KernelSpec};
+pub(super) use kernel::{check_kernel, fit, kernel_spec, make_room, state, stats, KernelSpec};
 pub(super) use message::{answer, check_reply, letter, level, payload, Batch};
 pub(super) use runtime::runtime_config;
 
