@@ -23,6 +23,8 @@ use crate::wall::wall;
 
 /// How often the thread asks the driver whether the device is still well, while a quantum runs.
 const CHECK: Duration = Duration::from_micros(50);
+/// Quanta after which a pump is told to leave that does so by itself when it is idle.
+const PATIENT: u32 = 50;
 /// How often at most it launches a look at what other kernels sent to a kernel at rest.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -332,8 +334,9 @@ impl Pump {
             self.program.pause();
             self.pass_on();
             let drains = mode == Mode::Run && self.kernel.state() == State::Draining;
-            // Not all devices know when the quantum is over.
-            let over = started.elapsed() >= self.length;
+            // Not all devices know when the quantum is over. A pump that leaves when idle has other bounds too, and on a slow
+            // device it takes longer than a quantum until the last of many workers has had its turn.
+            let over = started.elapsed() >= if mode == Mode::Run { self.length } else { PATIENT * self.length };
             if !told && (over || drains || self.kernel.command() != expected) {
                 told = true;
                 // Relaxed: it says nothing else. Partner: the devices' looks at `rk_dev_command.leave`.
