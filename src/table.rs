@@ -173,6 +173,7 @@ impl<T: Noun> Table<T> {
             };
             (0..CHUNK).map(|_| entry()).collect()
         });
+        // Relaxed: used under the lock only.
         chunk[slot as usize % CHUNK].latest.fetch_max(generation, Ordering::Relaxed);
         Vacant { table: self, key: generation << SLOT_BITS | slot, filled: false }
     }

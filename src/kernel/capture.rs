@@ -138,26 +138,26 @@ impl Kernel {
     }
 
     /// By so many workers: they send nothing more before they have handed in what they have, for the capture with that
-    /// number. True if that holds for all.
-    pub(crate) fn come_to_rest(&self, number: u64, workers: usize) -> bool {
+    /// number.
+    pub(crate) fn come_to_rest(&self, number: u64, workers: usize) {
         let captures = &self.life.captures;
         let mut collected = captures.collected();
+        // Relaxed: changed under the lock. The capture may have been given up.
         if captures.number.load(Ordering::Relaxed) != number {
-            return false;
+            return;
         }
         collected.moving = collected.moving.saturating_sub(workers);
-        let all = collected.moving == 0;
-        if all {
+        if collected.moving == 0 {
             // Release: pairs with the Acquire in `rests`; what workers sent before is in its ring.
             captures.resting.store(number, Ordering::Release);
             drop(collected);
             self.kick();
         }
-        all
     }
 
     /// Whether all workers rest for the capture with that number.
     pub(crate) fn rests(&self, number: u64) -> bool {
+        // Acquire: pairs with the Release in `come_to_rest`.
         self.life.captures.resting.load(Ordering::Acquire) == number
     }
 

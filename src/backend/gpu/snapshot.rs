@@ -118,7 +118,8 @@ impl Arena {
             let at = (ring.bodies - block.device) as usize + index as usize * ring.body as usize;
             self.read(block, at, (envelope.size as usize).min(ring.body as usize))?
         } else {
-            bytemuck::cast_slice(&inline)[..envelope.size as usize].to_vec()
+            let inline: &[u8] = bytemuck::cast_slice(&inline);
+            part_of(inline, 0, envelope.size as usize)?.to_vec()
         };
         let envelope = Envelope { size: payload.len() as u32, ..envelope };
         Ok(Message { from_host, envelope, payload: payload.into() })
@@ -135,12 +136,12 @@ impl Arena {
         while at < worker.aside_tail {
             let from = at as usize & (size - 1);
             let record = &bytes[from..];
-            if bytemuck::pod_read_unaligned::<u64>(&record[SKIP_AT..][..8]) == SKIP {
+            if bytemuck::pod_read_unaligned::<u64>(part_of(record, SKIP_AT, 8)?) == SKIP {
                 at += (size - from) as u64;
                 continue;
             }
-            let post: Post = bytemuck::pod_read_unaligned(&record[..size_of::<Post>()]);
-            let payload = &record[size_of::<Post>()..][..post.size as usize];
+            let post: Post = bytemuck::pod_read_unaligned(part_of(record, 0, size_of::<Post>())?);
+            let payload = part_of(record, size_of::<Post>(), post.size as usize)?;
             part.posts.push((post.into(), payload.into()));
             at += record_size(payload.len()) as u64;
         }
@@ -159,8 +160,8 @@ impl Arena {
             if at < FRONT && at >= worker.front_end as usize {
                 at = FRONT;
             }
-            let entry: Outgoing = bytemuck::pod_read_unaligned(&bytes[at..][..size_of::<Outgoing>()]);
-            let payload = &bytes[at + size_of::<Outgoing>()..][..entry.size as usize];
+            let entry: Outgoing = bytemuck::pod_read_unaligned(part_of(&bytes, at, size_of::<Outgoing>())?);
+            let payload = part_of(&bytes, at + size_of::<Outgoing>(), entry.size as usize)?;
             if entry.kind != POST_SENT {
                 let origin = &worker.origins[entry.reserved as usize & (BATCH - 1)];
                 part.posts.push((kernel::Post::new(&entry, &origin.into()), payload.into()));
@@ -169,6 +170,13 @@ impl Arena {
         }
         Ok(())
     }
+}
+
+/// Some bytes of what a device left; its handlers may have written nonsense over what says how many.
+fn part_of(bytes: &[u8], at: usize, size: usize) -> Result<&[u8]> {
+    let part = bytes.get(at..).and_then(|bytes| bytes.get(..size));
+    let state = "for a kernel whose handlers wrote over its memory";
+    part.ok_or(Error::BadState { call: "taking a snapshot", state })
 }
 
 /// Bytes of a record with so large a payload.
