@@ -14,6 +14,14 @@
 /* Payloads up to this size are handled in batches; larger ones alone. */
 #define RK_MEDIUM 128u
 
+/* The beginning of a message, in two loads. */
+struct alignas(16) rk_item_head {
+    rk_u32 actor, d1;
+    rk_u64 correlation;
+    rk_u64 time;
+    rk_u32 size, unused;
+};
+
 /* A message out of its slot. Sender and deadline, as far as there are any, lie right before the payload. */
 struct alignas(16) rk_item {
     rk_u32 actor, d1;
@@ -24,6 +32,7 @@ struct alignas(16) rk_item {
     rk_u64 extra[2];
     rk_u64 payload[RK_MEDIUM / 8];
 
+    __device__ __forceinline__ rk_item_head head() const { return *(const rk_item_head *)this; }
     __device__ __forceinline__ rk_u32 flags() const { return d1 >> 24; }
     __device__ __forceinline__ rk_u32 type() const { return d1 & 0xffff; }
     __device__ __forceinline__ rk_u32 level() const { return d1 >> 22 & 3; }
@@ -47,10 +56,14 @@ struct rk_call {
     rk_u64 message, time;
     rk_u32 number; /* which item */
     rk_u32 size;   /* of the payload */
+    rk_u32 readable; /* bytes of it that a handler may read: one that declares more is not run */
     rk_u32 used, front_end, posts; /* of the outbox */
     rk_u32 result, refused;
     rk_i32 code;
 };
+
+/* `result`: the actor has no handler for the message, or one that may read more than is there. */
+#define RK_RESULT_UNHANDLED 0x80000000u
 
 /* Why the hot loop was left: to leave the device, or for work that is out of line. Bits. */
 #define RK_TO_LEAVE 1u
@@ -88,13 +101,32 @@ static __shared__ rk_block rk_s;
 /* Of warp 0, the pump. */
 #define rk_thread() threadIdx.x
 
+/* Where states that are kept close lie in the dynamic shared memory: behind the scratch memory. */
+#define RK_NEAR_AT ((RK_SCRATCH_BYTES + 63u) & ~63u)
+
+/* What handlers are called with that is the same for all messages, worked out once. */
+struct rk_place {
+    rk_u64 base;    /* of `rk_s`, for generic accesses */
+    rk_u64 scratch;
+    rk_u64 states;  /* of actor 0, where the states of our actors are while we are on the device */
+    rk_u32 outbox_limit;
+};
+
+RK_PUMP_FN rk_place rk_place_of(const rk_dev_kernel &k, void *scratch) {
+    rk_place at;
+    at.base = (rk_u64)&rk_s, at.scratch = (rk_u64)scratch;
+    at.states = k.near ? at.scratch + RK_NEAR_AT - (rk_u64)(blockIdx.x * k.block) * k.stride : k.states;
+    at.outbox_limit = k.outbox_limit;
+    /* Kept in registers: the compiler would ask for them again and again, which takes as long as shared memory does. */
+    asm volatile("" : "+l"(at.base), "+l"(at.scratch), "+l"(at.states), "+r"(at.outbox_limit));
+    return at;
+}
+
 /* What the hot loop has in registers: the same in all threads of warp 0, but for the ring of each. While it runs, what is
  * in `rk_s.w` is older; while it does not, that is all there is. */
 struct rk_pump {
-    /* Where `rk_s` is, for shared and for generic accesses, and the scratch memory. Kept, for the compiler would ask the
-     * hardware for it, which takes as long as the access, again and again. */
-    rk_u32 here, thread;
-    rk_u64 base, scratch;
+    rk_u32 here, thread; /* `rk_s` for shared accesses; kept like the rest of the place */
+    rk_place at;
     /* The ring of which this thread looks at a word: thread 4 r + w at word w of ring r. */
     rk_u64 slots, position, head;
     rk_u32 mask, shift;
@@ -117,9 +149,9 @@ RK_PUMP_FN rk_pump rk_fill(void *scratch) {
     const rk_u32 number = rk_thread() >> 2;
     const rk_dev_ring &ring = w.rings[number];
     rk_pump p;
-    p.here = (rk_u32)__cvta_generic_to_shared(&rk_s), p.base = (rk_u64)&rk_s, p.scratch = (rk_u64)scratch;
-    p.thread = rk_thread();
-    asm volatile("" : "+r"(p.here), "+r"(p.thread), "+l"(p.base), "+l"(p.scratch));
+    p.here = (rk_u32)__cvta_generic_to_shared(&rk_s), p.thread = rk_thread();
+    asm volatile("" : "+r"(p.here), "+r"(p.thread));
+    p.at = rk_place_of(rk_s.k, scratch);
     p.blocked = rk_s.blocked, p.irregular = w.irregular;
     p.slots = ring.slots + (rk_thread() & 3) * 16, p.position = w.position[number], p.head = ring.head;
     p.mask = (1u << ring.shift) - 1, p.shift = ring.shift;

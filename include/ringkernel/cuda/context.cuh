@@ -41,7 +41,9 @@ RK_DEVICE rk_u64 rk_uniform_(rk_u64 value) {
 #endif
 #if defined(RK_LANES) /* by the library: a block has at least a warp, of which these run handlers */
 #define rk_lanes() ((rk_u32)RK_LANES)
-#if RK_LANES > 32
+#if RK_LANES == 1
+#define rk_barrier() ((void)0)
+#elif RK_LANES > 32
 #define rk_barrier() __syncthreads()
 #else
 #define rk_barrier() __syncwarp(RK_LANES == 32 ? 0xffffffffu : (1u << (RK_LANES % 32)) - 1u)
@@ -66,11 +68,12 @@ struct rk_lane_context : rk_context {
     rk_u32 origin;    /* which message of the batch is being handled */
     rk_u32 opened;    /* 1: the handler found a buffer */
     rk_u32 *offsets;   /* of the first RK_INDEXED entries */
+    rk_u32 readable;  /* bytes of the payload that can be read, whatever its size */
 
     __device__ __forceinline__ rk_lane_context() {}
     /* All of the outbox in one piece, and not indexed. */
     __device__ __forceinline__ explicit rk_lane_context(const rk_context &plain)
-        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), origin(0), opened(0), offsets(0) {}
+        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), origin(0), opened(0), offsets(0), readable(~0u) {}
 
     /* Bytes of an entry with so large a payload. */
     static __device__ __forceinline__ rk_u32 entry(rk_u32 size) {
@@ -104,15 +107,11 @@ RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 
         cx->front_end = cx->outbox_used;
     }
     if (rk_lane() == 0u) {
-        rk_outgoing *entry = (rk_outgoing *)cx->at(at);
-        entry->to = to;
-        entry->correlation = correlation;
-        entry->deadline = deadline;
-        entry->kind = kind;
-        entry->type = type;
-        entry->size = size;
-        entry->priority = priority;
-        entry->reserved = cx->origin;
+        /* As rk_outgoing has it, in three stores. */
+        ulonglong2 *entry = (ulonglong2 *)cx->at(at);
+        entry[0] = make_ulonglong2(to, correlation);
+        entry[1] = make_ulonglong2(deadline, kind | (rk_u64)type << 32);
+        entry[2] = make_ulonglong2(size | (rk_u64)priority << 32, cx->origin);
         if (cx->posts < RK_INDEXED) {
             cx->offsets[cx->posts] = at;
         }
@@ -129,35 +128,59 @@ RK_DEVICE rk_address rk_peer_(rk_context *rk_cx, rk_u32 index) {
 
 #define RK_ON(A_, M_) RK_DEVICE void A_##_on_##M_(RK_PARAMS(A_), RK_UNUSED const M_ *RK_RESTRICT rk_in)
 
+/* A payload as a handler gets it. What one lane alone handles, and is small, is copied first: it goes into registers, all of
+ * it with one wait, where each word would be waited for in turn because the compiler must think that what is written to the
+ * outbox changes it. */
+template <class M, bool copied> struct rk_payload {
+    M value;
+    __device__ __forceinline__ explicit rk_payload(const void *at) : value(*(const M *)__builtin_assume_aligned(at, 16)) {}
+    __device__ __forceinline__ const M *get() const { return &value; }
+};
+template <class M> struct rk_payload<M, false> {
+    const M *at;
+    __device__ __forceinline__ explicit rk_payload(const void *at_) : at((const M *)__builtin_assume_aligned(at_, 16)) {}
+    __device__ __forceinline__ const M *get() const { return at; }
+};
+#if defined(RK_LANES) && RK_LANES == 1
+#define RK_IS_COPIED_(M_) (sizeof(M_) <= 64)
+#else
+#define RK_IS_COPIED_(M_) false
+#endif
+
 /* What becomes of a list of handlers is for `rk_each` to say: it is one of these two. */
 struct rk_dispatcher {
-    rk_u32 type;
-    template <class F> __device__ __forceinline__ void operator()(rk_u32 handled, rk_u32, const F &run) const {
-        if (handled == type) run();
+    rk_u32 type, size, readable;
+    template <class F> __device__ __forceinline__ bool operator()(rk_u32 handled, rk_u32 declared, const F &run) const {
+        if (handled != type || size > declared || declared > readable) return false;
+        run();
+        return true;
     }
 };
 struct rk_sizer {
-    rk_u32 type, size;
-    template <class F> __device__ __forceinline__ void operator()(rk_u32 handled, rk_u32 declared, const F &) {
-        size = handled == type ? declared : size;
+    rk_u32 type;
+    template <class F> __device__ __forceinline__ bool operator()(rk_u32 handled, rk_u32, const F &) const {
+        return handled == type;
     }
 };
 
 #define RK_HANDLES(A_, M_)                                                                                             \
-    rk_each(M_##_rk_type, M_##_rk_size,                                                                                \
-            [&]() { A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, (const M_ *)rk_cx->message); });
+    if (rk_each(M_##_rk_type, M_##_rk_size, [&]() {                                                                    \
+            const rk_payload<M_, RK_IS_COPIED_(M_)> rk_payload_(rk_cx->message);                                       \
+            A_##_on_##M_(rk_cx, (struct A_ *)rk_cx->state, rk_payload_.get());                                         \
+        }))                                                                                                            \
+        return M_##_rk_size;
 
-/* What a pump calls with a context set up; and the size of a type's payload, ~0 for one that is not handled. */
+/* What a pump calls with a context set up, ~0 if there is no handler for that type and size; and the size of a type's payload,
+ * ~0 for one that is not handled. */
 #define RK_ACTOR(A_, handlers)                                                                                         \
-    RK_DEVICE void A_##_rk_dispatch(rk_context *rk_cx) {                                                               \
-        const rk_dispatcher rk_each = {rk_cx->type};                                                                   \
-        handlers                                                                                                       \
+    RK_DEVICE rk_u32 A_##_rk_dispatch(rk_context *rk_cx) {                                                             \
+        const rk_dispatcher rk_each = {rk_cx->type, rk_cx->size, static_cast<rk_lane_context *>(rk_cx)->readable};     \
+        handlers return ~0u;                                                                                           \
     }                                                                                                                  \
     RK_DEVICE rk_u32 A_##_rk_declared(rk_u32 type) {                                                                   \
         rk_context *const rk_cx = 0; /* nothing is run */                                                              \
-        rk_sizer rk_each = {type, ~0u};                                                                                \
-        handlers                                                                                                       \
-        return rk_each.size;                                                                                           \
+        const rk_sizer rk_each = {type};                                                                               \
+        handlers return ~0u;                                                                                           \
     }
 
 #endif

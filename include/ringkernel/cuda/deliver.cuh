@@ -5,6 +5,8 @@
 
 #include <ringkernel/cuda/posts.cuh>
 
+#define RK_OUTGOING_WORDS (sizeof(rk_outgoing) / 4)
+
 /* Reserves up to `want` consecutive places of a ring between actors, by one lane. Gives how many, from `first` on. The
  * first try is a guess: where the tail was after our last visit. */
 RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &first) {
@@ -35,31 +37,36 @@ RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &
     return granted;
 }
 
-/* The one post of the one message that `ring`'s four threads still have the words of, if it is a small reply to the host
- * and there is room: written by these threads, which have its correlation. */
-RK_PUMP_FN bool rk_reply_one(rk_pump &p, rk_u32 ring, const rk_word &asked) {
+/* The posts of a batch, if they are one small reply to the host for each of its messages, and there is room: written by the
+ * threads that still have the words of what is answered, with its correlation. Of the messages in items from `first` on, the
+ * words of the i-th are with the four threads of number `holder` + i. */
+RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder, const rk_word &asked) {
     rk_block &rk_s = rk_here(p);
-    const rk_outgoing *entry = (const rk_outgoing *)rk_s.front;
-    const rk_u32 i = p.thread & 3;
-    const rk_u32 *area = (const rk_u32 *)(entry + 1) + (i < 2 ? 0 : 3 * i - 4);
-    const rk_u32 x = area[0], y = area[1], z = area[2], d1 = rk_s.items[ring].d1;
-    const rk_u32 kind = entry->kind, type = entry->type, size = entry->size, priority = entry->priority;
-    if (kind != RK_POST_REPLY || size > 32 || d1 >> 24 & RK_F_SENDER || type > 0xffff ||
-        p.out_tail - p.out_head > p.out_mask)
+    const rk_u32 rank = (p.thread >> 2) - holder, i = p.thread & 3;
+    const bool mine = rank < count;
+    rk_u32 offset = 0;
+    if (count > 1 && mine) offset = rk_s.index[rank];
+    const rk_u32 in_front = offset < RK_FRONT ? offset : 0;
+    /* Loaded at once, before anything is decided: what is not there yet is not taken for something else. */
+    const volatile rk_u32 *entry = (const volatile rk_u32 *)(rk_s.front + in_front);
+    const volatile rk_u32 *area = entry + RK_OUTGOING_WORDS + (i < 2 ? 0 : 3 * i - 4);
+    const rk_u32 kind = entry[6], type = entry[7], size = entry[8], priority = entry[9], x = area[0], y = area[1], z = area[2];
+    const rk_u32 d1 = *(const volatile rk_u32 *)&rk_s.items[first + (mine ? rank : 0)].d1;
+    const bool plain = kind == RK_POST_REPLY && size <= 32 && !priority && !(d1 >> 24 & RK_F_SENDER) && offset < RK_FRONT;
+    if (!__all_sync(RK_WARP, !mine || plain) || (rk_u32)p.out_tail + count - (rk_u32)p.out_head > p.out_mask + 1)
         return false;
-    const rk_u32 level = priority == 0 ? d1 >> 22 & 3 : rk_level_of(priority);
-    const rk_u32 flags = (d1 >> 24 & RK_F_CALL) | RK_F_REPLY;
-    p.clock++;
+    const rk_u32 answers = d1 & (3 << 22 | RK_F_CALL << 24);
+    const rk_u64 clock = p.clock + 1 + rank, position = p.out_tail + rank;
     /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
     const rk_u32 a = i < 2 ? (rk_u32)asked.a : x;
-    const rk_u32 b = i == 0 ? type | size << 16 | level << 22 | flags << 24 : i == 1 ? x : y;
+    const rk_u32 b = i == 0 ? type | size << 16 | answers | RK_F_REPLY << 24 : i == 1 ? x : y;
     const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
-    const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((p.out_tail >> p.out_shift) + 1) << 16;
-    if (p.thread >> 2 == ring)
-        rk_store_word(p.out_slots + (p.out_tail & p.out_mask) * 64 + i * 16, a | (rk_u64)b << 32,
-                      c | (rk_u64)stamp << 32);
-    p.out_tail++;
-    p.sent_host++;
+    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | (rk_u32)((position >> p.out_shift) + 1) << 16;
+    if (mine)
+        rk_store_word(p.out_slots + (position & p.out_mask) * 64 + i * 16, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
+    p.clock += count;
+    p.out_tail += count;
+    p.sent_host += count;
     return true;
 }
 

@@ -25,6 +25,18 @@ RK_PUMP_FN rk_word rk_load_word(rk_u64 at) {
     return w;
 }
 
+/* Two, the second of which does not wait for the first. */
+RK_PUMP_FN void rk_load_words(rk_u64 at, rk_word &w, rk_u64 other_at, rk_word &other) {
+#if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1204
+    asm volatile("{ .reg .b128 t, u; ld.relaxed.sys.global.b128 t, [%4]; ld.relaxed.sys.global.b128 u, [%5]; "
+                 "mov.b128 {%0, %1}, t; mov.b128 {%2, %3}, u; }"
+                 : "=l"(w.a), "=l"(w.b), "=l"(other.a), "=l"(other.b) : "l"(at), "l"(other_at) : "memory");
+#else
+    asm volatile("ld.volatile.global.v2.u64 {%0, %1}, [%4]; ld.volatile.global.v2.u64 {%2, %3}, [%5];"
+                 : "=&l"(w.a), "=&l"(w.b), "=l"(other.a), "=l"(other.b) : "l"(at), "l"(other_at) : "memory");
+#endif
+}
+
 RK_PUMP_FN void rk_store_word(rk_u64 at, rk_u64 a, rk_u64 b) {
 #if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1204
     asm volatile("{ .reg .b128 t; mov.b128 t, {%1, %2}; st.relaxed.sys.global.b128 [%0], t; }"

@@ -3,7 +3,7 @@
  * launched again while there is work. src/ring/mod.rs says how rings work, and src/backend/cpu is the same machine on the
  * CPU.
  *
- *   memory.cuh ── block.cuh ── letters.cuh ─┬─ take.cuh ────────────────┬─ pump.cuh
+ *   memory.cuh ── block.cuh ── letters.cuh ─┬─ take.cuh ────────────────┬─ serve.cuh ── pump.cuh
  *                                           └─ posts.cuh ── deliver.cuh ┘
  *
  * Warp 0 is the pump: its 32 threads take every decision together, on equal values; other warps wait for handlers to run.
@@ -19,259 +19,10 @@
 #ifndef RINGKERNEL_CUDA_PUMP_CUH
 #define RINGKERNEL_CUDA_PUMP_CUH
 
-#include <ringkernel/cuda/deliver.cuh>
-#include <ringkernel/cuda/take.cuh>
+#include <ringkernel/cuda/serve.cuh>
 
-/* Rounds between looks at the command word and at the time. */
+/* Between looks at the command word and at the time, where work is out of line. */
 #define RK_BEATS 16u
-/* Rounds with nothing to do after which a worker that is asked to leave when idle does. */
-#define RK_IDLE 16u
-/* Rings that were never used are looked at every so often only. */
-#define RK_SELDOM 8u
-/* No more messages are added to a batch that has led to so many posts. */
-#define RK_POSTS_ENOUGH 56u
-#define RK_ALL_RINGS 0x11111111u
-#define RK_PEER_RINGS 0x1111u
-/* Where states that are kept close lie in the dynamic shared memory: behind the scratch memory. */
-#define RK_NEAR_AT ((RK_SCRATCH_BYTES + 63u) & ~63u)
-
-/* Where the state of an actor is while its worker is on the device. */
-RK_PUMP_FN void *rk_state_of(const rk_dev_kernel &k, rk_u32 index, rk_u64 scratch) {
-    if (k.near) return (void *)(scratch + RK_NEAR_AT + (index - blockIdx.x * k.block) * k.stride);
-    return (void *)(k.states + (rk_u64)index * k.stride);
-}
-
-/* Runs the handler of an item: by every lane. What comes of it is the same in all of them. */
-RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, rk_u64 base, const rk_dev_kernel &k, rk_call call, rk_u64 scratch) {
-    const rk_item &m = rk_s.items[call.number];
-    const rk_u32 actor = m.actor, d1 = m.d1;
-    rk_lane_context cx;
-    cx.state = rk_state_of(k, actor & 0xfffff, scratch);
-    cx.message = (const void *)call.message;
-    cx.scratch = (void *)scratch;
-    cx.outbox = (rk_u8 *)rk_s.w.outbox;
-    cx.outbox_used = call.used;
-    cx.outbox_limit = k.outbox_limit;
-    cx.type = d1 & 0xffff;
-    cx.size = call.size;
-    cx.index = actor & 0xfffff;
-    cx.actors = k.actors;
-    cx.self = (rk_u64)k.key << 32 | actor;
-    cx.sender = m.sender();
-    cx.correlation = m.correlation;
-    cx.time = call.time;
-    cx.counters = (rk_u64 *)((rk_dev_worker *)k.workers)[blockIdx.x].counters;
-    cx.priority = 64 * (d1 >> 22 & 3);
-    cx.result = 0;
-    cx.fail_code = 0;
-    cx.refused = 0;
-    cx.buffers = (const rk_buffer_table *)k.buffers;
-    cx.opened = 0;
-    cx.front = (rk_u8 *)(base + ((rk_u8 *)&rk_s.front - (rk_u8 *)&rk_s));
-    cx.front_size = RK_FRONT;
-    cx.front_end = call.front_end;
-    cx.filled = 0;
-    cx.posts = call.posts;
-    cx.origin = call.number;
-    cx.offsets = (rk_u32 *)(base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
-    if (RK_LANES < 32 || threadIdx.x < RK_LANES) RK_DISPATCH(&cx);
-    /* Release, by every lane for what it wrote, before anything is sent; at system scope, for the host may download it. */
-    if (cx.opened) __threadfence_system();
-    call.used = cx.outbox_used;
-    call.front_end = cx.front_end;
-    call.posts = cx.posts;
-    call.result = cx.result;
-    call.code = cx.fail_code;
-    call.refused = cx.refused;
-    return call;
-}
-
-/* Takes up to `count` messages from our position of a ring apart, four threads with the words of each, from item `first`
- * on: the item of a thread is that of its number by four. Gives how many can be handled: up to the first that there is
- * something special about. */
-RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
-                          const rk_word &word) {
-    rk_block &rk_s = rk_here(p);
-    const rk_u32 group = (p.thread >> 2) - first, part = p.thread & 3, lane = p.thread & ~3u;
-    const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
-    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane), declared = RK_DECLARED(d1 & 0xffff);
-    const bool mine = group < count;
-    bool plain = rk_is_plain(p, k, actor, d1, declared);
-    rk_item &m = rk_s.items[p.thread >> 2];
-    rk_take_apart(m, word, d1, part);
-    if (part == 0) m.size = d1 >> 16 & 0x3f;
-    if (!k.near && mine && plain && part * 128 < k.stride)
-        rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
-    if (__any_sync(RK_WARP, mine && d1 >> 24 & RK_F_BODY)) {
-        const rk_u32 position = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + group;
-        __syncwarp(); /* the sibling's word is there */
-        const rk_u32 size = (rk_u32)m.payload[0];
-        plain = plain && (!(d1 >> 24 & RK_F_BODY) || size <= declared);
-        __syncwarp();
-        if (mine && plain && d1 >> 24 & RK_F_BODY) {
-            const rk_dev_ring &from = rk_s.w.rings[ring];
-            const rk_u64 body = from.bodies + (rk_u64)(position & ((1u << from.shift) - 1)) * from.body;
-            for (rk_u32 at = 16 * part; at < size; at += 64) {
-                const rk_word some = rk_load_word(body + at);
-                m.payload[at / 8] = some.a, m.payload[at / 8 + 1] = some.b;
-            }
-            if (part == 0) m.size = size;
-        }
-    }
-    const rk_u32 special = __ballot_sync(RK_WARP, mine && !plain);
-    return special ? (rk_u32)(__ffs((int)special) - 1) / 4 - first : count;
-}
-
-/* Bits of what a batch came to, beside its number of posts. */
-#define RK_B_POSTS 0xffffffu
-#define RK_B_RESULT (1u << 29)
-#define RK_B_REFUSED (1u << 30)
-#define RK_B_FAR (1u << 31) /* posts lie behind the front of the outbox */
-
-/* Handles a batch from our position of a ring, in items from `first` on, and delivers what it led to as far as that is small.
- * `fetched`: the one message was fetched. Gives RK_TO_... */
-RK_PUMP_FN rk_u32 rk_handle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
-                            const rk_word &word, bool fetched) {
-    rk_block &rk_s = rk_here(p);
-    rk_call call;
-    call.used = call.posts = call.result = call.refused = 0;
-    call.front_end = RK_FRONT;
-    rk_u32 taken = 0, outcome = 0;
-    rk_u64 clock = p.clock;
-    __syncwarp();
-    /* Lanes fewer than a warp go through the whole batch by themselves. */
-    if (RK_LANES >= 32 || p.thread < RK_LANES) {
-        do {
-            call.number = first + taken;
-            const rk_item &m = rk_s.items[call.number];
-            call.message = p.base + ((rk_u8 *)m.payload - (rk_u8 *)&rk_s), call.size = m.size;
-            if (fetched) call.message = rk_s.call.message, call.size = rk_s.call.size;
-            clock = (clock > m.time ? clock : m.time) + 1;
-            call.time = clock;
-            if (RK_LANES > 32) {
-                if (p.thread == 0) rk_s.call = call;
-                __syncthreads();
-            }
-            call = rk_run_handler(rk_s, p.base, k, call, p.scratch);
-            if (RK_LANES > 32) __syncthreads();
-            taken++;
-            outcome = call.posts | (call.result ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
-                      (call.used >= RK_FRONT ? RK_B_FAR : 0);
-        } while (taken < count && outcome < RK_POSTS_ENOUGH);
-    }
-    __syncwarp();
-    if (RK_LANES < 32) {
-        outcome = __shfl_sync(RK_WARP, outcome, 0);
-        taken = __shfl_sync(RK_WARP, taken, 0);
-        clock = rk_shfl(clock, 0);
-    }
-    p.clock = clock;
-
-    rk_u32 todo = 0;
-    if (outcome == 1 && count == 1 && !p.blocked && rk_reply_one(p, first, word)) {
-    } else if (outcome) {
-        const rk_u32 posts = outcome & RK_B_POSTS;
-        todo = outcome & RK_B_RESULT ? RK_TO_END : 0;
-        if (p.thread == 0) {
-            rk_s.w.outbox_used = call.used, rk_s.w.outbox_sent = 0, rk_s.w.front_end = call.front_end;
-            rk_s.todo.number = call.number, rk_s.todo.result = call.result, rk_s.todo.code = call.code;
-            if (outcome & RK_B_REFUSED) rk_s.w.counts[RK_C_REFUSED] += call.refused;
-        }
-        __syncwarp();
-        if (posts && (p.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts))) todo |= RK_TO_POST;
-        else if (p.thread == 0) rk_s.w.outbox_used = 0;
-    }
-    p.handled += taken;
-    p.turn += taken;
-    if (p.thread >> 2 == ring) {
-        p.position += taken;
-        if ((rk_u32)p.position - p.published >= p.due) {
-            p.published = (rk_u32)p.position;
-            if ((p.thread & 3) == 0) rk_publish(p.head, p.position);
-        }
-    }
-    return todo;
-}
-
-/* Whether to leave: told to, or the quantum is over. The clock catches up here, for reading the timer takes long. */
-RK_PUMP_FN bool rk_is_over(rk_pump &p, const rk_dev_kernel &k) {
-    const rk_u64 now = rk_shfl(rk_timer(), 0), physical = rk_units(now + (rk_u64)rk_s.w.clock_offset);
-    if (physical > p.clock) p.clock = physical;
-    return rk_shfl(rk_peek(k.command), 0) == rk_s.launch || now >= rk_s.until;
-}
-
-/* The hot loop. Gives RK_TO_...; 0 after one round in a circle of waiting workers. */
-RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
-    rk_pump p = rk_fill(scratch);
-    rk_block &rk_s = rk_here(p);
-    const rk_u32 allowed = p.blocked ? RK_PEER_RINGS : RK_ALL_RINGS;
-    const bool leaves_idle = rk_s.mode == RK_MODE_LEAVE_IDLE || p.blocked;
-    rk_word next = {0, 0}, ahead = {0, 0}, word;
-    rk_u32 todo = 0, ring = rk_s.todo.ring, ahead_in = RK_LEVELS + 1; /* the ring that was looked ahead in */
-    bool stream = false, have = false;                                /* messages come in a row; the look was made */
-    bool fetched = rk_s.fetched;
-    rk_u32 idle = 0;
-    for (rk_u32 beat = 0; todo == 0; beat++) {
-        if (beat % RK_BEATS == RK_BEATS - 1 && rk_is_over(p, k)) {
-            todo = RK_TO_LEAVE;
-            break;
-        }
-        rk_u32 first, count = 1;
-        if (fetched) {
-            first = rk_s.call.number;
-            const rk_item &m = rk_s.items[first];
-            /* Its words are gone: the item has what a reply takes of them. */
-            word.a = (p.thread & 3) == 0 ? m.actor : m.correlation >> 32;
-            word.b = (rk_u32)m.correlation;
-        } else {
-            if (!have) {
-                next = rk_look(p, 0, 0, stream || beat % RK_SELDOM == 0);
-                if (stream) ahead = rk_look_ahead(p, ahead_in, 0);
-            }
-            have = false;
-            const rk_u32 ready = rk_ready(p, next) & allowed;
-            if (ready == 0) {
-                stream = false;
-                if (!leaves_idle || ++idle < RK_IDLE) continue;
-                todo = p.blocked ? 0 : RK_TO_LEAVE;
-                break;
-            }
-            idle = 0;
-            ring = rk_choose(ready, p.turn);
-            if (stream && ring == ahead_in && !p.blocked) {
-                /* No further than to the next that fairness chooses. */
-                const rk_u32 whole = rk_count_ahead(p, ahead, ring), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
-                count = whole < fair ? whole : fair;
-            }
-            ahead_in = ring;
-            word = count > 1 ? ahead : next;
-            first = count > 1 ? 0 : ring;
-            count = rk_take(p, k, ring, first, count > 1 ? count : 1, word);
-            if (count == 0) {
-                todo = RK_TO_FETCH;
-                if (p.thread == 0) rk_s.todo.number = first;
-                break;
-            }
-            if (stream) {
-                next = rk_look(p, ring, count, true);
-                ahead = rk_look_ahead(p, ring, count);
-            }
-        }
-        const rk_u32 before = p.turn;
-        todo = rk_handle(p, k, ring, first, count, word, fetched);
-        have = stream && p.turn - before == count;
-        stream = !fetched;
-        if (fetched) {
-            fetched = false;
-            __syncwarp();
-            if (p.thread == 0) rk_s.fetched = 0;
-        }
-        if (p.blocked) break;
-    }
-    if (p.thread == 0) rk_s.todo.ring = ring;
-    rk_spill(p);
-    return todo;
-}
 
 /* Whether the actor whose handler failed is restarted; counts it if so. src/kernel/supervision.rs says the rule. */
 RK_PUMP_FN bool rk_counts_restart(rk_dev_entry &entry, rk_u64 time) {
@@ -284,7 +35,7 @@ RK_PUMP_FN bool rk_counts_restart(rk_dev_entry &entry, rk_u64 time) {
 
 /* Gives an actor the state that it starts with. */
 RK_PUMP_FN void rk_reset(rk_u32 index, void *scratch) {
-    ulonglong2 *state = (ulonglong2 *)rk_state_of(rk_s.k, index, (rk_u64)scratch);
+    ulonglong2 *state = (ulonglong2 *)(rk_place_of(rk_s.k, scratch).states + (rk_u64)index * rk_s.k.stride);
     const ulonglong2 *initial = (const ulonglong2 *)rk_s.k.initial;
     for (rk_u32 i = rk_thread(); i < rk_s.k.stride / 16; i += 32) state[i] = initial ? initial[i] : make_ulonglong2(0, 0);
     __syncwarp();
@@ -433,7 +184,7 @@ RK_COLD_FN void rk_end() {
         for (rk_u32 beat = 1; rk_s.w.position[ring] < accepted; beat++) {
             if (beat % RK_BEATS == 0 && rk_must_leave()) return;
             const rk_pump p = rk_fill(0);
-            const rk_word word = rk_look(p, 0, 0, true);
+            const rk_word word = rk_load_word(p.slots + (p.position & p.mask) * 64);
             if (!(rk_ready(p, word) >> (4 * ring) & 1)) continue; /* its producer is about to write it */
             const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * ring);
             rk_item &m = rk_s.items[ring];
@@ -513,10 +264,12 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     const rk_u32 thread = threadIdx.x;
     const rk_u64 now = rk_timer();
     if (thread >= 32) {
+        const rk_place at = rk_place_of(k, scratch);
         for (;;) {
             __syncthreads();
             if (rk_s.leave) return;
-            rk_run_handler(rk_s, (rk_u64)&rk_s, k, rk_s.call, (rk_u64)scratch);
+            const rk_item &m = rk_s.items[rk_s.call.number];
+            rk_run_handler(rk_s, at, k, m.actor, m.d1, rk_s.call);
             __syncthreads();
         }
     }

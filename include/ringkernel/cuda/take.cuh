@@ -5,28 +5,59 @@
 
 #include <ringkernel/cuda/letters.cuh>
 
-/* This thread's word of the next slot of its ring; `taken` messages of `ring` are going to be taken before it is acted on.
- * Rings that were never used are looked at only if all are. */
-RK_PUMP_FN rk_word rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, bool all) {
-    const rk_u64 position = p.position + (p.thread >> 2 == ring ? taken : 0);
-    rk_word word = {0, (position >> p.shift) << 48}; /* the stamp of the lap before: nothing is there */
-    if (all || position != 0 || p.thread >> 2 == RK_LEVELS + 1)
-        word = rk_load_word(p.slots + (position & p.mask) * 64);
-    return word;
+/* The one that most messages come through: from the host, of normal priority. */
+#define RK_USUAL_RING (RK_LEVELS + 1)
+/* Rings that were never used are looked at every so often only. */
+#define RK_SELDOM 8u
+
+/* A bit at 4 r for every ring of whose slot all words are there. */
+RK_PUMP_FN rk_u32 rk_whole(bool there) {
+    const rk_u32 words = __ballot_sync(RK_WARP, there);
+    return words & words >> 1 & words >> 2 & words >> 3 & 0x11111111u;
 }
 
-/* The same of the slots ahead in one ring: thread 4 i + w has word w of the i-th from our position. In a stream of messages
- * they are read together: one by one would cost the way to memory for each. */
-RK_PUMP_FN rk_word rk_look_ahead(const rk_pump &p, rk_u32 ring, rk_u32 taken) {
+/* Where this thread looks for the next message while none comes, worked out once. Rings that were never used are looked at
+ * seldom; else their threads look where others do, which costs nothing, for a lap that there is not. */
+struct rk_aim {
+    rk_u64 at, seldom_at;
+    rk_u32 lap, seldom_lap;
+};
+
+RK_PUMP_FN rk_aim rk_aim_at(const rk_pump &p) {
+    const rk_u64 at = p.slots + (p.position & p.mask) * 64, usual = rk_shfl(at, 4 * RK_USUAL_RING);
+    const bool used = p.position != 0 || p.thread >> 2 == RK_USUAL_RING;
+    rk_aim aim;
+    aim.seldom_at = at, aim.seldom_lap = (rk_u16)((p.position >> p.shift) + 1);
+    aim.at = used ? at : usual, aim.lap = used ? aim.seldom_lap : ~0u;
+    return aim;
+}
+
+/* Looks until something is there, at most until `looks` has come to `limit`. Gives a bit at 4 r for every ring, of those allowed,
+ * that has a whole message, and this thread's word. */
+RK_PUMP_FN rk_u32 rk_watch(const rk_aim &aim, rk_u32 allowed, rk_u32 &looks, rk_u32 limit, rk_word &word) {
+    rk_u32 ready;
+    do {
+        const bool seldom = looks % RK_SELDOM == 0;
+        word = rk_load_word(seldom ? aim.seldom_at : aim.at);
+        ready = rk_whole((rk_u32)(word.b >> 48) == (seldom ? aim.seldom_lap : aim.lap)) & allowed;
+    } while (ready == 0 && ++looks < limit);
+    return ready;
+}
+
+/* In a row of messages: this thread's word of the next slot of its ring, and of the slots ahead in one: thread 4 i + w has word
+ * w of the i-th from our position. They are read together: one by one would cost the way to memory for each. `taken` messages
+ * of `ring` are going to be taken before this is acted on. */
+RK_PUMP_FN void rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, rk_word &next, rk_word &ahead) {
+    const rk_u64 position = p.position + (p.thread >> 2 == ring ? taken : 0);
     const rk_u32 from = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + taken + (p.thread >> 2);
     const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (p.thread & 3));
-    return rk_load_word(slots + (rk_u64)(from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64);
+    const rk_u64 in_ring = slots + (rk_u64)(from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64;
+    rk_load_words(p.slots + (position & p.mask) * 64, next, in_ring, ahead);
 }
 
 /* A bit at 4 r for every ring that has a whole message at our position. */
 RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_word &next) {
-    const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(next.b >> 48) == (rk_u16)((p.position >> p.shift) + 1));
-    return there & there >> 1 & there >> 2 & there >> 3 & 0x11111111u;
+    return rk_whole((rk_u16)(next.b >> 48) == (rk_u16)((p.position >> p.shift) + 1));
 }
 
 /* How many whole messages are ahead in `ring`. */
@@ -85,12 +116,10 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
     return rk_s.w.message;
 }
 
-/* Whether a message can be handled, by the shortest way: true only if there is nothing special about it. */
-RK_PUMP_FN bool rk_is_plain(const rk_pump &p, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1, rk_u32 declared) {
-    /* An actor of a generation other than 0 has an index that is too large. A type that is not handled has a declared size
-     * that is, and so has one whose handler may read more than an item holds. */
-    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && declared <= RK_MEDIUM && (d1 >> 16 & 0x3f) <= declared &&
-           !p.irregular;
+/* Whether a message can be handled if its actor has a handler for it: true only if there is nothing special about it. */
+RK_PUMP_FN bool rk_is_plain(const rk_pump &p, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1) {
+    /* An actor of a generation other than 0 has an index that is too large. */
+    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && !p.irregular;
 }
 
 /* Why a message cannot be handled, or 0. */

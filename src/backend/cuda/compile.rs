@@ -9,7 +9,7 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 13] = [
+const HEADERS: [(&str, &str); 14] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
@@ -21,6 +21,7 @@ const HEADERS: [(&str, &str); 13] = [
     ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
     ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
     ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
+    ("ringkernel/cuda/serve.cuh", include_str!("../../../include/ringkernel/cuda/serve.cuh")),
     ("ringkernel/cuda/selftest.cuh", include_str!("../../../include/ringkernel/cuda/selftest.cuh")),
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];
