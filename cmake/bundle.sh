@@ -10,11 +10,11 @@ out=$root/build/ringkernel
 rm -rf "$out" "$out.tar.gz"
 cmake --install "$build" --prefix "$out" --strip >/dev/null
 mkdir -p "$out/examples" "$out/lib"
-cp "$build/tests/conformance/conformance" "$build/c-examples/benchmark/benchmark" "$out/bin/"
+cp "$build/tests/conformance/conformance" "$build/tests/cuda/cuda_tests" "$build/c-examples/benchmark/benchmark" "$out/bin/"
 for example in hello_actor request_response kernel_states plant_monitor market_data failover checkpoint heat_plate batch_processor audio_fft; do
     [ ! -e "$build/c-examples/$example" ] || cp "$build/c-examples/$example" "$out/examples/"
 done
-strip "$out/bin/conformance" "$out/bin/benchmark" "$out"/examples/*
+strip "$out/bin/conformance" "$out/bin/cuda_tests" "$out/bin/benchmark" "$out"/examples/*
 cp -r "$root/c-examples/data" "$out/examples/data"
 # What the examples load that is no part of a C compiler's system.
 ldd "$out"/examples/* 2>/dev/null | awk '$2 == "=>" && $1 !~ /^lib(c|m|gcc_s|pthread|dl|rt)\.so/ { print $3 }' | sort -u |
@@ -22,12 +22,13 @@ ldd "$out"/examples/* 2>/dev/null | awk '$2 == "=>" && $1 !~ /^lib(c|m|gcc_s|pth
 
 cat >"$out/run.sh" <<'RUN'
 #!/bin/sh
-# run.sh conformance|benchmark|sanitizer|EXAMPLE [ARGUMENT...]: runs that program of the bundle, on the CUDA backend if no
+# run.sh conformance|cuda|benchmark|sanitizer|EXAMPLE [ARGUMENT...]: runs that program of the bundle, on the CUDA backend if no
 # argument says --backend.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-what=${1:?conformance, benchmark, sanitizer or an example}
+what=${1:?conformance, cuda, benchmark, sanitizer or an example}
 shift
+[ "$what" != cuda ] || exec "$here/bin/cuda_tests" "$@"
 case " $* " in
 *" --backend "*) ;;
 *) set -- --backend cuda "$@" ;;
@@ -47,6 +48,7 @@ ringkernel, built for Linux on x86-64. For the CUDA backend NVIDIA's driver is n
 CUDA 12 or later, which is found where the linker finds it, or in RINGKERNEL_CUDA_HOME.
 
     ./run.sh conformance                       the semantics, tested
+    ./run.sh cuda                              a host program's own CUDA beside it, and handlers that break the device
     ./run.sh benchmark                         what messages cost
     ./run.sh audio_fft --output picture.png    an example; the others are in examples/
     ./run.sh sanitizer --filter delivery       the tests under compute-sanitizer

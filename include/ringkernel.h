@@ -966,6 +966,17 @@ typedef struct rk_kernel_options {
      * Actors, of those with the highest numbers, that begin stopped, until they are sent RK_ACTOR_START. At most `actors`.
      */
     uint32_t dormant;
+    /**
+     * On a device: how long a handler may go on after its quantum is over, in milliseconds, 1 to 86,400,000. Then the kernel
+     * fails, RK_EVENT_KERNEL_FAILED with reason RK_TIMEOUT, and nothing waits for it any more. The handler itself nobody can
+     * end: as long as it runs, its device refuses new kernels (RK_ERROR_DRIVER, which may pass), and the kernel's memory is
+     * not given back. 0: 60,000. RK_NONE: for ever. The CPU backend always waits.
+     */
+    uint32_t watchdog_ms;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
 } rk_kernel_options;
 
 /**

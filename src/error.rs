@@ -106,9 +106,15 @@ pub enum Error {
         /// In words.
         text: String,
     },
-    /// A kernel's pump left the device without having come to its end.
-    #[error("the pump ended early: {0}")]
+    /// Something on a device did not come to its end.
+    #[error("{0}")]
     Unfinished(&'static str),
+    /// A handler did not return within its time.
+    #[error("a handler has not returned {0:?} after the end of its quantum")]
+    Stuck(std::time::Duration),
+    /// A handler that was given up still runs.
+    #[error("a handler that did not return still runs on the device, and what is to be done would wait for it")]
+    Occupied,
     /// The module's source did not compile for the device.
     #[error("the module does not compile for {arch}: {log}")]
     Compile {
@@ -189,7 +195,7 @@ impl Error {
 
     /// Whether the same call may succeed later.
     pub(crate) fn is_retriable(&self) -> bool {
-        matches!(self, Self::NoMemory(_) | Self::Limit(_) | Self::Again | Self::Timeout)
+        matches!(self, Self::NoMemory(_) | Self::Limit(_) | Self::Again | Self::Timeout | Self::Occupied)
             || matches!(self, Self::System { errno, .. } if [libc::EAGAIN, libc::EINTR, libc::EMFILE, libc::ENFILE, libc::ENOMEM].contains(errno))
     }
 

@@ -66,7 +66,7 @@ fn assertions() -> String {
         "rk_kernel_options" = capi::rk_kernel_options {
             struct_size backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
             outbox_bytes initial_state_size initial_state queues queue_count name_length name latency_every inbound_memory
-            on_failure max_restarts restart_window_ms dormant
+            on_failure max_restarts restart_window_ms dormant watchdog_ms reserved
         }
         "rk_kernel_statistics" = capi::rk_kernel_statistics {
             struct_size state backend actors workers lanes accepted handled dead_letters pending high_water sent_host

@@ -132,10 +132,12 @@ pub(super) fn kernel_options(mut options: rk_kernel_options, view: &View<'_>) ->
         max_restarts,
         restart_window_ms,
         dormant,
+        watchdog_ms,
+        reserved: _,
     } = &mut options;
     numbers!(view; backend device actors workers lanes quantum_us inbound_capacity actor_capacity outbound_capacity
              outbox_bytes latency_every inbound_memory on_failure max_restarts restart_window_ms
-             dormant);
+             dormant watchdog_ms);
     if initial_state.is_null() && *initial_state_size == 0 {
         if let Some(Value::Bytes(bytes)) = view.get("initial_state") {
             (*initial_state, *initial_state_size) = (bytes.as_ptr().cast(), bytes.len() as u32);

@@ -153,7 +153,8 @@ pub(crate) fn status_of(error: &Error) -> rk_status {
         Error::Cuda { code: 2, .. } => RK_ERROR_NO_MEMORY,
         // VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_TOO_MANY_OBJECTS
         Error::Vulkan { code: -1 | -2 | -10, .. } => RK_ERROR_NO_MEMORY,
-        Error::Cuda { .. } | Error::Vulkan { .. } | Error::Unfinished(_) => RK_ERROR_DRIVER,
+        Error::Cuda { .. } | Error::Vulkan { .. } | Error::Unfinished(_) | Error::Occupied => RK_ERROR_DRIVER,
+        Error::Stuck(_) => RK_TIMEOUT,
         Error::Compile { .. } => RK_ERROR_COMPILE,
         Error::Drift { .. } => RK_ERROR_DRIFT,
         Error::Exists(_) => RK_ERROR_EXISTS,

@@ -259,6 +259,13 @@ pub struct rk_kernel_options {
     pub restart_window_ms: u32,
     /// Actors, of those with the highest numbers, that begin stopped, until they are sent RK_ACTOR_START. At most `actors`.
     pub dormant: u32,
+    /// On a device: how long a handler may go on after its quantum is over, in milliseconds, 1 to 86,400,000. Then the kernel
+    /// fails, RK_EVENT_KERNEL_FAILED with reason RK_TIMEOUT, and nothing waits for it any more. The handler itself nobody can
+    /// end: as long as it runs, its device refuses new kernels (RK_ERROR_DRIVER, which may pass), and the kernel's memory is
+    /// not given back. 0: 60,000. RK_NONE: for ever. The CPU backend always waits.
+    pub watchdog_ms: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that

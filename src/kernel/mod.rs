@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     /// Number of the device within its backend.
     pub(crate) device: u32,
     pub(crate) quantum: std::time::Duration,
+    /// How long a handler may go on after that, on a device. None: for ever.
+    pub(crate) watchdog: Option<std::time::Duration>,
     pub(crate) inbound_capacity: u32,
     pub(crate) actor_capacity: u32,
     pub(crate) outbound_capacity: u32,

@@ -84,6 +84,7 @@ const KERNEL: &[Field] = &[
     field("max_restarts", PLAIN),
     field("restart_window_ms", PLAIN),
     field("dormant", PLAIN),
+    field("watchdog_ms", OR_NONE),
     field("initial_state", Form::Bytes),
     field("name", Form::Text),
 ];

@@ -448,6 +448,8 @@ CASE(arguments_kernel_launch) {
     REFUSES(.on_failure = 4);
     REFUSES(.max_restarts = 1000001);
     REFUSES(.restart_window_ms = 86400001);
+    REFUSES(.watchdog_ms = 86400001);
+    REFUSES(.reserved = 1);
     REFUSES(.dormant = 2);
     REFUSES(.actors = 5, .dormant = 6);
     REFUSES(.initial_state = &state, .initial_state_size = sizeof state - 1);

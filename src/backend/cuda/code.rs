@@ -8,7 +8,7 @@ use cudarc::driver::sys;
 
 use super::super::gpu::{Program, Quantum};
 use super::compile;
-use super::driver::{check, Context, Pulse, Stream};
+use super::driver::{check, Context, Occupant, Pulse, Stream};
 use crate::error::{Error, Result};
 use crate::kernel::Plan;
 
@@ -72,8 +72,19 @@ impl Image {
     }
 }
 
+impl Occupant for Code {
+    fn is_gone(&self) -> bool {
+        // An error is a fault, which has ended it.
+        self.stream.query().unwrap_or(true)
+    }
+}
+
 impl Drop for Image {
     fn drop(&mut self) {
+        // Unloading waits for everything that runs.
+        if self.context.is_occupied() {
+            return;
+        }
         if let Ok(_entered) = self.context.enter() {
             // SAFETY: loaded by us; no kernel of it runs any more.
             unsafe { sys::cuModuleUnload(self.module) };
@@ -171,5 +182,10 @@ impl Program for Code {
     fn lost(&self) {
         self.pulse.end();
         self.image.context.lost();
+    }
+
+    fn abandon(self: Box<Self>) {
+        let context = self.image.context.clone();
+        context.occupy(self);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{c_void, CStr};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attribute, CUresult, CUstream};
@@ -126,12 +126,20 @@ pub(super) struct Context {
     trial: OnceLock<Arc<Report>>,
     /// A fault of the device ended it.
     is_lost: AtomicBool,
+    /// Kernels of handlers that did not return.
+    occupants: Mutex<Vec<Box<dyn Occupant>>>,
     /// How many use it.
     runtimes: AtomicU32,
     /// Of all kernels in it.
     pulses: Mutex<Vec<Weak<Pulse>>>,
     /// Memory for the next kernel.
     pub(super) pool: Pool,
+}
+
+/// A kernel on the device that was given up because a handler of it does not return.
+pub(super) trait Occupant: Send {
+    /// Whether it has returned after all.
+    fn is_gone(&self) -> bool;
 }
 
 /// Counts a kernel's quanta: odd while one runs.
@@ -195,6 +203,7 @@ impl Context {
             window: OnceLock::new(),
             trial: OnceLock::new(),
             is_lost: AtomicBool::new(false),
+            occupants: Mutex::default(),
             runtimes: AtomicU32::new(1),
             pulses: Mutex::default(),
             pool: Pool::default(),
@@ -267,10 +276,31 @@ impl Context {
         })
     }
 
+    /// A handler of that kernel does not return.
+    pub(super) fn occupy(&self, occupant: Box<dyn Occupant>) {
+        self.occupants().push(occupant);
+    }
+
+    fn occupants(&self) -> MutexGuard<'_, Vec<Box<dyn Occupant>>> {
+        self.occupants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a handler that was given up still runs: the driver's calls that free memory and load code would wait for it.
+    pub(super) fn is_occupied(&self) -> bool {
+        let mut occupants = self.occupants();
+        let (gone, left): (Vec<_>, Vec<_>) = occupants.drain(..).partition(|occupant| occupant.is_gone());
+        *occupants = left;
+        let is_occupied = !occupants.is_empty();
+        drop(occupants);
+        // Outside the lock, for what they hold asks whether the context is occupied.
+        drop(gone);
+        is_occupied
+    }
+
     /// A runtime is done with it. The last one gives back the memory that is kept for kernels to come.
     pub(super) fn release(&self) {
         // AcqRel: the last one has seen the others' memory go to the pool.
-        if self.runtimes.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.runtimes.fetch_sub(1, Ordering::AcqRel) == 1 && !self.is_occupied() {
             self.pool.clear();
         }
     }

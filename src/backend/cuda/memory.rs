@@ -88,6 +88,10 @@ struct Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
+        // A handler that does not return may still use it, and freeing it would wait for that.
+        if self.context.is_occupied() {
+            std::mem::forget(self.taken.take());
+        }
         // After the last runtime nobody would give the pool's memory back.
         if let Some(taken) = self.taken.take().filter(|_| !self.context.is_lost() && self.context.is_in_use()) {
             self.context.pool.lock().push(taken);

@@ -122,6 +122,9 @@ impl Backend for Cuda {
         }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
         let context = self.context(plan.device)?;
+        if context.is_occupied() {
+            return Err(Error::Occupied);
+        }
         let states = gpu::states_of_a_worker(&plan);
         let near = if states <= NEAR_LIMIT { states as u32 } else { 0 };
         let code = Code::load(&self.images, &context, &plan, workers, near)?;

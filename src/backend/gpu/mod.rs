@@ -148,11 +148,14 @@ pub(super) trait Program: Send {
 
     /// Why a pump may be over that has not said that it left.
     fn unfinished(&self) -> &'static str {
-        "the driver does not say why"
+        "the pump ended early, the driver does not say why"
     }
 
     /// The device failed: nothing is to be started with its present context.
     fn lost(&self);
+
+    /// A handler does not return. What it may use stays as it is: nothing that would wait for it is done to it.
+    fn abandon(self: Box<Self>);
 }
 
 /// What other threads know of a pump.
@@ -354,7 +357,7 @@ impl Pumps {
             poked: AtomicBool::new(false),
             held_up: AtomicBool::new(false),
         });
-        let mut pump = Pump::new(kernel.clone(), shared, self.clone(), program, arena, plan.quantum);
+        let mut pump = Pump::new(kernel.clone(), shared, self.clone(), program, arena, plan);
         pump.warm_up()?;
         self.adopt(pump)?;
         Ok(kernel)

@@ -12,7 +12,7 @@ use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, 
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hlc;
-use crate::kernel::{Command, Kernel, Port, Post, State, Wait};
+use crate::kernel::{Command, Kernel, Plan, Port, Post, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
@@ -37,6 +37,8 @@ pub(super) struct Pump {
     /// The queues that the kernel's workers use, each once.
     queues: Vec<Arc<Queue>>,
     length: Duration,
+    /// How long handlers may go on after that.
+    watchdog: Option<Duration>,
     launches: u64,
     /// Number of the last capture that we handed something in for.
     shown: u64,
@@ -74,7 +76,7 @@ impl Pump {
         pumps: Arc<Pumps>,
         program: Box<dyn Program>,
         arena: Arc<Arena>,
-        length: Duration,
+        plan: &Plan,
     ) -> Self {
         let mut queues: Vec<Arc<Queue>> = kernel.ports.iter().map(|port| port.outbound.queue.clone()).collect();
         queues.sort_by_key(Arc::as_ptr);
@@ -87,7 +89,8 @@ impl Pump {
             program,
             arena,
             queues,
-            length,
+            length: plan.quantum,
+            watchdog: plan.watchdog,
             launches: 0,
             shown: 0,
             shown_at: u64::MAX,
@@ -115,18 +118,22 @@ impl Pump {
     /// The thread. A panic is a bug of ours: the runtime is poisoned and the kernel fails, so that nobody waits for us.
     pub(super) fn run(mut self) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve()));
+        let mut is_stuck = false;
         let status = match outcome {
             Ok(Ok(())) => {
                 self.deliver_forwards(true);
                 None
             }
             Ok(Err(error)) => {
-                self.program.lost();
+                is_stuck = matches!(error, Error::Stuck(_));
+                if !is_stuck {
+                    self.program.lost();
+                }
                 let name = &self.kernel.name;
                 self.kernel.home.log.write(Level::Error, format_args!("kernel {name} failed: {error}"));
                 // Before the event that is to come last.
                 self.deliver_forwards(true);
-                Some(crate::capi::RK_ERROR_DRIVER)
+                Some(if is_stuck { crate::capi::RK_TIMEOUT } else { crate::capi::RK_ERROR_DRIVER })
             }
             Err(_) => {
                 self.kernel.home.poison();
@@ -144,6 +151,10 @@ impl Pump {
         let mut pumps = self.pumps.lock();
         if pumps.get(&self.shared.key).is_some_and(|pump| Arc::ptr_eq(pump, &self.shared)) {
             pumps.remove(&self.shared.key);
+        }
+        drop(pumps);
+        if is_stuck {
+            self.program.abandon();
         }
     }
 
@@ -328,6 +339,7 @@ impl Pump {
     /// Until all workers have left: passes on what they have for others.
     fn attend(&mut self, mode: Mode, expected: Command) -> Result<()> {
         let started = Instant::now();
+        let length = if mode == Mode::Run { self.length } else { PATIENT * self.length };
         let mut checked = started;
         let mut told = false;
         while !self.has_left() {
@@ -336,7 +348,7 @@ impl Pump {
             let drains = mode == Mode::Run && self.kernel.state() == State::Draining;
             // Not all devices know when the quantum is over. A pump that leaves when idle has other bounds too, and on a slow
             // device it takes longer than a quantum until the last of many workers has had its turn.
-            let over = started.elapsed() >= if mode == Mode::Run { self.length } else { PATIENT * self.length };
+            let over = started.elapsed() >= length;
             if !told && (over || drains || self.kernel.command() != expected) {
                 told = true;
                 // Relaxed: it says nothing else. Partner: the devices' looks at `rk_dev_command.leave`.
@@ -351,6 +363,10 @@ impl Pump {
                     // Relaxed: only a time.
                     self.arena.now().store(hlc::physical(), Ordering::Relaxed);
                     self.arena.flush();
+                }
+                if let Some(watchdog) = self.watchdog.filter(|watchdog| started.elapsed() >= length + *watchdog) {
+                    self.pass_on();
+                    return Err(Error::Stuck(watchdog));
                 }
                 if self.program.is_over()? && !self.has_left() {
                     self.pass_on();

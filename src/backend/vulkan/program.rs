@@ -234,11 +234,17 @@ impl Program for Pump {
     }
 
     fn unfinished(&self) -> &'static str {
-        "the driver ended a loop of it before its end; handlers that loop less may work"
+        "the pump ended early, for the driver ended a loop of it before its end; handlers that loop less may work"
     }
 
     fn lost(&self) {
         self.device.lose();
+    }
+
+    fn abandon(self: Box<Self>) {
+        // The next runtime opens the device anew.
+        self.device.lose();
+        std::mem::forget(self);
     }
 }
 

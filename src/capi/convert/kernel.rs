@@ -1,12 +1,13 @@
 //! Options and statistics of a kernel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{backend, bytes, in_range, optional_string, quantum, QUANTUM_MAX, QUANTUM_MIN};
 use crate::address::MAX_ACTORS;
 use crate::backend::{Backend, Kind};
 use crate::capi::types::{
-    rk_kernel_options, rk_kernel_statistics, rk_queue, RK_ON_FAILURE_ESCALATE, RK_ON_FAILURE_RESTART,
+    rk_kernel_options, rk_kernel_statistics, rk_queue, RK_NONE, RK_ON_FAILURE_ESCALATE, RK_ON_FAILURE_RESTART,
 };
 use crate::error::{Error, Result};
 use crate::kernel::{Placement, Plan, State, Statistics, Supervision};
@@ -26,6 +27,7 @@ const CAPACITY_DEFAULT: u32 = 1024;
 const NAME_MAX: usize = 63;
 const RESTARTS_DEFAULT: u32 = 3;
 const WINDOW_DEFAULT_MS: u32 = 5000;
+const WATCHDOG_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Options of a kernel, copied.
 pub(in crate::capi) struct KernelSpec {
@@ -55,6 +57,14 @@ fn supervision(options: &rk_kernel_options) -> Result<Supervision> {
     Ok(Supervision::new(restarts, or(options.restart_window_ms, WINDOW_DEFAULT_MS), escalates))
 }
 
+fn watchdog(ms: u32) -> Option<Duration> {
+    match ms {
+        0 => Some(WATCHDOG_DEFAULT),
+        RK_NONE => None,
+        ms => Some(Duration::from_millis(ms.into())),
+    }
+}
+
 /// Whether every number is one that some kernel could have; zeros are defaults.
 pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
     backend(options.backend)?;
@@ -69,12 +79,16 @@ pub(in crate::capi) fn check_kernel(options: &rk_kernel_options) -> Result<()> {
         ("latency_every", options.latency_every, 1, 1_000_000),
         ("max_restarts", options.max_restarts, 1, 1_000_000),
         ("restart_window_ms", options.restart_window_ms, 1, 86_400_000),
+        ("watchdog_ms", if options.watchdog_ms == RK_NONE { 0 } else { options.watchdog_ms }, 1, 86_400_000),
     ];
     for (what, value, low, high) in bounds.into_iter().filter(|(_, value, ..)| *value != 0) {
         in_range(what, value, low, high)?;
         if low == CAPACITY_MIN && !value.is_power_of_two() {
             return Err(Error::invalid(format!("{what} is {value}, which is not a power of two")));
         }
+    }
+    if options.reserved != 0 {
+        return Err(Error::invalid("reserved is not zero"));
     }
     inbound(options.inbound_memory)?;
     supervision(options)?;
@@ -157,6 +171,7 @@ impl KernelSpec {
             lanes: options.lanes.max(1),
             device: options.device,
             quantum: if options.quantum_us == 0 { home.quantum } else { quantum(options.quantum_us)? },
+            watchdog: watchdog(options.watchdog_ms),
             inbound_capacity: capacity(options.inbound_capacity, handled),
             actor_capacity: capacity(options.actor_capacity, handled),
             outbound_capacity: capacity(options.outbound_capacity, message),
