@@ -196,7 +196,14 @@ impl Error {
     /// Whether the same call may succeed later.
     pub(crate) fn is_retriable(&self) -> bool {
         matches!(self, Self::NoMemory(_) | Self::Limit(_) | Self::Again | Self::Timeout | Self::Occupied)
+            || self.is_driver_without_memory()
             || matches!(self, Self::System { errno, .. } if [libc::EAGAIN, libc::EINTR, libc::EMFILE, libc::ENFILE, libc::ENOMEM].contains(errno))
+    }
+
+    /// A device driver has run out of memory, the host's or the device's, or of objects.
+    pub(crate) fn is_driver_without_memory(&self) -> bool {
+        // CUDA_ERROR_OUT_OF_MEMORY; VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_TOO_MANY_OBJECTS
+        matches!(self, Self::Cuda { code: 2, .. } | Self::Vulkan { code: -1 | -2 | -10, .. })
     }
 
     /// Whether the object is beyond use.

@@ -26,7 +26,7 @@ static const char *const help =
     "  --threads N        threads of the CPU backend; default: one less than the processors, at least one\n"
     "  --workers N        workers of each kernel; default: as the library chooses\n"
     "  --lanes N          lanes of each worker; default 1\n"
-    "  --actors N         measure echoes by N actors, too\n"
+    "  --actors N         measure echoes by N actors, and no others\n"
     "  --host-threads N   that many threads send and poll in that measurement, each with its own queue\n"
     "  --window N         messages on their way to and from one worker; default 512\n"
     "  --batch N          messages of one rk_send_many(); default 64\n"

@@ -187,7 +187,21 @@ static double echo_rate(setup *s, uint32_t actors, uint32_t threads, uint32_t ty
     return share_of(rates, s->runs, 0.5);
 }
 
+/* As many as --actors and --host-threads say. */
+static void measure_these_echoes(setup *s) {
+    const uint32_t actors = s->actors == 0 ? 64 * s->host_threads : s->actors;
+    if (actors % s->host_threads != 0 || s->options.workers % s->host_threads != 0)
+        wrong("--actors and --workers must be multiples of --host-threads");
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "echoes of 32 B by %u actors, %u host thread(s)", actors, s->host_threads);
+    report(s, name, "M msg/s", echo_rate(s, actors, s->host_threads, RK_TYPE(echo32), 4), NONE, AT_LEAST, NONE);
+}
+
 void measure_echoes(setup *s) {
+    if (s->actors != 0 || s->host_threads != 1) {
+        measure_these_echoes(s);
+        return;
+    }
     const uint64_t count = UINT64_C(5000000) / s->divisor;
     double floor[MAX_RUNS];
     for (uint32_t run = 0; run < s->runs; run++) {
@@ -202,14 +216,6 @@ void measure_echoes(setup *s) {
     report(s, "echoes of 48 B by 64 actors", "M msg/s", echo_rate(s, 64, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);
     report(s, "echoes of 64 B by 1 actor", "M msg/s", echo_rate(s, 1, 1, RK_TYPE(echo64), 8), NONE, AT_LEAST, NONE);
     report(s, "echoes of 64 B by 64 actors", "M msg/s", echo_rate(s, 64, 1, RK_TYPE(echo64), 8), NONE, AT_LEAST, NONE);
-    if (s->actors == 0 && s->host_threads == 1)
-        return;
-    const uint32_t actors = s->actors == 0 ? 64 * s->host_threads : s->actors;
-    if (actors % s->host_threads != 0 || s->options.workers % s->host_threads != 0)
-        wrong("--actors and --workers must be multiples of --host-threads");
-    char name[NAME_SIZE];
-    snprintf(name, sizeof name, "echoes of 32 B by %u actors, %u host thread(s)", actors, s->host_threads);
-    report(s, name, "M msg/s", echo_rate(s, actors, s->host_threads, RK_TYPE(echo32), 4), NONE, AT_LEAST, NONE);
 }
 
 /* `tokens` tokens pass `hops` actors each. */

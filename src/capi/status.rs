@@ -149,10 +149,7 @@ pub(crate) fn status_of(error: &Error) -> rk_status {
         Error::Undelivered(_) => RK_ERROR_UNDELIVERED,
         Error::Limit(_) => RK_ERROR_LIMIT,
         Error::System { .. } => RK_ERROR_SYSTEM,
-        // CUDA_ERROR_OUT_OF_MEMORY
-        Error::Cuda { code: 2, .. } => RK_ERROR_NO_MEMORY,
-        // VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_TOO_MANY_OBJECTS
-        Error::Vulkan { code: -1 | -2 | -10, .. } => RK_ERROR_NO_MEMORY,
+        Error::Cuda { .. } | Error::Vulkan { .. } if error.is_driver_without_memory() => RK_ERROR_NO_MEMORY,
         Error::Cuda { .. } | Error::Vulkan { .. } | Error::Unfinished(_) | Error::Occupied => RK_ERROR_DRIVER,
         Error::Stuck(_) => RK_TIMEOUT,
         Error::Compile { .. } => RK_ERROR_COMPILE,

@@ -37,10 +37,26 @@ RK_PUMP_FN rk_u32 rk_reserve_some(const rk_dev_ring &ring, rk_u32 want, rk_u64 &
     return granted;
 }
 
+/* Where this thread writes its word of a reply to the host, and the lap that goes with it, above a quarter of a time stamp.
+ * Worked out before it is known what there is to write. */
+struct rk_out {
+    rk_u64 at;
+    rk_u32 lap;
+};
+
+/* Of the reply that is number `rank` from now. */
+RK_PUMP_FN rk_out rk_out_at(const rk_pump &p, rk_u32 rank) {
+    const rk_u64 position = p.out_tail + rank;
+    rk_out out;
+    out.at = p.out_slots + (position & p.out_mask) * 64 + (p.thread & 3) * 16;
+    out.lap = (rk_u32)((position >> p.out_shift) + 1) << 16;
+    return out;
+}
+
 /* The posts of a batch, if they are one small reply to the host for each of its messages, and there is room: written by the
  * threads that still have the words of what is answered, with its correlation. Of the messages in items from `first` on, the
- * words of the i-th are with the four threads of number `holder` + i. */
-RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder, const rk_word &asked) {
+ * words of the i-th are with the four threads of number `holder` + i, and `out` is where they write. */
+RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder, const rk_word &asked, const rk_out &out) {
     rk_block &rk_s = rk_here(p);
     const rk_u32 rank = (p.thread >> 2) - holder, i = p.thread & 3;
     const bool mine = rank < count;
@@ -56,14 +72,13 @@ RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder,
     if (!__all_sync(RK_WARP, !mine || plain) || (rk_u32)p.out_tail + count - (rk_u32)p.out_head > p.out_mask + 1)
         return false;
     const rk_u32 answers = d1 & (3 << 22 | RK_F_CALL << 24);
-    const rk_u64 clock = p.clock + 1 + rank, position = p.out_tail + rank;
+    const rk_u64 clock = p.clock + 1 + rank;
     /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
     const rk_u32 a = i < 2 ? (rk_u32)asked.a : x;
     const rk_u32 b = i == 0 ? type | size << 16 | answers | RK_F_REPLY << 24 : i == 1 ? x : y;
     const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
-    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | (rk_u32)((position >> p.out_shift) + 1) << 16;
-    if (mine)
-        rk_store_word(p.out_slots + (position & p.out_mask) * 64 + i * 16, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
+    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | out.lap;
+    if (mine) rk_store_word(out.at, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
     p.clock += count;
     p.out_tail += count;
     p.sent_host += count;
@@ -111,18 +126,20 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
             p.sent_host += want < room ? want : (rk_u32)room;
         }
         if (actors) {
-            const rk_dev_ring *ring = &rk_s.w.outbound;
+            /* All of it at once, before the way to its tail and back. */
+            rk_dev_ring ring = {0, 0, 0, 0, 0, 0};
             if (mine && to != 0) {
                 const rk_u32 worker = (rk_u32)((rk_u64)index * k.reciprocal >> 42);
-                ring = &((const rk_dev_worker *)k.workers)[worker].rings[level];
+                ring = ((const rk_dev_worker *)k.workers)[worker].rings[level];
             }
             rk_u32 got = 0;
             rk_u64 at = 0;
             if (actors >> p.thread & 1) {
                 /* Those that go to the same ring get places together, in their order. */
-                const rk_u32 same = __match_any_sync(actors, (unsigned long long)ring);
+                const bool alone = (actors & (actors - 1)) == 0;
+                const rk_u32 same = alone ? actors : __match_any_sync(actors, (unsigned long long)ring.tail);
                 const int leader = __ffs((int)same) - 1;
-                if ((int)p.thread == leader) got = rk_reserve_some(*ring, __popc(same), at);
+                if ((int)p.thread == leader) got = rk_reserve_some(ring, __popc(same), at);
                 const rk_u32 rank = __popc(same & ((1u << p.thread) - 1));
                 got = __shfl_sync(same, got, leader) > rank ? 1 : 0;
                 at = __shfl_sync(same, (unsigned long long)at, leader) + rank;
@@ -130,7 +147,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
             __syncwarp();
             got = __shfl_sync(RK_WARP, got, p.thread & ~3u);
             at = rk_shfl(at, p.thread & ~3u);
-            if (mine && to != 0) granted = got, position = at, slots = ring->slots, shift = ring->shift, body = ring->body;
+            if (mine && to != 0) granted = got, position = at, slots = ring.slots, shift = ring.shift, body = ring.body;
             p.sent_actors += __popc(__ballot_sync(RK_WARP, mine && to != 0 && word == 0 && got));
         }
 

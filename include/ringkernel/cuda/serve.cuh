@@ -214,10 +214,10 @@ RK_PUMP_FN rk_u32 rk_to_fetch(const rk_pump &p, rk_u32 number) {
 /* What handlers led to, delivered as far as it is small. `taken` messages of a batch of `count` from our position of a ring, in
  * items from `first` on, were handled. Gives RK_TO_... */
 RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count, rk_u32 taken,
-                            const rk_word &word, const rk_call &call, rk_u32 outcome) {
+                            const rk_word &word, const rk_out &out, const rk_call &call, rk_u32 outcome) {
     rk_block &rk_s = rk_here(p);
     rk_u32 todo = 0;
-    if (outcome == taken && !p.blocked && rk_answer(p, taken, first, count == 1 ? ring : 0, word)) {
+    if (outcome == taken && !p.blocked && rk_answer(p, taken, first, count == 1 ? ring : 0, word, out)) {
     } else if (outcome) {
         const rk_u32 posts = outcome & RK_B_POSTS;
         todo = outcome & RK_B_RESULT ? RK_TO_END : 0;
@@ -230,6 +230,8 @@ RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
         if (posts && (p.blocked || posts > RK_INDEXED || !rk_deliver(p, k, posts))) todo |= RK_TO_POST;
         else if (p.thread == 0) rk_s.w.outbox_used = 0;
     }
+    /* Items and outbox are read: what comes next may write them. */
+    __syncwarp();
     if (taken == 0) todo = rk_to_fetch(p, first);
     p.handled += taken;
     p.turn += taken;
@@ -283,11 +285,12 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             if (count == 0) return rk_to_fetch(p, first);
         }
         rk_look(p, ring, count, next, ahead);
+        const rk_out out = rk_out_at(p, count == 1 ? 0 : p.thread >> 2);
         rk_call call;
         rk_u32 outcome;
         __syncwarp();
         const rk_u32 taken = rk_run_batch(p, k, first, count, fetched, call, outcome);
-        const rk_u32 todo = rk_settle(p, k, ring, first, count, taken, word, call, outcome);
+        const rk_u32 todo = rk_settle(p, k, ring, first, count, taken, word, out, call, outcome);
         if (fetched) {
             fetched = false;
             __syncwarp();
@@ -304,6 +307,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
     const bool leaves_idle = rk_s.mode == RK_MODE_LEAVE_IDLE || p.blocked;
     rk_u32 todo = 0, ring = rk_s.todo.ring, looks = 0;
     bool fetched = rk_s.fetched;
+    __syncwarp();
     for (;;) {
         if (!fetched) {
             if (looks >= RK_LOOKS) {
@@ -315,6 +319,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             }
             rk_word word;
             const rk_u32 limit = leaves_idle ? looks + RK_IDLE : RK_LOOKS;
+            const rk_out out = rk_out_at(p, 0);
             const rk_u32 ready = rk_watch(rk_aim_at(p), allowed, looks, limit, word);
             if (ready == 0) {
                 if (!leaves_idle) continue;
@@ -329,7 +334,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
                     rk_u32 outcome;
                     __syncwarp();
                     const rk_u32 taken = rk_run_alone(p, k, alone, call, outcome);
-                    todo = rk_settle(p, k, ring, 0, 1, taken, word, call, outcome);
+                    todo = rk_settle(p, k, ring, 0, 1, taken, word, out, call, outcome);
                     if (todo) break;
                 }
             }

@@ -72,7 +72,7 @@ impl Image {
     }
 }
 
-impl Occupant for Code {
+impl Occupant for Running {
     fn is_gone(&self) -> bool {
         // An error is a fault, which has ended it.
         self.stream.query().unwrap_or(true)
@@ -92,11 +92,16 @@ impl Drop for Image {
     }
 }
 
-/// The code of one kernel, and the stream that it runs in.
-pub(super) struct Code {
+/// What a quantum needs as long as it runs.
+struct Running {
     image: Arc<Image>,
     stream: Stream,
     pulse: Arc<Pulse>,
+}
+
+/// The code of one kernel, and the stream that it runs in.
+pub(super) struct Code {
+    running: Arc<Running>,
     workers: u32,
     threads: u32,
     /// Bytes of shared memory: scratch, and behind it states that are kept close.
@@ -129,7 +134,8 @@ impl Code {
             return Err(Error::Unsupported(format!("a worker with {threads} threads does not fit the device")));
         }
         let crowded = workers > fitting as u32 * context.properties.multiprocessors;
-        Ok(Self { image, stream, pulse: context.pulse(), workers, threads, shared, crowded })
+        let running = Arc::new(Running { image, stream, pulse: context.pulse() });
+        Ok(Self { running, workers, threads, shared, crowded })
     }
 }
 
@@ -144,12 +150,13 @@ impl Program for Code {
             (&raw const quantum.length_ns).cast_mut().cast(),
             (&raw const mode).cast_mut().cast(),
         ];
-        let _entered = self.image.context.enter()?;
-        self.pulse.begin();
+        let Running { image, stream, pulse } = &*self.running;
+        let _entered = image.context.enter()?;
+        pulse.begin();
         // SAFETY: the arguments are those of rk_pump_kernel, whose memory the caller keeps; the driver copies them.
         let launched = unsafe {
             sys::cuLaunchKernel(
-                self.image.function,
+                image.function,
                 self.workers,
                 1,
                 1,
@@ -157,7 +164,7 @@ impl Program for Code {
                 1,
                 1,
                 self.shared,
-                self.stream.raw(),
+                stream.raw(),
                 arguments.as_mut_ptr(),
                 std::ptr::null_mut(),
             )
@@ -166,12 +173,12 @@ impl Program for Code {
     }
 
     fn is_over(&mut self) -> Result<bool> {
-        self.stream.query()
+        self.running.stream.query()
     }
 
     fn settle(&mut self) -> Result<()> {
         // What the pump wrote before its last word is in host memory by then: it fenced at system scope in between.
-        self.pulse.end();
+        self.running.pulse.end();
         Ok(())
     }
 
@@ -180,12 +187,11 @@ impl Program for Code {
     }
 
     fn lost(&self) {
-        self.pulse.end();
-        self.image.context.lost();
+        self.running.pulse.end();
+        self.running.image.context.lost();
     }
 
-    fn abandon(self: Box<Self>) {
-        let context = self.image.context.clone();
-        context.occupy(self);
+    fn abandon(&self) {
+        self.running.image.context.occupy(self.running.clone());
     }
 }

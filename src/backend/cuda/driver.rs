@@ -127,7 +127,7 @@ pub(super) struct Context {
     /// A fault of the device ended it.
     is_lost: AtomicBool,
     /// Kernels of handlers that did not return.
-    occupants: Mutex<Vec<Box<dyn Occupant>>>,
+    occupants: Mutex<Vec<Arc<dyn Occupant>>>,
     /// How many use it.
     runtimes: AtomicU32,
     /// Of all kernels in it.
@@ -137,7 +137,7 @@ pub(super) struct Context {
 }
 
 /// A kernel on the device that was given up because a handler of it does not return.
-pub(super) trait Occupant: Send {
+pub(super) trait Occupant: Send + Sync {
     /// Whether it has returned after all.
     fn is_gone(&self) -> bool;
 }
@@ -165,6 +165,12 @@ impl Drop for Pulse {
     }
 }
 
+/// What the driver answers to everything, in the process's end, after a fault of the device: from cuda.h,
+/// CUDA_ERROR_ILLEGAL_ADDRESS, _LAUNCH_TIMEOUT, _ASSERT, _HARDWARE_STACK_ERROR, _ILLEGAL_INSTRUCTION, _MISALIGNED_ADDRESS,
+/// _INVALID_ADDRESS_SPACE, _INVALID_PC, _LAUNCH_FAILED and what came since.
+const FAULTS: [i32; 11] = [700, 702, 710, 714, 715, 716, 717, 718, 719, 720, 721];
+const FAULTED: &str = "an earlier fault of the device ended CUDA in this process, which must be started anew";
+
 /// How long to wait for a kernel's quantum to end: the longest quantum, and as much again.
 const BOUNDARY: Duration = Duration::from_secs(2);
 
@@ -190,11 +196,15 @@ impl Context {
         }
         let mut context = std::ptr::null_mut();
         // SAFETY: the device exists.
-        check(
+        let retained = check(
             // SAFETY: a place for the context and a device that the driver counted.
             unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) },
             "retaining the primary context",
-        )?;
+        );
+        retained.map_err(|error| match error {
+            Error::Cuda { code, text, .. } if FAULTS.contains(&code) => Error::Cuda { what: FAULTED, code, text },
+            other => other,
+        })?;
         let context = Arc::new(Self {
             context,
             properties,
@@ -258,6 +268,9 @@ impl Context {
 
     /// Returns when every quantum that runs now has ended; false if one does not.
     pub(super) fn await_boundaries(&self) -> bool {
+        if self.is_occupied() {
+            return false;
+        }
         let pulses: Vec<Arc<Pulse>> = {
             let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
             pulses.iter().filter_map(Weak::upgrade).collect()
@@ -277,11 +290,11 @@ impl Context {
     }
 
     /// A handler of that kernel does not return.
-    pub(super) fn occupy(&self, occupant: Box<dyn Occupant>) {
+    pub(super) fn occupy(&self, occupant: Arc<dyn Occupant>) {
         self.occupants().push(occupant);
     }
 
-    fn occupants(&self) -> MutexGuard<'_, Vec<Box<dyn Occupant>>> {
+    fn occupants(&self) -> MutexGuard<'_, Vec<Arc<dyn Occupant>>> {
         self.occupants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

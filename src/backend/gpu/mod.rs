@@ -154,8 +154,10 @@ pub(super) trait Program: Send {
     /// The device failed: nothing is to be started with its present context.
     fn lost(&self);
 
-    /// A handler does not return. What it may use stays as it is: nothing that would wait for it is done to it.
-    fn abandon(self: Box<Self>);
+    /// A handler does not return. What it may use stays as it is, and nothing that would wait for it is done to it.
+    fn abandon(&self) {
+        self.lost();
+    }
 }
 
 /// What other threads know of a pump.

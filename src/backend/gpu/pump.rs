@@ -118,16 +118,16 @@ impl Pump {
     /// The thread. A panic is a bug of ours: the runtime is poisoned and the kernel fails, so that nobody waits for us.
     pub(super) fn run(mut self) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve()));
-        let mut is_stuck = false;
         let status = match outcome {
             Ok(Ok(())) => {
                 self.deliver_forwards(true);
                 None
             }
             Ok(Err(error)) => {
-                is_stuck = matches!(error, Error::Stuck(_));
-                if !is_stuck {
-                    self.program.lost();
+                let is_stuck = matches!(error, Error::Stuck(_));
+                match is_stuck {
+                    true => self.program.abandon(),
+                    false => self.program.lost(),
                 }
                 let name = &self.kernel.name;
                 self.kernel.home.log.write(Level::Error, format_args!("kernel {name} failed: {error}"));
@@ -151,10 +151,6 @@ impl Pump {
         let mut pumps = self.pumps.lock();
         if pumps.get(&self.shared.key).is_some_and(|pump| Arc::ptr_eq(pump, &self.shared)) {
             pumps.remove(&self.shared.key);
-        }
-        drop(pumps);
-        if is_stuck {
-            self.program.abandon();
         }
     }
 

@@ -240,12 +240,6 @@ impl Program for Pump {
     fn lost(&self) {
         self.device.lose();
     }
-
-    fn abandon(self: Box<Self>) {
-        // The next runtime opens the device anew.
-        self.device.lose();
-        std::mem::forget(self);
-    }
 }
 
 impl Drop for Pump {
