@@ -110,7 +110,14 @@ enum {
 #define RK_RESTRICT
 #endif
 
-#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *RK_RESTRICT rk_self_state
+/* Where several lanes run a handler, each may find in the state what another has written before a barrier. */
+#if RK_IS_CUDA && !(defined(RK_LANES) && RK_LANES == 1)
+#define RK_RESTRICT_STATE
+#else
+#define RK_RESTRICT_STATE RK_RESTRICT
+#endif
+
+#define RK_PARAMS(actor) RK_UNUSED rk_context *rk_cx, RK_UNUSED struct actor *RK_RESTRICT_STATE rk_self_state
 #define RK_ARGS rk_cx, rk_self_state
 
 #define rk_state (*rk_self_state)

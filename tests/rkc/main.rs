@@ -7,6 +7,7 @@ mod arguments;
 mod buffers;
 mod compilers;
 mod histogram;
+mod lanes;
 mod layout;
 mod module_file;
 mod nvrtc;

@@ -85,6 +85,42 @@ RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder,
     return true;
 }
 
+/* The one post of a batch, if it is a small message to an actor of our own kernel, and there is room in the ring of its worker:
+ * written by the first four threads. */
+RK_PUMP_FN bool rk_pass_on(rk_pump &p, const rk_dev_kernel &k) {
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 i = p.thread & 3;
+    /* Loaded at once, as in rk_answer. */
+    const volatile rk_u32 *entry = (const volatile rk_u32 *)rk_s.front;
+    const volatile rk_u32 *area = entry + RK_OUTGOING_WORDS + (i == 3 ? 3 : 0);
+    const rk_u32 to = entry[0], key = entry[1], correlation = entry[2], correlation_high = entry[3];
+    const rk_u32 deadline = entry[4] | entry[5], kind = entry[6], type = entry[7], size = entry[8], priority = entry[9];
+    const rk_u32 x = area[0], y = area[1], z = area[2];
+    const rk_u32 sender = *(const volatile rk_u32 *)&rk_s.items[entry[10] & (RK_BATCH - 1)].actor;
+    const rk_u32 declared = RK_DECLARED(type);
+    if (kind != RK_POST_SEND || size > 24 || priority | deadline || key != k.key || to >= k.actors || declared == ~0u ||
+        size > declared)
+        return false;
+    const rk_u32 worker = (rk_u32)((rk_u64)to * k.reciprocal >> 42), level = rk_level_of(0);
+    const rk_dev_ring ring = ((const rk_dev_worker *)k.workers)[worker].rings[level];
+    rk_u64 position = 0;
+    rk_u32 granted = 0;
+    if (p.thread == 0) granted = rk_reserve_some(ring, 1, position);
+    if (!__shfl_sync(RK_WARP, granted, 0)) return false;
+    position = rk_shfl(position, 0);
+    p.clock++;
+    /* Twelve bytes of data in each word: src/ring/slot.rs. */
+    const rk_u32 a = i == 0 ? to : i == 1 ? correlation_high : x;
+    const rk_u32 b = i == 0 ? type | size << 16 | level << 22 | RK_F_SENDER << 24 : i == 1 ? sender : y;
+    const rk_u32 c = i == 0 ? correlation : i == 1 ? key : z;
+    const rk_u32 stamp = (rk_u32)(p.clock >> (16 * i)) & 0xffff | (rk_u32)((position >> ring.shift) + 1) << 16;
+    if (p.thread < 4)
+        rk_store_word(ring.slots + (position & ((1ull << ring.shift) - 1)) * 64 + i * 16, a | (rk_u64)b << 32,
+                      c | (rk_u64)stamp << 32);
+    p.sent_actors++;
+    return true;
+}
+
 /* Delivers the posts of a batch, all of them or none of what is left to rk_flush: false. */
 RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
     rk_block &rk_s = rk_here(p);

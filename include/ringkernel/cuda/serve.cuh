@@ -218,6 +218,7 @@ RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
     rk_block &rk_s = rk_here(p);
     rk_u32 todo = 0;
     if (outcome == taken && !p.blocked && rk_answer(p, taken, first, count == 1 ? ring : 0, word, out)) {
+    } else if (outcome == 1 && !p.blocked && rk_pass_on(p, k)) {
     } else if (outcome) {
         const rk_u32 posts = outcome & RK_B_POSTS;
         todo = outcome & RK_B_RESULT ? RK_TO_END : 0;
