@@ -10,7 +10,7 @@ use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::hlc;
 use crate::message::{Letter, Owned, Timeout};
-use crate::ring::{flags, settle, Channel, Envelope, Refused, Slot};
+use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 use crate::time::{Deadline, Spin};
 use crate::{pins, queue};
 
@@ -247,7 +247,7 @@ impl Kernel {
     /// Sends messages `first..` of a batch as far as they go to one ring of this kernel. Gives how many were sent; an error
     /// only if that is none.
     #[inline(always)]
-    fn send_run(&self, batch: &impl Batch, first: usize, key: u32, gathered: &mut Gathered) -> Result<usize> {
+    fn send_run(&self, batch: &impl Batch, first: usize, key: u32) -> Result<usize> {
         self.accepts()?;
         let Some((_, letter)) = batch.get(first) else { return Err(batch.flaw(first)) };
         let (port, channel) = self.route(&letter)?;
@@ -280,34 +280,9 @@ impl Kernel {
             let (slot, body) = unsafe { place.assume_init_ref() };
             (slot, *body)
         });
-        gathered.unsettled |= channel.ring.write_all(tickets, written, gathered.wanted);
+        channel.ring.write_all(tickets, written);
         port.bell.ring();
         Ok(sent)
-    }
-}
-
-/// In memory that is far, one store of a whole slot takes some 50 ns, gathered stores a tenth of it, and then 400 ns for all
-/// of them.
-const GATHER: usize = 12;
-
-/// Whether stores to far memory are gathered, and have not been settled. They are at the end, however that comes: a device that
-/// is polling sees them then; one that is only now being woken takes longer than that to begin.
-struct Gathered {
-    wanted: bool,
-    unsettled: bool,
-}
-
-impl Gathered {
-    fn settle(&mut self) {
-        if std::mem::take(&mut self.unsettled) {
-            settle();
-        }
-    }
-}
-
-impl Drop for Gathered {
-    fn drop(&mut self) {
-        self.settle();
     }
 }
 
@@ -315,7 +290,6 @@ impl Drop for Gathered {
 pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) -> Result<()> {
     let mut kernel: Option<directory::Found> = None;
     let deadline = timeout.deadline();
-    let mut gathered = Gathered { wanted: batch.len() >= GATHER, unsettled: false };
     while (*sent as usize) < batch.len() {
         let first = *sent as usize;
         let Some((key, letter)) = batch.get(first) else { return Err(batch.flaw(first)) };
@@ -324,17 +298,16 @@ pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) ->
         }
         let Some(kernel) = &kernel else { return Err(Error::Stale) };
         kernel.home.check()?;
-        match kernel.send_run(batch, first, key, &mut gathered) {
-            Ok(count) => *sent += count as u32,
+        let mut attempt = || {
+            *sent += kernel.send_run(batch, first, key)? as u32;
+            Ok(())
+        };
+        match attempt() {
             Err(Error::Again) if timeout != Timeout::None => {
-                gathered.settle();
                 let (_, channel) = kernel.route(&letter)?;
-                kernel.wait_for_room(channel, &Arc::default(), deadline, || {
-                    *sent += kernel.send_run(batch, first, key, &mut gathered)? as u32;
-                    Ok(())
-                })?;
+                kernel.wait_for_room(channel, &Arc::default(), deadline, attempt)?;
             }
-            Err(other) => return Err(other),
+            other => other?,
         }
     }
     Ok(())

@@ -37,9 +37,9 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) use channel::{Channel, Room};
 pub use consumer::Cursor;
 pub use slot::{flags, Envelope, Slot, Word, AREA, INLINE_BYTES};
-pub use storage::Storage;
 #[cfg(not(loom))]
-pub use storage::{settle, Memory};
+pub use storage::Memory;
+pub use storage::Storage;
 
 /// In `tail`: nobody may reserve any more.
 const CLOSED: u64 = 1 << 63;
@@ -205,36 +205,21 @@ impl<S: Storage> Ring<S> {
         self.storage.store_slot(index, slot, self.lap(ticket.0));
     }
 
-    /// Writes messages to consecutive positions. True if [`settle`] must follow, soon, before the last of them are certain to
-    /// arrive; only where the caller `gathers`, because there are many, to this ring and others.
+    /// Writes messages to consecutive positions, and [flushes](Self::flush).
     #[inline(always)]
-    pub fn write_all<'a>(
-        &self,
-        tickets: Reservation,
-        messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone,
-        gathers: bool,
-    ) -> bool {
+    pub fn write_all<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
         if self.storage.is_far() {
-            self.write_far(tickets, messages, gathers);
-            if gathers {
-                return true;
-            }
+            self.write_far(tickets, messages);
         } else {
             for (ticket, (slot, body)) in tickets.zip(messages) {
                 self.write(ticket, slot, body);
             }
         }
         self.flush();
-        false
     }
 
     /// All bodies before the first slot: settling them takes as long as writing dozens.
-    fn write_far<'a>(
-        &self,
-        tickets: Reservation,
-        messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone,
-        gathers: bool,
-    ) {
+    fn write_far<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
         let index = |position: u64| (position & (self.capacity - 1)) as usize;
         let mut bodies = false;
         for (position, (_, body)) in (tickets.next..tickets.end).zip(messages.clone()) {
@@ -247,11 +232,7 @@ impl<S: Storage> Ring<S> {
             self.storage.settle_bodies();
         }
         for (position, (slot, _)) in (tickets.next..tickets.end).zip(messages) {
-            let (index, lap) = (index(position), self.lap(position));
-            match gathers {
-                true => self.storage.gather_slot(index, slot, lap),
-                false => self.storage.store_slot(index, slot, lap),
-            }
+            self.storage.store_slot(index(position), slot, self.lap(position));
         }
     }
 

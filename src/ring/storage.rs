@@ -21,12 +21,6 @@ pub trait Storage {
             self.store(slot * 4 + word, content.word(word), stamp);
         }
     }
-    /// The same by stores that far memory may gather, which is faster where many follow on each other: [`settle`] brings the
-    /// last of them on their way.
-    #[inline(always)]
-    fn gather_slot(&self, slot: usize, content: &Slot, stamp: u16) {
-        self.store_slot(slot, content, stamp);
-    }
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
     /// After bodies and before their slots, where memory is far: it may take stores in any order.
@@ -57,7 +51,7 @@ pub trait Storage {
 }
 
 #[cfg(not(loom))]
-pub use memory::{settle, Memory};
+pub use memory::Memory;
 
 #[cfg(not(loom))]
 mod memory {
@@ -234,11 +228,7 @@ mod memory {
         }
     }
 
-    /// Brings stores that the processor combines, or gathered, on their way. Takes some 400 ns.
-    pub fn settle() {
-        store_fence();
-    }
-
+    /// Brings stores that the processor combines on their way.
     fn store_fence() {
         // SAFETY: every x86-64 has it; it orders stores.
         unsafe { std::arch::x86_64::_mm_sfence() };
@@ -347,11 +337,6 @@ mod memory {
                 // SAFETY: the slot is inside the allocation and 64-byte aligned, and the processor has the instruction.
                 return unsafe { store_directly(self.base.as_ptr().add(slot * 64), content, stamp) };
             }
-            self.gather_slot(slot, content, stamp);
-        }
-
-        #[inline(always)]
-        fn gather_slot(&self, slot: usize, content: &Slot, stamp: u16) {
             debug_assert!(slot < self.capacity);
             // SAFETY: within the allocation, all four.
             unsafe {
