@@ -261,8 +261,9 @@ pub struct rk_kernel_options {
     pub dormant: u32,
     /// On a device: how long a handler may go on after its quantum is over, in milliseconds, 1 to 86,400,000. Then the kernel
     /// fails, RK_EVENT_KERNEL_FAILED with reason RK_TIMEOUT, and nothing waits for it any more. The handler itself nobody can
-    /// end: as long as it runs, its device refuses new kernels (RK_ERROR_DRIVER, which may pass), and the kernel's memory is
-    /// not given back. 0: 60,000. RK_NONE: for ever. The CPU backend always waits.
+    /// end: as long as it runs, its device refuses new kernels and buffers (RK_ERROR_DRIVER, which may pass), and memory that
+    /// is freed there meanwhile, the kernel's too, is not given back before the process ends. A worker asks for the time
+    /// once in 128 messages: that many handlers must be done by then. 0: 60,000. RK_NONE: for ever. The CPU backend always waits.
     pub watchdog_ms: u32,
     /// Zero.
     pub reserved: u32,

@@ -160,3 +160,47 @@ CASE(delivery_batch_larger_than_the_ring) {
     }
     world_close(&w);
 }
+
+/* Messages of every kind in one row: plain ones, with deadlines, and large ones, answered once, twice or not at all. Each
+ * answer is that of its own message. */
+CASE(delivery_of_mixed_messages) {
+    enum { COUNT = 100 };
+    world w = world_open();
+    rk_kernel kernel = world_start(&w, "parrot", OPTIONS(.actors = 1, .workers = 1, .inbound_capacity = 256));
+    const rk_actor parrot = actor_of(kernel, 0);
+    uint64_t random = test_seed();
+    for (uint32_t round = 0; round < test_load(200); round++) {
+        repeat sent[COUNT];
+        bool is_large[COUNT];
+        /* They queue up, so that they are taken in batches. */
+        CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+        for (uint32_t i = 0; i < COUNT; i++) {
+            const uint32_t what = test_random_below(&random, 16);
+            sent[i] = (repeat){.number = (uint32_t)test_random(&random), .times = what < 4 ? test_random_below(&random, 3) : 1};
+            is_large[i] = what == 4;
+            rk_send_options options = SENDING(.correlation = ~(uint64_t)sent[i].number, .timeout_ns = PATIENCE);
+            if (what == 5) options.deadline_ns = 1000 * SECOND;
+            if (is_large[i]) {
+                const ballast message = {.number = sent[i].number};
+                send_with(parrot, RK_TYPE(ballast), &message, sizeof message, options);
+            } else {
+                send_with(parrot, RK_TYPE(repeat), &sent[i], sizeof sent[i], options);
+            }
+        }
+        CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+        for (uint32_t i = 0; i < COUNT; i++) {
+            for (uint32_t which = 0; which < sent[i].times; which++) {
+                repeated got;
+                const rk_message message = next_message(&w, &got, sizeof got);
+                CHECK_EQ(message.kind, RK_MESSAGE_REPLY);
+                CHECK_EQ(message.from.id, parrot.id);
+                CHECK_EQ(got.number, sent[i].number);
+                CHECK_EQ(got.which, which);
+                CHECK_EQ(message.correlation, ~(uint64_t)sent[i].number);
+            }
+        }
+    }
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    CHECK_EQ(check_accounts(kernel).handled, (uint64_t)COUNT * test_load(200));
+    world_close(&w);
+}

@@ -72,3 +72,33 @@ RK_ON(recorder, quit) {
 }
 
 RK_ACTOR(recorder, RK_HANDLES(recorder, mark) RK_HANDLES(recorder, churn) RK_HANDLES(recorder, quit))
+
+/* Answers so often, or not at all. */
+RK_MESSAGE(repeat, 18, rk_u32 number; rk_u32 times;)
+RK_MESSAGE(repeated, 19, rk_u32 number; rk_u32 which;)
+/* Larger than what is taken in batches. */
+RK_MESSAGE(ballast, 20, rk_u32 number; rk_u32 words[49];)
+RK_STATE(parrot, rk_u32 heard; rk_u32 unused;)
+
+RK_ON(parrot, repeat) {
+    if (rk_lane() == 0u) rk_state.heard += 1u;
+    if (rk_msg.times > 0u) {
+        RK_OUT(repeated).number = rk_msg.number;
+        RK_OUT(repeated).which = 0u;
+        rk_reply(repeated);
+    }
+    if (rk_msg.times > 1u) {
+        RK_OUT(repeated).number = rk_msg.number;
+        RK_OUT(repeated).which = 1u;
+        rk_reply(repeated);
+    }
+}
+
+RK_ON(parrot, ballast) {
+    if (rk_lane() == 0u) rk_state.heard += 1u;
+    RK_OUT(repeated).number = rk_msg.number;
+    RK_OUT(repeated).which = rk_msg.words[48];
+    rk_reply(repeated);
+}
+
+RK_ACTOR(parrot, RK_HANDLES(parrot, repeat) RK_HANDLES(parrot, ballast))

@@ -82,13 +82,13 @@ static cu_context primary(void) {
 typedef struct echo {
     victims v;
     atomic_bool stop;
-    uint64_t count;
+    atomic_uint_fast64_t count;
 } echo;
 
 static void *echo_on(void *at) {
     echo *e = at;
     uint64_t random = test_seed();
-    for (; !atomic_load(&e->stop); e->count++) victims_add(&e->v, &random);
+    for (; !atomic_load(&e->stop); atomic_fetch_add(&e->count, 1)) victims_add(&e->v, &random);
     return NULL;
 }
 
@@ -147,6 +147,8 @@ CASE(guest_calls_that_wait) {
                 took[i] = test_now() - begin;
             }
             qsort(took, TIMES, sizeof *took, by_size);
+            /* Answers come all the while. */
+            for (const uint64_t before = e.count; atomic_load(&e.count) < before + 100;) calls[c].run();
             printf("quantum %5.1f ms, %-33s p50 %7.3f ms, max %7.3f ms\n", quanta_us[q] / 1000.0, calls[c].name,
                    (double)took[TIMES / 2] / 1e6, (double)took[TIMES - 1] / 1e6);
             /* And what the call itself takes, and the machine's other work. */
@@ -154,7 +156,6 @@ CASE(guest_calls_that_wait) {
         }
         atomic_store(&e.stop, true);
         CHECK(pthread_join(thread, NULL) == 0);
-        CHECK(e.count > 1000);
         victims_end(&e.v);
     }
 }

@@ -56,7 +56,7 @@ fn cuda_compiles_them() {
         let debug = if flags.is_empty() { "" } else { "#define RK_DEBUG 1\n" };
         let source = format!(
             "{debug}#include <ringkernel/actor.h>\n{actors}\n\
-             extern \"C\" __global__ void run(rk_context *at) {{ rk_context cx = *at; clerk_rk_dispatch(&cx); *at = cx; }}\n"
+             extern \"C\" __global__ void run(rk_context *at) {{ rk_lane_context cx(*at); clerk_rk_dispatch(&cx); *at = cx; }}\n"
         );
         let headers: Vec<_> = nvrtc::dialect().collect();
         let ptx = nvrtc::compile(&home, &source, &headers).unwrap_or_else(|log| panic!("{log}"));

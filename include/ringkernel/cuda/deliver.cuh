@@ -68,7 +68,9 @@ RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder,
     const volatile rk_u32 *area = entry + RK_OUTGOING_WORDS + (i < 2 ? 0 : 3 * i - 4);
     const rk_u32 kind = entry[6], type = entry[7], size = entry[8], priority = entry[9], x = area[0], y = area[1], z = area[2];
     const rk_u32 d1 = *(const volatile rk_u32 *)&rk_s.items[first + (mine ? rank : 0)].d1;
-    const bool plain = kind == RK_POST_REPLY && size <= 32 && !priority && !(d1 >> 24 & RK_F_SENDER) && offset < RK_FRONT;
+    const rk_u32 origin = entry[10]; /* of another message, if one has several posts and the next none */
+    const bool plain = kind == RK_POST_REPLY && size <= 32 && !priority && !(d1 >> 24 & RK_F_SENDER) &&
+                       offset < RK_FRONT && origin == first + rank;
     if (!__all_sync(RK_WARP, !mine || plain) || (rk_u32)p.out_tail + count - (rk_u32)p.out_head > p.out_mask + 1)
         return false;
     const rk_u32 answers = d1 & (3 << 22 | RK_F_CALL << 24);

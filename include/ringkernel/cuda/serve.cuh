@@ -6,10 +6,9 @@
 #include <ringkernel/cuda/take.cuh>
 
 /* Between looks at the command word and at the time: looks that found nothing, of which a round with messages takes the time
- * of four or more; and rounds in a row of messages. */
+ * of four or more. */
 #define RK_LOOKS 64u
 #define RK_LOOKS_A_ROUND 4u
-#define RK_ROUNDS 16u
 /* Rounds with nothing to do after which a worker that is asked to leave when idle does. */
 #define RK_IDLE 16u
 /* No more messages are added to a batch that has led to so many posts. */
@@ -211,13 +210,13 @@ RK_PUMP_FN rk_u32 rk_to_fetch(const rk_pump &p, rk_u32 number) {
     return RK_TO_FETCH;
 }
 
-/* What handlers led to, delivered as far as it is small. `taken` messages of a batch of `count` from our position of a ring, in
- * items from `first` on, were handled. Gives RK_TO_... */
-RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count, rk_u32 taken,
+/* What handlers led to, delivered as far as it is small. `taken` messages from our position of a ring, in items from `first` on,
+ * were handled; their words are with the groups of threads from `holder` on. Gives RK_TO_... */
+RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 holder, rk_u32 taken,
                             const rk_word &word, const rk_out &out, const rk_call &call, rk_u32 outcome) {
     rk_block &rk_s = rk_here(p);
     rk_u32 todo = 0;
-    if (outcome == taken && !p.blocked && rk_answer(p, taken, first, count == 1 ? ring : 0, word, out)) {
+    if (outcome == taken && !p.blocked && rk_answer(p, taken, first, holder, word, out)) {
     } else if (outcome == 1 && !p.blocked && rk_pass_on(p, k)) {
     } else if (outcome) {
         const rk_u32 posts = outcome & RK_B_POSTS;
@@ -253,14 +252,21 @@ RK_PUMP_FN bool rk_is_over(rk_pump &p, const rk_dev_kernel &k) {
     return rk_shfl(rk_peek(k.command), 0) == rk_s.launch || now >= rk_s.until;
 }
 
+/* The same, asked once in so many looks. */
+RK_PUMP_FN bool rk_time_is_up(rk_pump &p, const rk_dev_kernel &k, rk_u32 &looks) {
+    if (looks < RK_LOOKS) return false;
+    looks = 0;
+    return rk_is_over(p, k);
+}
+
 /* Messages that come in a row, `ring`'s ahead of the others: as many as can be taken at a time, while what comes next is on its
  * way. First the one that was fetched, if there is one. Ends where nothing is there, or something must be done elsewhere:
  * RK_TO_... */
-RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowed, rk_u32 &ring, bool fetched) {
+RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowed, rk_u32 &ring, rk_u32 &looks, bool fetched) {
     rk_block &rk_s = rk_here(p);
     rk_word next, ahead;
     rk_look(p, ring, 0, next, ahead);
-    for (rk_u32 rounds = 1;; rounds++) {
+    for (;; looks += RK_LOOKS_A_ROUND) {
         rk_word word;
         rk_u32 first, count = 1;
         if (fetched) {
@@ -272,8 +278,8 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
         } else {
             const rk_u32 ready = rk_ready(p, next) & allowed;
             if (ready == 0) return 0;
-            if (rounds % RK_ROUNDS == 0 && rk_is_over(p, k)) return RK_TO_LEAVE;
-            const rk_u32 chosen = rk_choose(ready, p.turn);
+            if (rk_time_is_up(p, k, looks)) return RK_TO_LEAVE;
+            const rk_u32 chosen = rk_choose(ready, p.turn, ring);
             if (chosen == ring && !p.blocked) {
                 /* No further than to the next that fairness chooses. */
                 const rk_u32 whole = rk_count_ahead(p, ahead, ring), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
@@ -286,12 +292,13 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             if (count == 0) return rk_to_fetch(p, first);
         }
         rk_look(p, ring, count, next, ahead);
-        const rk_out out = rk_out_at(p, count == 1 ? 0 : p.thread >> 2);
+        /* The words of item i are with group i. Of a message that was fetched all groups have them. */
+        const rk_out out = rk_out_at(p, (p.thread >> 2) - first);
         rk_call call;
         rk_u32 outcome;
         __syncwarp();
         const rk_u32 taken = rk_run_batch(p, k, first, count, fetched, call, outcome);
-        const rk_u32 todo = rk_settle(p, k, ring, first, count, taken, word, out, call, outcome);
+        const rk_u32 todo = rk_settle(p, k, ring, first, first, taken, word, out, call, outcome);
         if (fetched) {
             fetched = false;
             __syncwarp();
@@ -311,12 +318,9 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
     __syncwarp();
     for (;;) {
         if (!fetched) {
-            if (looks >= RK_LOOKS) {
-                looks = 0;
-                if (rk_is_over(p, k)) {
-                    todo = RK_TO_LEAVE;
-                    break;
-                }
+            if (rk_time_is_up(p, k, looks)) {
+                todo = RK_TO_LEAVE;
+                break;
             }
             rk_word word;
             const rk_u32 limit = leaves_idle ? looks + RK_IDLE : RK_LOOKS;
@@ -327,7 +331,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
                 todo = p.blocked ? 0 : RK_TO_LEAVE;
                 break;
             }
-            ring = rk_choose(ready, p.turn);
+            ring = rk_choose(ready, p.turn, ring);
             if (RK_LANES <= 32 && !p.blocked) {
                 const rk_alone alone = rk_take_alone(p, k, ring, word);
                 if (alone.taken) {
@@ -335,14 +339,14 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
                     rk_u32 outcome;
                     __syncwarp();
                     const rk_u32 taken = rk_run_alone(p, k, alone, call, outcome);
-                    todo = rk_settle(p, k, ring, 0, 1, taken, word, out, call, outcome);
+                    todo = rk_settle(p, k, ring, 0, ring, taken, word, out, call, outcome);
                     if (todo) break;
                 }
             }
         }
-        todo = rk_serve_row(p, k, allowed, ring, fetched);
-        fetched = false;
         looks += RK_LOOKS_A_ROUND;
+        todo = rk_serve_row(p, k, allowed, ring, looks, fetched);
+        fetched = false;
         if (todo || p.blocked) break;
     }
     if (rk_thread() == 0) rk_s.todo.ring = ring;

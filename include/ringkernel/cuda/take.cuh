@@ -69,11 +69,12 @@ RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_word &ahead, rk_u32 
     return there == RK_WARP ? RK_BATCH : (rk_u32)(__ffs((int)~there) - 1) / 4;
 }
 
-/* The ring to take from: of the highest level, or now and then of another; actors and the host in turns. */
-RK_PUMP_FN rk_u32 rk_choose(rk_u32 ready, rk_u32 turn) {
+/* The ring to take from: of the highest level, or now and then of another; actors and the host in turns, after the ring that was
+ * taken from last. */
+RK_PUMP_FN rk_u32 rk_choose(rk_u32 ready, rk_u32 turn, rk_u32 last) {
     if ((ready & (ready - 1)) == 0) return (rk_u32)(__ffs((int)ready) - 1) / 4;
     const rk_u32 first = turn % RK_FAIRNESS == RK_FAIRNESS - 1 ? turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1;
-    const rk_u32 side = turn % 2;
+    const rk_u32 side = last < RK_LEVELS ? 1 : 0;
     for (rk_u32 step = 0; step < RK_LEVELS; step++) {
         const rk_u32 level = (first + RK_LEVELS - step) % RK_LEVELS;
         const rk_u32 here = level + side * RK_LEVELS, other = level + (side ^ 1) * RK_LEVELS;

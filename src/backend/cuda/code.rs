@@ -59,6 +59,10 @@ impl Images {
 
 impl Image {
     fn load(context: &Arc<Context>, cubin: &[u8]) -> Result<Self> {
+        // Loading waits for all that runs. Quanta end, but for those of a handler that does not return.
+        if !context.await_boundaries() {
+            return Err(Error::Occupied);
+        }
         let _entered = context.enter()?;
         let (mut module, mut function) = (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: the cubin is whole; the module is unloaded when the image is dropped.
@@ -73,9 +77,8 @@ impl Image {
 }
 
 impl Occupant for Running {
-    fn is_gone(&self) -> bool {
-        // An error is a fault, which has ended it.
-        self.stream.query().unwrap_or(true)
+    fn is_gone(&self) -> Result<bool> {
+        self.stream.query()
     }
 }
 

@@ -138,8 +138,8 @@ pub(super) struct Context {
 
 /// A kernel on the device that was given up because a handler of it does not return.
 pub(super) trait Occupant: Send + Sync {
-    /// Whether it has returned after all.
-    fn is_gone(&self) -> bool;
+    /// Whether it has returned after all; an error is a fault of the device.
+    fn is_gone(&self) -> Result<bool>;
 }
 
 /// Counts a kernel's quanta: odd while one runs.
@@ -234,12 +234,22 @@ impl Context {
         contexts.retain(|(_, other)| !std::ptr::eq(&**other, self));
         drop(contexts);
         // What it holds would hold it.
-        self.pool.clear();
+        if !self.is_occupied() {
+            self.pool.clear();
+        }
     }
 
     /// What the self-test found. Takes some hundredths of a second when it is first asked for.
     pub(super) fn trial(self: &Arc<Self>) -> &Arc<Report> {
         self.trial.get_or_init(|| Arc::new(selftest::report(self)))
+    }
+
+    /// The same, if it need not be made while a handler that does not return would hold it up.
+    pub(super) fn try_trial(self: &Arc<Self>) -> Option<Arc<Report>> {
+        match self.trial.get() {
+            None if self.is_occupied() => None,
+            _ => Some(self.trial().clone()),
+        }
     }
 
     /// For a new kernel.
@@ -301,11 +311,22 @@ impl Context {
     /// Whether a handler that was given up still runs: the driver's calls that free memory and load code would wait for it.
     pub(super) fn is_occupied(&self) -> bool {
         let mut occupants = self.occupants();
-        let (gone, left): (Vec<_>, Vec<_>) = occupants.drain(..).partition(|occupant| occupant.is_gone());
-        *occupants = left;
+        let mut gone = Vec::new();
+        let mut has_faulted = false;
+        for occupant in std::mem::take(&mut *occupants) {
+            let is_gone = occupant.is_gone();
+            has_faulted |= is_gone.is_err();
+            match is_gone {
+                Ok(false) => occupants.push(occupant),
+                Ok(true) | Err(_) => gone.push(occupant),
+            }
+        }
         let is_occupied = !occupants.is_empty();
         drop(occupants);
         // Outside the lock, for what they hold asks whether the context is occupied.
+        if has_faulted {
+            self.lost();
+        }
         drop(gone);
         is_occupied
     }

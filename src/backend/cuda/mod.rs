@@ -135,6 +135,9 @@ impl Backend for Cuda {
     }
 
     fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
+        if self.context(device)?.is_occupied() {
+            return Err(Error::Occupied);
+        }
         self.buffers(device)?.allocate(size)
     }
 
@@ -145,7 +148,7 @@ impl Backend for Cuda {
     }
 
     fn selftest(&self, device: u32) -> Result<Arc<Report>> {
-        Ok(self.context(device)?.trial().clone())
+        self.context(device)?.try_trial().ok_or(Error::Occupied)
     }
 
     fn kick(&self) {

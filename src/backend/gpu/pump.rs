@@ -337,7 +337,7 @@ impl Pump {
         let started = Instant::now();
         let length = if mode == Mode::Run { self.length } else { PATIENT * self.length };
         let mut checked = started;
-        let mut told = false;
+        let mut told: Option<Instant> = None;
         while !self.has_left() {
             self.program.pause();
             self.pass_on();
@@ -345,8 +345,8 @@ impl Pump {
             // Not all devices know when the quantum is over. A pump that leaves when idle has other bounds too, and on a slow
             // device it takes longer than a quantum until the last of many workers has had its turn.
             let over = started.elapsed() >= length;
-            if !told && (over || drains || self.kernel.command() != expected) {
-                told = true;
+            if told.is_none() && (over || drains || self.kernel.command() != expected) {
+                told = Some(Instant::now());
                 // Relaxed: it says nothing else. Partner: the devices' looks at `rk_dev_command.leave`.
                 self.arena.leave().store(self.launches, Ordering::Relaxed);
                 self.arena.flush();
@@ -360,7 +360,9 @@ impl Pump {
                     self.arena.now().store(hlc::physical(), Ordering::Relaxed);
                     self.arena.flush();
                 }
-                if let Some(watchdog) = self.watchdog.filter(|watchdog| started.elapsed() >= length + *watchdog) {
+                // We may have been stopped ourselves: it must have had the time, and not have left meanwhile.
+                let too_long = |watchdog: &Duration| told.is_some_and(|told| told.elapsed() >= *watchdog);
+                if let Some(watchdog) = self.watchdog.filter(too_long).filter(|_| !self.has_left()) {
                     self.pass_on();
                     return Err(Error::Stuck(watchdog));
                 }

@@ -225,6 +225,12 @@ impl Device {
         all
     }
 
+    /// A dispatch does not end: nothing waits for what is under way any more, and nothing that it may use is ever freed.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+        self.lose();
+    }
+
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::SeqCst);
     }

@@ -240,6 +240,10 @@ impl Program for Pump {
     fn lost(&self) {
         self.device.lose();
     }
+
+    fn abandon(&self) {
+        self.device.abandon();
+    }
 }
 
 impl Drop for Pump {
