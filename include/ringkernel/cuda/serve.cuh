@@ -51,6 +51,13 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
     cx.readable = call.readable;
     bool handled = false;
     if (RK_LANES < 32 || threadIdx.x < RK_LANES) handled = RK_DISPATCH(&cx) != ~0u;
+#if defined(RK_DEBUG) && RK_LANES > 1
+    /* An index may have been out of bounds in some lanes only, and all are to know. */
+    const bool fails = cx.result & RK_RESULT_FAIL;
+    const bool any = RK_LANES > 32 ? __syncthreads_or(fails)
+                                   : __any_sync(RK_LANES < 32 ? (1u << RK_LANES % 32) - 1 : RK_WARP, fails);
+    if (any && !fails) cx.result |= RK_RESULT_FAIL, cx.fail_code = RK_FAIL_OUT_OF_BOUNDS;
+#endif
     /* Release, by every lane for what it wrote, before anything is sent; at system scope, for the host may download it. */
     if (cx.opened) __threadfence_system();
     call.used = cx.outbox_used;
