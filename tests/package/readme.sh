@@ -17,3 +17,12 @@ awk -v directory="$directory" '
 said=$("$directory/build/counting")
 echo "it says: $said"
 [ "$said" = "total 42" ]
+
+# With the file of options, which is read: a name that is not known is refused.
+said=$(RINGKERNEL_CONFIG="$directory/options.toml" "$directory/build/counting")
+[ "$said" = "total 42" ]
+sed 's/cpu_threads/cpu_treads/' "$directory/options.toml" >"$directory/wrong.toml"
+if RINGKERNEL_CONFIG="$directory/wrong.toml" "$directory/build/counting"; then
+    echo "a name that is not known was taken"
+    exit 1
+fi
