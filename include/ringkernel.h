@@ -2035,8 +2035,9 @@ rk_status rk_kernel_options_init(struct rk_kernel_options *options, uint32_t str
  * actor: name of the actor type, actor_length bytes, UTF-8; NULL if the module has only one. options: may be NULL.
  * What is zero in the options may be configured from outside, see rk_runtime_create().
  * kernel: receives the handle; set to zero on error. error: may be NULL. RK_ERROR_NOT_FOUND: no such actor type.
- * RK_ERROR_NO_MEMORY, RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED: as the error says. Destroyed with
- * rk_kernel_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
+ * RK_ERROR_NO_MEMORY, RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED: as the error says. RK_ERROR_DRIVER with
+ * RK_ERROR_FLAG_RETRIABLE: a handler on the device has not returned for 2 s, and what is to be loaded would wait for it; see
+ * rk_kernel_options.watchdog_ms. Destroyed with rk_kernel_destroy(), or with the runtime. Thread-safe. Since 0.1.0.
  */
 rk_status rk_kernel_launch(struct rk_runtime runtime,
                            struct rk_module module,

@@ -14,25 +14,20 @@
 /* Payloads up to this size are handled in batches; larger ones alone. */
 #define RK_MEDIUM 128u
 
-/* The beginning of a message, in two loads. */
+/* The beginning of a message out of its slot, which takes two loads. */
 struct alignas(16) rk_item_head {
-    rk_u32 actor, d1;
-    rk_u64 correlation;
-    rk_u64 time;
-    rk_u32 size, unused;
-};
-
-/* A message out of its slot. Sender and deadline, as far as there are any, lie right before the payload. */
-struct alignas(16) rk_item {
     rk_u32 actor, d1;
     rk_u64 correlation;
     rk_u64 time;
     rk_u32 size; /* of the payload */
     rk_u32 unused;
+};
+
+/* All of it. Sender and deadline, as far as there are any, lie right before the payload. */
+struct alignas(16) rk_item : rk_item_head {
     rk_u64 extra[2];
     rk_u64 payload[RK_MEDIUM / 8];
 
-    __device__ __forceinline__ rk_item_head head() const { return *(const rk_item_head *)this; }
     __device__ __forceinline__ rk_u32 flags() const { return d1 >> 24; }
     __device__ __forceinline__ rk_u32 type() const { return d1 & 0xffff; }
     __device__ __forceinline__ rk_u32 level() const { return d1 >> 22 & 3; }

@@ -157,7 +157,7 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
     outcome = 0;
     /* Lanes fewer than a warp go through the whole batch by themselves. */
     if (RK_LANES >= 32 || p.thread < RK_LANES) {
-        rk_item_head m = rk_s.items[first].head();
+        rk_item_head m = rk_s.items[first];
         do {
             call.number = first + taken;
             call.message = p.at.base + ((rk_u8 *)rk_s.items[call.number].payload - (rk_u8 *)&rk_s);
@@ -167,7 +167,7 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
             call.time = clock;
             const rk_u32 actor = m.actor, d1 = m.d1;
             /* On its way while this one is handled. */
-            m = rk_s.items[(call.number + 1) % RK_BATCH].head();
+            m = rk_s.items[(call.number + 1) % RK_BATCH];
             if (RK_LANES > 32) {
                 if (p.thread == 0) rk_s.call = call;
                 __syncthreads();

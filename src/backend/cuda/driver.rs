@@ -165,10 +165,18 @@ impl Drop for Pulse {
     }
 }
 
-/// What the driver answers to everything, in the process's end, after a fault of the device: from cuda.h,
-/// CUDA_ERROR_ILLEGAL_ADDRESS, _LAUNCH_TIMEOUT, _ASSERT, _HARDWARE_STACK_ERROR, _ILLEGAL_INSTRUCTION, _MISALIGNED_ADDRESS,
-/// _INVALID_ADDRESS_SPACE, _INVALID_PC, _LAUNCH_FAILED and what came since.
-const FAULTS: [i32; 11] = [700, 702, 710, 714, 715, 716, 717, 718, 719, 720, 721];
+/// What the driver answers to everything after a fault of the device, of which cuda.h says that the process must be started anew.
+const FAULTS: [CUresult; 9] = [
+    CUresult::CUDA_ERROR_ILLEGAL_ADDRESS,
+    CUresult::CUDA_ERROR_LAUNCH_TIMEOUT,
+    CUresult::CUDA_ERROR_ASSERT,
+    CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR,
+    CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION,
+    CUresult::CUDA_ERROR_MISALIGNED_ADDRESS,
+    CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE,
+    CUresult::CUDA_ERROR_INVALID_PC,
+    CUresult::CUDA_ERROR_LAUNCH_FAILED,
+];
 const FAULTED: &str = "an earlier fault of the device ended CUDA in this process, which must be started anew";
 
 /// How long to wait for a kernel's quantum to end: the longest quantum, and as much again.
@@ -195,16 +203,9 @@ impl Context {
             return Err(Error::Unsupported(format!("{}: {reason}", properties.name)));
         }
         let mut context = std::ptr::null_mut();
-        // SAFETY: the device exists.
-        let retained = check(
-            // SAFETY: a place for the context and a device that the driver counted.
-            unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) },
-            "retaining the primary context",
-        );
-        retained.map_err(|error| match error {
-            Error::Cuda { code, text, .. } if FAULTS.contains(&code) => Error::Cuda { what: FAULTED, code, text },
-            other => other,
-        })?;
+        // SAFETY: a place for the context and a device that the driver counted.
+        let retained = unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, properties.device) };
+        check(retained, if FAULTS.contains(&retained) { FAULTED } else { "retaining the primary context" })?;
         let context = Arc::new(Self {
             context,
             properties,

@@ -155,9 +155,7 @@ pub(super) trait Program: Send {
     fn lost(&self);
 
     /// A handler does not return. What it may use stays as it is, and nothing that would wait for it is done to it.
-    fn abandon(&self) {
-        self.lost();
-    }
+    fn abandon(&self);
 }
 
 /// What other threads know of a pump.

@@ -227,6 +227,7 @@ impl Device {
 
     /// A dispatch does not end: nothing waits for what is under way any more, and nothing that it may use is ever freed.
     pub(super) fn abandon(&self) {
+        // SeqCst: before `lost`, so that who opens the device anew because of that finds that this one is not to be freed.
         self.abandoned.store(true, Ordering::SeqCst);
         self.lose();
     }
