@@ -207,7 +207,6 @@ impl Kernel {
             let (slot, body) = Slot::encode(envelope, payload);
             port.mark_used(first_bit + u32::from(envelope.level));
             ring.write(ticket, &slot, body);
-            ring.flush();
         }
         if self.remote {
             // Until a worker says so itself. Relaxed: nobody else has the kernel yet.

@@ -59,7 +59,6 @@ impl Kernel {
         let (slot, body) = Slot::encode(&Envelope { time, deadline, ..*envelope }, payload);
         port.mark_used(bit);
         channel.ring.write(ticket, &slot, body);
-        channel.ring.flush();
         port.bell.ring();
         Offered::Sent
     }

@@ -119,7 +119,6 @@ impl Kernel {
         let (slot, body) = Self::encode(letter, time, extra);
         port.mark_used(INBOUND_BIT + u32::from(letter.level));
         channel.ring.write(ticket, &slot, body);
-        channel.ring.flush();
         port.bell.ring();
         Ok(())
     }

@@ -191,8 +191,7 @@ impl<S: Storage> Ring<S> {
         }
     }
 
-    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it. [`flush`](Self::flush)
-    /// when it was the last for now.
+    /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.
     #[inline(always)]
     pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
         let index = (ticket.0 & (self.capacity - 1)) as usize;
@@ -205,7 +204,7 @@ impl<S: Storage> Ring<S> {
         self.storage.store_slot(index, slot, self.lap(ticket.0));
     }
 
-    /// Writes messages to consecutive positions, and [flushes](Self::flush).
+    /// Writes messages to consecutive positions.
     #[inline(always)]
     pub fn write_all<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
         if self.storage.is_far() {
@@ -215,7 +214,6 @@ impl<S: Storage> Ring<S> {
                 self.write(ticket, slot, body);
             }
         }
-        self.flush();
     }
 
     /// All bodies before the first slot: settling them takes as long as writing dozens.
@@ -234,12 +232,6 @@ impl<S: Storage> Ring<S> {
         for (position, (slot, _)) in (tickets.next..tickets.end).zip(messages) {
             self.storage.store_slot(index(position), slot, self.lap(position));
         }
-    }
-
-    /// Brings what was written out of the processor, if it keeps stores to this memory back.
-    #[inline(always)]
-    pub fn flush(&self) {
-        self.storage.flush();
     }
 
     /// Lets nobody reserve any more, and returns how many messages there have been.

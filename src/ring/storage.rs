@@ -31,9 +31,6 @@ pub trait Storage {
     fn is_far(&self) -> bool {
         false
     }
-    /// After messages were written: brings them out of the processor, where stores may gather.
-    #[inline(always)]
-    fn flush(&self) {}
     /// Has a slot's lines fetched for reading. Only a hint.
     #[inline(always)]
     fn fetch(&self, _slot: usize) {}
@@ -58,7 +55,7 @@ mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::any::Any;
     use std::arch::asm;
-    use std::arch::x86_64::{__cpuid, __cpuid_count, __m128i, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
+    use std::arch::x86_64::{__m128i, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
     use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
@@ -84,31 +81,9 @@ mod memory {
         /// Where a device that produces reads the consumer's position, and what it can read there.
         far_head: Option<NonNull<AtomicU64>>,
         far: AtomicU64,
-        way: Way,
+        /// What we write lies in a device's memory, to which the processor combines stores, in any order.
+        combines: bool,
         owner: Owner,
-    }
-
-    /// How what we write gets to where it lies.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Way {
-        /// Through our caches.
-        Cached,
-        /// To a device's memory, to which the processor combines stores, in any order, until told to let go of them.
-        Combined,
-        /// The same, and the processor has a store of 64 bytes that it does not keep back.
-        Direct,
-    }
-
-    impl Way {
-        fn of(combines: bool) -> Self {
-            // CPUID leaf 7, ECX bit 28: MOVDIR64B.
-            let direct = || __cpuid(0).eax >= 7 && __cpuid_count(7, 0).ecx & 1 << 28 != 0;
-            match combines {
-                false => Self::Cached,
-                true if direct() => Self::Direct,
-                true => Self::Combined,
-            }
-        }
     }
 
     /// Whose the memory is.
@@ -148,7 +123,7 @@ mod memory {
                 size: layout.size(),
                 far_head: None,
                 far: AtomicU64::new(0),
-                way: Way::Cached,
+                combines: false,
                 owner: Owner::Us(layout),
             })
         }
@@ -174,8 +149,8 @@ mod memory {
         ) -> Self {
             let size = Self::foreign_size(capacity, body);
             let body = body.next_multiple_of(64);
-            let (far, way, owner) = (AtomicU64::new(0), Way::of(combines), Owner::Other(owner));
-            Self { base, head, capacity, body, size, far_head, far, way, owner }
+            let (far, owner) = (AtomicU64::new(0), Owner::Other(owner));
+            Self { base, head, capacity, body, size, far_head, far, combines, owner }
         }
 
         /// Bytes that it takes.
@@ -256,24 +231,6 @@ mod memory {
         }
     }
 
-    /// Writes a slot by one store of 64 bytes, which is on its way at once: the fence that stores otherwise need before they
-    /// leave the processor costs 400 ns. It passes stores before it, so bodies are fenced.
-    ///
-    /// # Safety
-    /// `to` is a slot, and the processor has MOVDIR64B.
-    #[inline(always)]
-    unsafe fn store_directly(to: *mut u8, content: &Slot, stamp: u16) {
-        #[repr(align(64))]
-        struct Line(#[allow(dead_code, reason = "the instruction reads it")] [__m128i; 4]);
-        // Written out: a slot with a word of a number that the compiler does not know is put into memory by all senders.
-        let word = |word: Word| stamped(word, stamp);
-        let line = Line([word(content.word(0)), word(content.word(1)), word(content.word(2)), word(content.word(3))]);
-        // SAFETY: as the caller promises. For the compiler it reads and writes any memory.
-        unsafe {
-            asm!("movdir64b {to}, [{from}]", to = in(reg) to, from = in(reg) &line, options(nostack, preserves_flags))
-        };
-    }
-
     // A 16-byte aligned SSE access is one access on every processor with AVX, by Intel's and AMD's manuals (SDM vol. 3A
     // 9.1.1; APM vol. 2 7.3.2); creating a runtime asks for AVX. Whoever sees one half of such a store therefore finds the
     // other with a later load, x86's loads being in order, and so the halves are read by plain loads, which need no way from
@@ -328,15 +285,16 @@ mod memory {
 
         #[inline(always)]
         fn is_far(&self) -> bool {
-            self.way != Way::Cached
+            self.combines
         }
 
+        // All four words of a line one behind the other: where the processor combines stores, a line that is full leaves it
+        // at once, with no fence, which would wait for all that is on its way (on an H200: 3 ns a slot, with a fence for every
+        // eight 22; a store of 64 bytes, MOVDIR64B, takes 9. A round trip takes the same with each of them). Would a processor
+        // keep it: an interrupt, a locked instruction or a system call makes it go, so it would be late and not lost, and
+        // `rk_selftest` would find this memory to be too slow.
         #[inline(always)]
         fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
-            if self.way == Way::Direct {
-                // SAFETY: the slot is inside the allocation and 64-byte aligned, and the processor has the instruction.
-                return unsafe { store_directly(self.base.as_ptr().add(slot * 64), content, stamp) };
-            }
             debug_assert!(slot < self.capacity);
             // SAFETY: within the allocation, all four.
             unsafe {
@@ -345,13 +303,6 @@ mod memory {
                 store_word(at.add(32), content.word(2), stamp);
                 store_word(at.add(16), content.word(1), stamp);
                 store_word(at, content.word(0), stamp);
-            }
-        }
-
-        #[inline(always)]
-        fn flush(&self) {
-            if self.way == Way::Combined {
-                store_fence();
             }
         }
 
@@ -374,7 +325,7 @@ mod memory {
                 // SAFETY: a hint changes nothing and faults nowhere.
                 unsafe { asm!("prefetchw [{at}]", at = in(reg) at, options(readonly, nostack, preserves_flags)) };
             };
-            if self.way == Way::Cached {
+            if !self.combines {
                 // SAFETY: within the allocation.
                 claim(unsafe { self.base.as_ptr().add(slot * 64) });
                 if self.body != 0 {

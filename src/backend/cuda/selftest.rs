@@ -99,7 +99,6 @@ impl Course {
         let wrong = |_| Error::Unsupported("the device does not say that it takes messages".into());
         let ticket = self.to_device.reserve(pins::section(), 1).map_err(wrong)?.next();
         self.to_device.write(ticket.ok_or(Error::Again)?, &slot, body);
-        self.to_device.flush();
         Ok(())
     }
 
