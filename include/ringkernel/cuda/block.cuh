@@ -77,7 +77,7 @@ struct rk_block {
     rk_dev_kernel k;
     rk_u64 published[RK_RINGS];
     rk_u64 waits;
-    rk_item items[RK_BATCH];
+    rk_item items[RK_BATCH + 1]; /* one is read ahead */
     rk_guess guesses[RK_BATCH]; /* of the thread that reserves for a group of four: no two write one */
     rk_u32 index[RK_INDEXED];
     rk_call call; /* for the other warps; and a message that was fetched for the hot loop */
@@ -104,6 +104,7 @@ struct rk_place {
     rk_u64 base;    /* of `rk_s`, for generic accesses */
     rk_u64 scratch;
     rk_u64 states;  /* of actor 0, where the states of our actors are while we are on the device */
+    rk_u64 outbox;
     rk_u32 outbox_limit;
 };
 
@@ -111,9 +112,9 @@ RK_PUMP_FN rk_place rk_place_of(const rk_dev_kernel &k, void *scratch) {
     rk_place at;
     at.base = (rk_u64)&rk_s, at.scratch = (rk_u64)scratch;
     at.states = k.near ? at.scratch + RK_NEAR_AT - (rk_u64)(blockIdx.x * k.block) * k.stride : k.states;
-    at.outbox_limit = k.outbox_limit;
+    at.outbox = ((const rk_dev_worker *)k.workers)[blockIdx.x].outbox, at.outbox_limit = k.outbox_limit;
     /* Kept in registers: the compiler would ask for them again and again, which takes as long as shared memory does. */
-    asm volatile("" : "+l"(at.base), "+l"(at.scratch), "+l"(at.states), "+r"(at.outbox_limit));
+    asm volatile("" : "+l"(at.base), "+l"(at.scratch), "+l"(at.states), "+l"(at.outbox), "+r"(at.outbox_limit));
     return at;
 }
 

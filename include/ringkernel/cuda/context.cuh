@@ -91,7 +91,7 @@ struct rk_lane_context : rk_context {
 /* The pump leaves room for one largest message past the limit, so staging never checks. */
 RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
     const rk_lane_context *cx = static_cast<const rk_lane_context *>(rk_cx);
-    return cx->at(cx->place(size)) + sizeof(rk_outgoing);
+    return __builtin_assume_aligned(cx->at(cx->place(size)) + sizeof(rk_outgoing), 16);
 }
 
 RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 type, rk_u32 size, rk_u32 priority,

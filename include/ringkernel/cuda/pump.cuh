@@ -110,7 +110,7 @@ RK_COLD_FN bool rk_fetch_or_bury(void *scratch) {
     const rk_i32 why = __shfl_sync(RK_WARP, rk_verdict(m, declared, size), 0);
     if (why == 0) {
         if (rk_thread() == 0) {
-            rk_s.call.message = payload, rk_s.call.size = size, rk_s.call.number = rk_s.todo.number, rk_s.fetched = 1;
+            m.size = size, rk_s.call.message = payload, rk_s.call.number = rk_s.todo.number, rk_s.fetched = 1;
         }
         __syncwarp();
         return true;

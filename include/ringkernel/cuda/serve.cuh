@@ -23,7 +23,7 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
     cx.state = (void *)(at.states + (rk_u64)(actor & 0xfffff) * k.stride);
     cx.message = (const void *)call.message;
     cx.scratch = (void *)at.scratch;
-    cx.outbox = (rk_u8 *)rk_s.w.outbox;
+    cx.outbox = (rk_u8 *)at.outbox;
     cx.outbox_used = call.used;
     cx.outbox_limit = at.outbox_limit;
     cx.type = d1 & 0xffff;
@@ -69,10 +69,10 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
     return call;
 }
 
-/* Takes up to `count` messages from our position of a ring apart, four threads with the words of each, from item `first`
+/* Takes up to `count` messages from our position in a row apart, four threads with the words of each, from item `first`
  * on: the item of a thread is that of its number by four. Gives how many can be handled, as far as that can be told without
  * their handlers: up to the first that there is something special about. */
-RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 count,
+RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, const rk_row &row, rk_u32 ring, rk_u32 first, rk_u32 count,
                           const rk_word &word) {
     rk_block &rk_s = rk_here(p);
     const rk_u32 group = (p.thread >> 2) - first, part = p.thread & 3, lane = p.thread & ~3u;
@@ -86,7 +86,6 @@ RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring,
     if (!k.near && mine && plain && part * 128 < k.stride)
         rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
     if (__any_sync(RK_WARP, mine && d1 >> 24 & RK_F_BODY)) {
-        const rk_u32 position = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + group;
         __syncwarp(); /* the sibling's word is there */
         /* Only where it is certain to be handled is the size replaced by the body. */
         const rk_u32 size = (rk_u32)m.payload[0], declared = RK_DECLARED(d1 & 0xffff);
@@ -94,7 +93,7 @@ RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring,
         __syncwarp();
         if (mine && plain && d1 >> 24 & RK_F_BODY) {
             const rk_dev_ring &from = rk_s.w.rings[ring];
-            const rk_u64 body = from.bodies + (rk_u64)(position & ((1u << from.shift) - 1)) * from.body;
+            const rk_u64 body = from.bodies + (rk_u64)((rk_u32)row.position + group & row.mask) * from.body;
             for (rk_u32 at = 16 * part; at < size; at += 64) {
                 const rk_word some = rk_load_word(body + at);
                 m.payload[at / 8] = some.a, m.payload[at / 8 + 1] = some.b;
@@ -135,7 +134,7 @@ RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, const rk_dev_kernel &k, rk_u
 #define RK_B_FAR (1u << 31) /* posts lie behind the front of the outbox */
 
 RK_PUMP_FN rk_u32 rk_outcome_of(const rk_call &call) {
-    return call.posts | (call.result ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
+    return call.posts | (call.result & ~RK_RESULT_UNHANDLED ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
            (call.used >= RK_FRONT ? RK_B_FAR : 0);
 }
 
@@ -153,21 +152,21 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
     rk_block &rk_s = rk_here(p);
     call = rk_new_call();
     rk_u32 taken = 0;
-    rk_u64 clock = p.clock;
+    rk_u64 latest = p.clock;
     outcome = 0;
     /* Lanes fewer than a warp go through the whole batch by themselves. */
     if (RK_LANES >= 32 || p.thread < RK_LANES) {
         rk_item_head m = rk_s.items[first];
-        do {
-            call.number = first + taken;
-            call.message = p.at.base + ((rk_u8 *)rk_s.items[call.number].payload - (rk_u8 *)&rk_s);
-            call.size = m.size, call.readable = RK_MEDIUM;
-            if (fetched) call.message = rk_s.call.message, call.size = rk_s.call.size, call.readable = ~0u;
-            clock = (clock > m.time ? clock : m.time) + 1;
-            call.time = clock;
+        call.number = first, call.readable = RK_MEDIUM;
+        call.message = p.at.base + ((rk_u8 *)rk_s.items[first].payload - (rk_u8 *)&rk_s);
+        if (fetched) call.message = rk_s.call.message, call.readable = ~0u;
+        for (;;) {
+            latest = latest > m.time ? latest : m.time;
+            /* The clock's rule, for all messages before at once. */
+            call.time = latest + 1 + taken, call.size = m.size;
             const rk_u32 actor = m.actor, d1 = m.d1;
             /* On its way while this one is handled. */
-            m = rk_s.items[(call.number + 1) % RK_BATCH];
+            m = rk_s.items[call.number + 1];
             if (RK_LANES > 32) {
                 if (p.thread == 0) rk_s.call = call;
                 __syncthreads();
@@ -176,16 +175,18 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
             if (RK_LANES > 32) __syncthreads();
             if (call.result == RK_RESULT_UNHANDLED) break;
             taken++;
-            outcome = rk_outcome_of(call);
-        } while (taken < count && outcome < RK_POSTS_ENOUGH);
+            if (taken == count || call.posts >= RK_POSTS_ENOUGH || call.used >= RK_FRONT || (call.result | call.refused)) break;
+            call.number++, call.message += sizeof(rk_item);
+        }
+        if (taken) outcome = rk_outcome_of(call);
     }
     __syncwarp();
     if (RK_LANES < 32) {
         outcome = __shfl_sync(RK_WARP, outcome, 0);
         taken = __shfl_sync(RK_WARP, taken, 0);
-        clock = rk_shfl(clock, 0);
+        latest = rk_shfl(latest, 0);
     }
-    p.clock = clock;
+    p.clock = latest + taken;
     return taken;
 }
 
@@ -271,8 +272,9 @@ RK_PUMP_FN bool rk_time_is_up(rk_pump &p, const rk_dev_kernel &k, rk_u32 &looks)
  * RK_TO_... */
 RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowed, rk_u32 &ring, rk_u32 &looks, bool fetched) {
     rk_block &rk_s = rk_here(p);
+    rk_row row = rk_row_of(p, ring);
     rk_word next, ahead;
-    rk_look(p, ring, 0, next, ahead);
+    rk_look(p, row, ring, 0, next, ahead);
     for (;; looks += RK_LOOKS_A_ROUND) {
         rk_word word;
         rk_u32 first, count = 1;
@@ -289,16 +291,17 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             const rk_u32 chosen = rk_choose(ready, p.turn, ring);
             if (chosen == ring && !p.blocked) {
                 /* No further than to the next that fairness chooses. */
-                const rk_u32 whole = rk_count_ahead(p, ahead, ring), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
+                const rk_u32 whole = rk_count_ahead(p, row, ahead), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
                 count = whole < fair ? whole : fair;
             }
+            if (chosen != ring) row = rk_row_of(p, chosen);
             ring = chosen;
             word = count > 1 ? ahead : next;
             first = count > 1 ? 0 : ring;
-            count = rk_take(p, k, ring, first, count > 1 ? count : 1, word);
+            count = rk_take(p, k, row, ring, first, count > 1 ? count : 1, word);
             if (count == 0) return rk_to_fetch(p, first);
         }
-        rk_look(p, ring, count, next, ahead);
+        rk_look(p, row, ring, count, next, ahead);
         /* The words of item i are with group i. Of a message that was fetched all groups have them. */
         const rk_out out = rk_out_at(p, (p.thread >> 2) - first);
         rk_call call;
@@ -306,6 +309,7 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
         __syncwarp();
         const rk_u32 taken = rk_run_batch(p, k, first, count, fetched, call, outcome);
         const rk_u32 todo = rk_settle(p, k, ring, first, first, taken, word, out, call, outcome);
+        row.position += taken;
         if (fetched) {
             fetched = false;
             __syncwarp();

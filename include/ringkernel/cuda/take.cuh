@@ -44,15 +44,27 @@ RK_PUMP_FN rk_u32 rk_watch(const rk_aim &aim, rk_u32 allowed, rk_u32 &looks, rk_
     return ready;
 }
 
+/* The ring that a row of messages comes from: the same in all threads, where they need not ask each other, but for the
+ * word of a slot that each of them looks at. */
+struct rk_row {
+    rk_u64 slots, position;
+    rk_u32 mask, shift;
+};
+
+RK_PUMP_FN rk_row rk_row_of(const rk_pump &p, rk_u32 ring) {
+    rk_row row;
+    row.slots = rk_shfl(p.slots, 4 * ring + (p.thread & 3)), row.position = rk_shfl(p.position, 4 * ring);
+    row.mask = __shfl_sync(RK_WARP, p.mask, 4 * ring), row.shift = __shfl_sync(RK_WARP, p.shift, 4 * ring);
+    return row;
+}
+
 /* In a row of messages: this thread's word of the next slot of its ring, and of the slots ahead in one: thread 4 i + w has word
  * w of the i-th from our position. They are read together: one by one would cost the way to memory for each. `taken` messages
- * of `ring` are going to be taken before this is acted on. */
-RK_PUMP_FN void rk_look(const rk_pump &p, rk_u32 ring, rk_u32 taken, rk_word &next, rk_word &ahead) {
+ * of `ring`, the row's, are going to be taken before this is acted on. */
+RK_PUMP_FN void rk_look(const rk_pump &p, const rk_row &row, rk_u32 ring, rk_u32 taken, rk_word &next, rk_word &ahead) {
     const rk_u64 position = p.position + (p.thread >> 2 == ring ? taken : 0);
-    const rk_u32 from = __shfl_sync(RK_WARP, (rk_u32)p.position, 4 * ring) + taken + (p.thread >> 2);
-    const rk_u64 slots = rk_shfl(p.slots, 4 * ring + (p.thread & 3));
-    const rk_u64 in_ring = slots + (rk_u64)(from & __shfl_sync(RK_WARP, p.mask, 4 * ring)) * 64;
-    rk_load_words(p.slots + (position & p.mask) * 64, next, in_ring, ahead);
+    const rk_u32 from = (rk_u32)row.position + taken + (p.thread >> 2);
+    rk_load_words(p.slots + (position & p.mask) * 64, next, row.slots + (rk_u64)(from & row.mask) * 64, ahead);
 }
 
 /* A bit at 4 r for every ring that has a whole message at our position. */
@@ -60,10 +72,9 @@ RK_PUMP_FN rk_u32 rk_ready(const rk_pump &p, const rk_word &next) {
     return rk_whole((rk_u16)(next.b >> 48) == (rk_u16)((p.position >> p.shift) + 1));
 }
 
-/* How many whole messages are ahead in `ring`. */
-RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_word &ahead, rk_u32 ring) {
-    const rk_u64 position = rk_shfl(p.position, 4 * ring) + (p.thread >> 2);
-    const rk_u16 lap = (rk_u16)((position >> __shfl_sync(RK_WARP, p.shift, 4 * ring)) + 1);
+/* How many whole messages are ahead in a row. */
+RK_PUMP_FN rk_u32 rk_count_ahead(const rk_pump &p, const rk_row &row, const rk_word &ahead) {
+    const rk_u16 lap = (rk_u16)((row.position + (p.thread >> 2) >> row.shift) + 1);
     const rk_u32 there = __ballot_sync(RK_WARP, (rk_u16)(ahead.b >> 48) == lap);
     /* The lowest thread without its stamp ends them. */
     return there == RK_WARP ? RK_BATCH : (rk_u32)(__ffs((int)~there) - 1) / 4;
