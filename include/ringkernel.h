@@ -941,7 +941,8 @@ typedef struct rk_kernel_options {
     const char *name;
     /**
      * Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
-     * rk_kernel_latency(). 0: none. RK_ERROR_UNSUPPORTED where the backend cannot.
+     * rk_kernel_latency(). 0: none. On CUDA a message that is measured takes some 2 us longer, and the others as long as
+     * without. RK_ERROR_UNSUPPORTED where the backend cannot (Vulkan).
      */
     uint32_t latency_every;
     /**
@@ -2457,7 +2458,8 @@ rk_status rk_metrics_format(struct rk_runtime runtime,
 
 /**
  * Reads how long a kernel's messages waited or its handlers took, since it was launched, of the messages that were
- * measured: see rk_kernel_options.latency_every.
+ * measured: see rk_kernel_options.latency_every. On CUDA, as of the end of each worker's last quantum, and how long a message
+ * waited as exactly as the two clocks are known to each other: a microsecond or so, less than which is 0.
  *
  * which: RK_LATENCY_... worker: its number, or RK_NONE for all together. latency: caller-owned, with its struct_size set; no
  * more is written. error: may be NULL. RK_ERROR_NOT_FOUND: no such worker. Makes no call to a driver, and works on a

@@ -31,11 +31,13 @@ impl Which {
     }
 }
 
+type TickNs = Box<dyn Fn() -> f64 + Send + Sync>;
+
 /// Where a worker's latencies are, and what its ticks are worth.
 pub(crate) struct View {
     at: NonNull<Latencies>,
-    /// Nanoseconds in a tick of the worker's timer.
-    tick_ns: fn() -> f64,
+    /// Nanoseconds in a tick of the worker's timer; 0 while that is not known and nothing was measured.
+    tick_ns: TickNs,
     /// Keeps the memory.
     _owner: Arc<dyn Send + Sync>,
 }
@@ -48,7 +50,7 @@ unsafe impl Sync for View {}
 impl View {
     /// # Safety
     /// `at` stays valid, and is written by one thread or device at most, while `owner` lives.
-    pub(crate) unsafe fn new(at: NonNull<Latencies>, tick_ns: fn() -> f64, owner: Arc<dyn Send + Sync>) -> Self {
+    pub(crate) unsafe fn new(at: NonNull<Latencies>, tick_ns: TickNs, owner: Arc<dyn Send + Sync>) -> Self {
         Self { at, tick_ns, _owner: owner }
     }
 
@@ -75,7 +77,7 @@ impl Times {
             match which {
                 Which::Handler => {
                     times.all.add(&latencies.handler);
-                    times.unit = (view.tick_ns)();
+                    times.unit = times.unit.max((view.tick_ns)());
                 }
                 Which::Queue => {
                     times.all.add(&latencies.queue);
@@ -134,7 +136,7 @@ impl Probe {
     pub(crate) fn view(&self) -> Option<View> {
         let owner = self.latencies.clone()?;
         // SAFETY: an Arc's value stays where it is; this probe, which one worker has, is what writes it.
-        Some(unsafe { View::new(NonNull::from(&*owner), || wall().tick_ns(), owner.clone()) })
+        Some(unsafe { View::new(NonNull::from(&*owner), Box::new(|| wall().tick_ns()), owner.clone()) })
     }
 
     /// Whether the next message is to be measured. A decrement and a branch.

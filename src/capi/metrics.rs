@@ -111,7 +111,8 @@ pub struct rk_latency {
 }
 
 /// Reads how long a kernel's messages waited or its handlers took, since it was launched, of the messages that were
-/// measured: see rk_kernel_options.latency_every.
+/// measured: see rk_kernel_options.latency_every. On CUDA, as of the end of each worker's last quantum, and how long a message
+/// waited as exactly as the two clocks are known to each other: a microsecond or so, less than which is 0.
 ///
 /// which: RK_LATENCY_... worker: its number, or RK_NONE for all together. latency: caller-owned, with its struct_size set; no
 /// more is written. error: may be NULL. RK_ERROR_NOT_FOUND: no such worker. Makes no call to a driver, and works on a

@@ -65,6 +65,7 @@ struct rk_call {
 #define RK_TO_FETCH 2u /* there is something special about the next message of `todo.ring` */
 #define RK_TO_POST 4u  /* posts of the last batch wait in the outbox */
 #define RK_TO_END 8u   /* the last handler failed or stopped its actor */
+#define RK_TO_RECORD 16u /* the last handler's time was taken */
 
 struct rk_todo {
     rk_u32 ring, number; /* of the message to fetch, or of the last that was handled: its item */
@@ -86,6 +87,10 @@ struct rk_block {
     rk_u64 launch, until;
     rk_u32 mode, leave;
     rk_u32 fetched; /* `call` is to be made first */
+    rk_u32 measured; /* and its time is to be taken */
+    rk_u32 sampled;  /* something was since we came */
+    rk_u64 waited;   /* how long that message had */
+    rk_u64 began, ended; /* its handler, in ticks */
     rk_u32 blocked; /* posts wait: in a circle of waiting workers one message from an actor is taken all the same */
     /* With room to read a whole inline payload at its end. */
     alignas(16) rk_u8 front[RK_FRONT + 32];
@@ -128,6 +133,7 @@ struct rk_pump {
     rk_u32 mask, shift;
     rk_u32 published, due; /* low half of the position that was last given back; after how many messages the next is */
     rk_u32 turn;           /* counts messages, for fairness */
+    rk_u32 ahead;          /* of the next whose time is taken */
     bool blocked, irregular;
     rk_u32 out_mask, out_shift;
     rk_u64 out_slots, out_tail, out_head;
@@ -153,7 +159,7 @@ RK_PUMP_FN rk_pump rk_fill(void *scratch) {
     p.mask = (1u << ring.shift) - 1, p.shift = ring.shift;
     p.published = (rk_u32)rk_s.published[number];
     p.due = p.mask < 4 ? 1 : p.mask >= 127 ? 32 : (p.mask + 1) / 4;
-    p.turn = w.turn;
+    p.turn = w.turn, p.ahead = w.sample_ahead;
     p.out_mask = (1u << w.outbound.shift) - 1, p.out_shift = w.outbound.shift, p.out_slots = w.outbound.slots;
     p.out_tail = w.out_tail, p.out_head = w.out_head;
     p.clock = w.clock;
@@ -165,7 +171,8 @@ RK_PUMP_FN void rk_spill(const rk_pump &p) {
     __syncwarp();
     rk_dev_worker &w = rk_s.w;
     if (rk_thread() == 0) {
-        w.clock = p.clock, w.out_tail = p.out_tail, w.out_head = p.out_head, w.turn = p.turn;
+        w.clock = p.clock, w.out_tail = p.out_tail, w.out_head = p.out_head;
+        w.turn = p.turn, w.sample_ahead = p.ahead;
         w.consumed += p.handled, w.counts[RK_C_HANDLED] += p.handled;
         w.counts[RK_C_SENT_HOST] += p.sent_host, w.counts[RK_C_SENT_ACTORS] += p.sent_actors;
     }

@@ -75,6 +75,13 @@ RK_PUMP_FN rk_u64 rk_timer() {
     return ns;
 }
 
+/* The multiprocessor's own clock: finer than the timer. */
+RK_PUMP_FN rk_u64 rk_ticks() {
+    rk_u64 ticks;
+    asm volatile("mov.u64 %0, %%clock64;" : "=l"(ticks) :: "memory");
+    return ticks;
+}
+
 RK_PUMP_FN rk_u64 rk_shfl(rk_u64 value, rk_u32 lane) {
     return __shfl_sync(RK_WARP, (unsigned long long)value, (int)lane);
 }

@@ -3,8 +3,8 @@
  * launched again while there is work. src/ring/mod.rs says how rings work, and src/backend/cpu is the same machine on the
  * CPU.
  *
- *   memory.cuh ── block.cuh ── letters.cuh ─┬─ take.cuh ────────────────┬─ serve.cuh ── pump.cuh
- *                                           └─ posts.cuh ── deliver.cuh ┘
+ *   memory.cuh ── block.cuh ── letters.cuh ─┬─ take.cuh ────────────────┬─ serve.cuh ─┬─ pump.cuh
+ *                                           └─ posts.cuh ── deliver.cuh ┘  latency.cuh ┘
  *
  * Warp 0 is the pump: its 32 threads take every decision together, on equal values; other warps wait for handlers to run.
  * What costs time is not bandwidth but the way to memory, a third of a microsecond, and the length of the path through one
@@ -19,6 +19,7 @@
 #ifndef RINGKERNEL_CUDA_PUMP_CUH
 #define RINGKERNEL_CUDA_PUMP_CUH
 
+#include <ringkernel/cuda/latency.cuh>
 #include <ringkernel/cuda/serve.cuh>
 
 /* Between looks at the command word and at the time, where work is out of line. */
@@ -111,6 +112,7 @@ RK_COLD_FN bool rk_fetch_or_bury(void *scratch) {
     if (why == 0) {
         if (rk_thread() == 0) {
             m.size = size, rk_s.call.message = payload, rk_s.call.number = rk_s.todo.number, rk_s.fetched = 1;
+            if (rk_s.w.sample_ahead == 0) rk_waited(m.time);
         }
         __syncwarp();
         return true;
@@ -157,6 +159,7 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         }
         const rk_u32 todo = rk_serve(k, scratch);
         if (todo & RK_TO_LEAVE) return;
+        if (todo & RK_TO_RECORD) rk_took();
         if (todo & RK_TO_POST) rk_deliver_rest();
         if (todo & RK_TO_END) rk_ended(scratch);
         if (todo & RK_TO_FETCH) {
@@ -229,6 +232,7 @@ RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
         if (rk_is_flushed()) rk_s.w.counts[RK_C_COMPLETED] = rk_s.w.consumed;
     }
     __syncwarp();
+    rk_end_measuring();
     if (rk_s.w.outbox_sent != rk_s.w.outbox_used) rk_copy(rk_s.w.outbox, rk_s.front, RK_FRONT, rk_thread());
     const rk_u32 fixed = (rk_u32)((rk_u8 *)&rk_s.w.position - (rk_u8 *)&rk_s.w) / 8;
     const rk_u32 words = (rk_u32)((rk_u8 *)&rk_s.w.counters - (rk_u8 *)&rk_s.w) / 8;
@@ -236,6 +240,7 @@ RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     if (rk_thread() < RK_C_COUNT) report->counts[rk_thread()] = rk_s.w.counts[rk_thread()];
     if (rk_thread() < RK_COUNTERS) report->counters[rk_thread()] = rk_peek((rk_u64)&worker->counters[rk_thread()]);
     if (rk_thread() < RK_LEVELS) report->consumed[rk_thread()] = rk_s.w.position[rk_thread()];
+    if (rk_thread() == 0) report->ticks = rk_s.w.ticks, report->ticks_ns = rk_s.w.ticks_ns;
     if (rk_thread() == 0) report->waits = rk_s.waits, report->ended = rk_s.w.ended, report->found_waiting = rk_s.w.found_waiting;
     /* Release, by every lane for its part: before the count, and before the host's word. */
     __threadfence_system();
@@ -282,7 +287,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     if (rk_s.w.outbox_used) rk_copy((rk_u64)rk_s.front, (const rk_u8 *)rk_s.w.outbox, RK_FRONT, thread);
     if (thread == 0) {
         rk_s.leave = 0, rk_s.mode = mode, rk_s.kernel = kernel, rk_s.launch = launch, rk_s.until = now + quantum_ns;
-        rk_s.fetched = rk_s.blocked = rk_s.todo.ring = 0;
+        rk_s.fetched = rk_s.measured = rk_s.blocked = rk_s.todo.ring = 0;
         rk_s.waits = rk_peek(rk_s.k.waits + 8ull * blockIdx.x);
         if (rk_s.w.outbox_used == 0) rk_s.w.front_end = RK_FRONT;
         /* The launch happened before we started, so the larger difference is the truer one; it fades, lest the two
@@ -291,6 +296,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
         rk_s.w.clock_offset = rk_s.w.clock == 0 || offset > known ? offset : known;
         const rk_u64 physical = rk_units(now + (rk_u64)rk_s.w.clock_offset);
         if (physical > rk_s.w.clock) rk_s.w.clock = physical;
+        rk_begin_measuring();
     }
     __syncwarp();
     if (k.near) rk_copy_states(false, scratch);

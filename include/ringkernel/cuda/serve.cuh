@@ -243,6 +243,7 @@ RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
     if (taken == 0) todo = rk_to_fetch(p, first);
     p.handled += taken;
     p.turn += taken;
+    p.ahead -= p.ahead ? taken : 0;
     if (p.thread >> 2 == ring) {
         p.position += taken;
         if ((rk_u32)p.position - p.published >= p.due) {
@@ -293,6 +294,8 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
                 /* No further than to the next that fairness chooses. */
                 const rk_u32 whole = rk_count_ahead(p, row, ahead), fair = RK_FAIRNESS - 1 - p.turn % RK_FAIRNESS;
                 count = whole < fair ? whole : fair;
+                /* And to the one whose time is to be taken. */
+                count = count < p.ahead ? count : p.ahead;
             }
             if (chosen != ring) row = rk_row_of(p, chosen);
             ring = chosen;
@@ -307,13 +310,17 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
         rk_call call;
         rk_u32 outcome;
         __syncwarp();
+        if (fetched && p.thread == 0) rk_s.began = rk_ticks();
         const rk_u32 taken = rk_run_batch(p, k, first, count, fetched, call, outcome);
-        const rk_u32 todo = rk_settle(p, k, ring, first, first, taken, word, out, call, outcome);
+        if (fetched && p.thread == 0) rk_s.ended = rk_ticks();
+        rk_u32 todo = rk_settle(p, k, ring, first, first, taken, word, out, call, outcome);
         row.position += taken;
         if (fetched) {
             fetched = false;
             __syncwarp();
-            if (p.thread == 0) rk_s.fetched = 0;
+            if (rk_s.measured) todo |= RK_TO_RECORD;
+            __syncwarp();
+            if (p.thread == 0) rk_s.fetched = rk_s.measured = 0;
         }
         if (todo || taken != count || p.blocked) return todo;
     }

@@ -131,7 +131,7 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
 /* Whether a message can be handled if its actor has a handler for it: true only if there is nothing special about it. */
 RK_PUMP_FN bool rk_is_plain(const rk_pump &p, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1) {
     /* An actor of a generation other than 0 has an index that is too large. */
-    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && !p.irregular;
+    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && !p.irregular && p.ahead != 0;
 }
 
 /* Why a message cannot be handled, or 0. */

@@ -103,6 +103,9 @@ struct rk_dev_worker {
     rk_u64 outbox;  /* RK_FRONT bytes, then what the posts of one handler may fill and room to write a largest message */
     rk_u64 message; /* room for a largest message */
     rk_u64 aside;   /* posts set aside, a ring of aside_size bytes */
+    rk_u64 latencies;      /* rk_latencies; 0: nothing is measured. See device/histogram.h */
+    rk_u64 latencies_host; /* where the host reads them, as of the end of the last quantum */
+    rk_u32 sample_every, sample_pad;
     rk_u64 position[RK_RINGS];
     rk_u64 out_tail, out_head;
     rk_u64 clock;
@@ -113,6 +116,10 @@ struct rk_dev_worker {
     rk_u32 front_end, turn;
     rk_u32 ended;
     rk_u32 irregular; /* 1: an actor is not running or not of generation 0, so that all must be looked up */
+    rk_u32 sample_ahead; /* messages before the next that is measured */
+    rk_u32 sample_random;
+    rk_i64 sample_offset; /* as clock_offset, and no stamp that was measured is of a later time */
+    rk_u64 ticks, ticks_ns; /* of the device's timer while the worker was measuring, and how long that was */
     rk_u64 consumed, found_waiting;
     rk_u64 counts[RK_C_COUNT];
     rk_u64 counters[RK_COUNTERS];
@@ -127,6 +134,7 @@ struct rk_dev_report {
     rk_u64 counters[RK_COUNTERS];
     rk_u64 accepted[RK_LEVELS], consumed[RK_LEVELS]; /* of rings from actors */
     rk_u64 waits, ended, found_waiting;
+    rk_u64 ticks, ticks_ns;
 };
 
 /* From the device; host memory. Each on a line of its own. */

@@ -9,7 +9,7 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 14] = [
+const HEADERS: [(&str, &str); 16] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
@@ -22,6 +22,8 @@ const HEADERS: [(&str, &str); 14] = [
     ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
     ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
     ("ringkernel/cuda/serve.cuh", include_str!("../../../include/ringkernel/cuda/serve.cuh")),
+    ("ringkernel/device/histogram.h", include_str!("../../../include/ringkernel/device/histogram.h")),
+    ("ringkernel/cuda/latency.cuh", include_str!("../../../include/ringkernel/cuda/latency.cuh")),
     ("ringkernel/cuda/selftest.cuh", include_str!("../../../include/ringkernel/cuda/selftest.cuh")),
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];

@@ -117,9 +117,6 @@ impl Backend for Cuda {
     }
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
-        if plan.latency_every != 0 {
-            return Err(Error::Unsupported("latencies are not measured on CUDA devices yet".into()));
-        }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
         let context = self.context(plan.device)?;
         if context.is_occupied() {

@@ -9,6 +9,7 @@ use super::snapshot::{self, Share};
 use super::{stride_of, Block, BufferTable, Memories, Place};
 use crate::error::{Error, Result};
 use crate::kernel::{Placement, Plan, TypeTable};
+use crate::latency::{Latencies, View};
 use crate::layout::Outgoing;
 use crate::message::LEVELS;
 use crate::ring::{Channel, Memory, INLINE_BYTES};
@@ -50,6 +51,8 @@ pub(super) struct Arena {
     orders: usize,
     control: usize,
     reports: usize,
+    /// Of the first worker; none if nothing is measured.
+    latencies: Option<usize>,
     letters: usize,
     letter_stride: usize,
     pub(super) letter_count: u64,
@@ -109,6 +112,8 @@ impl Arena {
         let waits_at = device.take(workers * 8);
         let types_at = device.take(table.len() * 8);
         let entries_at = device.take(plan.actors as usize * size_of::<Entry>());
+        let measured = if plan.latency_every == 0 { 0 } else { workers * size_of::<Latencies>() };
+        let latencies_at = device.take(measured);
         let states_at = device.take(plan.actors as usize * stride);
         let peer_rings: Vec<[(usize, usize); LEVELS]> = (0..workers)
             .map(|_| {
@@ -138,6 +143,7 @@ impl Arena {
         let control_at = host.take(size_of::<Control>());
         let reports_at = host.take(workers * size_of::<Report>());
         let letters_at = host.take(letter_count * letter_stride);
+        let latencies_seen = host.take(measured);
         let inbound_rings: Vec<[HostRing; LEVELS]> = (0..workers)
             .map(|_| {
                 capacities(plan.inbound_capacity).map(|capacity| {
@@ -167,6 +173,7 @@ impl Arena {
             orders: orders_at,
             control: control_at,
             reports: reports_at,
+            latencies: (measured > 0).then_some(latencies_seen),
             letters: letters_at,
             letter_stride,
             letter_count: letter_count as u64,
@@ -194,6 +201,12 @@ impl Arena {
                 let outbound = Ring::over(shared + to_host.slots as u64, to_host.capacity, to_host.body, head);
                 let mut worker = Worker::new(rings, outbound, outbox, message, aside);
                 worker.irregular = u32::from(plan.dormant > 0);
+                if measured > 0 {
+                    let own = (number * size_of::<Latencies>()) as u64;
+                    worker.latencies = base + latencies_at as u64 + own;
+                    worker.latencies_host = shared + latencies_seen as u64 + own;
+                    (worker.sample_every, worker.sample_random) = (plan.latency_every, number as u32);
+                }
                 if let Some(image) = &plan.image {
                     worker.restore(image, &shares[number], number);
                 }
@@ -366,6 +379,18 @@ impl Arena {
     }
 
     /// A worker's report. Between launches, when the device does not write it.
+    /// What a worker has measured, as of its last quantum's end.
+    pub(super) fn latency(self: &Arc<Self>, worker: usize) -> Option<View> {
+        let at = host_of(&self.host, self.latencies? + worker * size_of::<Latencies>()).cast();
+        let arena = self.clone();
+        let tick_ns = move || match arena.report(worker) {
+            Report { ticks: 0, .. } => 0.0,
+            Report { ticks, ticks_ns, .. } => ticks_ns as f64 / ticks as f64,
+        };
+        // SAFETY: within the arena's memory, zeroed, and nobody but the worker on the device writes it.
+        Some(unsafe { View::new(at, Box::new(tick_ns), self.clone()) })
+    }
+
     pub(super) fn report(&self, worker: usize) -> Report {
         assert!(worker < self.workers);
         // SAFETY: within the memory and plain data.

@@ -73,6 +73,10 @@ pub(super) struct Worker {
     pub(super) outbox: u64,
     pub(super) message: u64,
     pub(super) aside: u64,
+    pub(super) latencies: u64,
+    pub(super) latencies_host: u64,
+    pub(super) sample_every: u32,
+    sample_pad: u32,
     pub(super) position: [u64; 2 * LEVELS],
     out_tail: u64,
     out_head: u64,
@@ -87,6 +91,11 @@ pub(super) struct Worker {
     turn: u32,
     ended: u32,
     pub(super) irregular: u32,
+    sample_ahead: u32,
+    pub(super) sample_random: u32,
+    sample_offset: i64,
+    ticks: u64,
+    ticks_ns: u64,
     consumed: u64,
     found_waiting: u64,
     pub(super) counts: [u64; COUNTS],
@@ -112,6 +121,8 @@ pub(super) struct Report {
     pub(super) waits: u64,
     pub(super) ended: u64,
     pub(super) found_waiting: u64,
+    pub(super) ticks: u64,
+    pub(super) ticks_ns: u64,
 }
 
 impl Report {
@@ -260,11 +271,11 @@ mod tests {
             "rk_dev_origin" = Origin { actor sender correlation level call }
             "rk_dev_post" = Post { to by correlation sender deadline_ns actor r#type size level flags reserved }
             "rk_dev_worker" = Worker {
-                rings outbound outbox message aside position out_tail out_head clock clock_offset aside_head aside_tail
+                rings outbound outbox message aside latencies latencies_host sample_every sample_pad position out_tail out_head clock clock_offset aside_head aside_tail
                 origins outbox_used outbox_sent front_end turn ended irregular consumed found_waiting counts counters
-                failed_actor failed_code aside_count
+                failed_actor failed_code aside_count sample_ahead sample_random sample_offset ticks ticks_ns
             }
-            "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting }
+            "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting ticks ticks_ns }
             "rk_dev_control" = Control { left pad0 foreign pad1 }
             "rk_dev_command" = Command { leave pad0 letter_head now pad1 }
             "rk_dev_orders" = Orders { out_head end_at letters_full pad }

@@ -314,6 +314,7 @@ impl Pumps {
         let image = || Channel::new(4, 0);
         let ports: Result<Vec<Port>> = (rings.into_iter().enumerate())
             .map(|(worker, (inbound, to_host))| {
+                let latency = arena.latency(worker);
                 Ok(Port {
                     inbound,
                     peers: [image()?, image()?, image()?, image()?],
@@ -322,7 +323,7 @@ impl Pumps {
                     outbound: Arc::new(Outbound::new(to_host, key, queue(worker).clone())),
                     waits_for: crate::align::Aligned(AtomicU64::new(0)),
                     tally: Tally::default(),
-                    latency: None,
+                    latency,
                 })
             })
             .collect();
