@@ -53,6 +53,7 @@ struct rk_call {
     rk_u32 size;   /* of the payload */
     rk_u32 readable; /* bytes of it that a handler may read: one that declares more is not run */
     rk_u32 used, front_end, posts; /* of the outbox */
+    rk_u32 kinds;                  /* of those posts: all their RK_POST_... or-ed */
     rk_u32 result, refused;
     rk_i32 code;
 };
@@ -110,7 +111,7 @@ struct rk_place {
     rk_u64 scratch;
     rk_u64 states;  /* of actor 0, where the states of our actors are while we are on the device */
     rk_u64 outbox;
-    rk_u32 outbox_limit;
+    rk_u32 outbox_limit, actors;
 };
 
 RK_PUMP_FN rk_place rk_place_of(const rk_dev_kernel &k, void *scratch) {
@@ -118,8 +119,9 @@ RK_PUMP_FN rk_place rk_place_of(const rk_dev_kernel &k, void *scratch) {
     at.base = (rk_u64)&rk_s, at.scratch = (rk_u64)scratch;
     at.states = k.near ? at.scratch + RK_NEAR_AT - (rk_u64)(blockIdx.x * k.block) * k.stride : k.states;
     at.outbox = ((const rk_dev_worker *)k.workers)[blockIdx.x].outbox, at.outbox_limit = k.outbox_limit;
+    at.actors = k.actors;
     /* Kept in registers: the compiler would ask for them again and again, which takes as long as shared memory does. */
-    asm volatile("" : "+l"(at.base), "+l"(at.scratch), "+l"(at.states), "+l"(at.outbox), "+r"(at.outbox_limit));
+    asm volatile("" : "+l"(at.base), "+l"(at.scratch), "+l"(at.states), "+l"(at.outbox), "+r"(at.outbox_limit), "+r"(at.actors));
     return at;
 }
 

@@ -65,6 +65,7 @@ struct rk_lane_context : rk_context {
     rk_u32 front_end; /* where the entries in the front end, once there is one behind it */
     rk_u32 filled;    /* bytes of this handler's posts */
     rk_u32 posts;     /* entries in the outbox */
+    rk_u32 kinds;     /* theirs, or-ed */
     rk_u32 origin;    /* which message of the batch is being handled */
     rk_u32 opened;    /* 1: the handler found a buffer */
     rk_u32 *offsets;   /* of the first RK_INDEXED entries */
@@ -73,7 +74,7 @@ struct rk_lane_context : rk_context {
     __device__ __forceinline__ rk_lane_context() {}
     /* All of the outbox in one piece, and not indexed. */
     __device__ __forceinline__ explicit rk_lane_context(const rk_context &plain)
-        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), origin(0), opened(0), offsets(0), readable(~0u) {}
+        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), kinds(0), origin(0), opened(0), offsets(0), readable(~0u) {}
 
     /* Bytes of an entry with so large a payload. */
     static __device__ __forceinline__ rk_u32 entry(rk_u32 size) {
@@ -117,6 +118,7 @@ RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 
         }
     }
     cx->posts++;
+    cx->kinds |= kind;
     cx->filled += need;
     cx->outbox_used = at + need;
     return 0u;

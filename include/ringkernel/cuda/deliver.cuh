@@ -53,7 +53,7 @@ RK_PUMP_FN rk_out rk_out_at(const rk_pump &p, rk_u32 rank) {
     return out;
 }
 
-/* The posts of a batch, if they are one small reply to the host for each of its messages, and there is room: written by the
+/* The posts of a batch, which are as many replies as it has messages, if it is one small one to the host for each, and there is room: written by the
  * threads that still have the words of what is answered, with its correlation. Of the messages in items from `first` on, the
  * words of the i-th are with the four threads of number `holder` + i, and `out` is where they write. */
 RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder, const rk_word &asked, const rk_out &out) {
@@ -66,10 +66,10 @@ RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder,
     /* Loaded at once, before anything is decided: what is not there yet is not taken for something else. */
     const volatile rk_u32 *entry = (const volatile rk_u32 *)(rk_s.front + in_front);
     const volatile rk_u32 *area = entry + RK_OUTGOING_WORDS + (i < 2 ? 0 : 3 * i - 4);
-    const rk_u32 kind = entry[6], type = entry[7], size = entry[8], priority = entry[9], x = area[0], y = area[1], z = area[2];
+    const rk_u32 type = entry[7], size = entry[8], priority = entry[9], x = area[0], y = area[1], z = area[2];
     const rk_u32 d1 = *(const volatile rk_u32 *)&rk_s.items[first + (mine ? rank : 0)].d1;
     const rk_u32 origin = entry[10]; /* of another message, if one has several posts and the next none */
-    const bool plain = kind == RK_POST_REPLY && size <= 32 && !priority && !(d1 >> 24 & RK_F_SENDER) &&
+    const bool plain = size <= 32 && !priority && !(d1 >> 24 & RK_F_SENDER) &&
                        offset < RK_FRONT && origin == first + rank;
     if (!__all_sync(RK_WARP, !mine || plain) || (rk_u32)p.out_tail + count - (rk_u32)p.out_head > p.out_mask + 1)
         return false;

@@ -45,7 +45,7 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
     cx.front_size = RK_FRONT;
     cx.front_end = call.front_end;
     cx.filled = 0;
-    cx.posts = call.posts;
+    cx.posts = call.posts, cx.kinds = call.kinds;
     cx.origin = call.number;
     cx.offsets = (rk_u32 *)(at.base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
     cx.readable = call.readable;
@@ -62,7 +62,7 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
     if (cx.opened) __threadfence_system();
     call.used = cx.outbox_used;
     call.front_end = cx.front_end;
-    call.posts = cx.posts;
+    call.posts = cx.posts, call.kinds = cx.kinds;
     call.result = handled ? cx.result : RK_RESULT_UNHANDLED;
     call.code = cx.fail_code;
     call.refused = cx.refused;
@@ -79,7 +79,7 @@ RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, const rk_row
     const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
     const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
     const bool mine = group < count;
-    bool plain = rk_is_plain(p, k, actor, d1);
+    bool plain = rk_is_plain(p, actor, d1);
     rk_item &m = rk_s.items[p.thread >> 2];
     rk_take_apart(m, word, d1, part);
     if (part == 0) m.size = d1 >> 16 & 0x3f;
@@ -113,12 +113,12 @@ struct rk_alone {
 
 /* The same of one message, into item 0, by the shortest way. Not taken: there is something special about it, or it has a
  * body. */
-RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, const rk_word &word) {
+RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, rk_u32 ring, const rk_word &word) {
     rk_block &rk_s = rk_here(p);
     rk_alone m;
     m.d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * ring);
     m.actor = __shfl_sync(RK_WARP, (rk_u32)word.a, 4 * ring);
-    m.taken = !(m.d1 >> 24 & RK_F_BODY) && rk_is_plain(p, k, m.actor, m.d1);
+    m.taken = !(m.d1 >> 24 & RK_F_BODY) && rk_is_plain(p, m.actor, m.d1);
     if (m.taken && p.thread >> 2 == ring) {
         rk_take_apart(rk_s.items[0], word, m.d1, p.thread & 3);
         rk_s.items[0].size = m.d1 >> 16 & 0x3f;
@@ -128,19 +128,20 @@ RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, const rk_dev_kernel &k, rk_u
 
 /* Bits of what a batch came to, beside its number of posts. */
 #define RK_B_POSTS 0xffffffu
+#define RK_B_SENDS (1u << 27)     /* not all of them are replies */
 #define RK_B_UNHANDLED (1u << 28) /* and nothing else */
 #define RK_B_RESULT (1u << 29)
 #define RK_B_REFUSED (1u << 30)
 #define RK_B_FAR (1u << 31) /* posts lie behind the front of the outbox */
 
 RK_PUMP_FN rk_u32 rk_outcome_of(const rk_call &call) {
-    return call.posts | (call.result & ~RK_RESULT_UNHANDLED ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
+    return call.posts | (call.kinds > RK_POST_REPLY ? RK_B_SENDS : 0) | (call.result & ~RK_RESULT_UNHANDLED ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
            (call.used >= RK_FRONT ? RK_B_FAR : 0);
 }
 
 RK_PUMP_FN rk_call rk_new_call() {
     rk_call call;
-    call.used = call.posts = call.result = call.refused = 0;
+    call.used = call.posts = call.kinds = call.result = call.refused = 0;
     call.front_end = RK_FRONT;
     return call;
 }
@@ -190,22 +191,28 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
     return taken;
 }
 
+/* The clock when the message of an item is handled. */
+RK_PUMP_FN rk_u64 rk_clock_after(const rk_pump &p, rk_u32 number) {
+    const rk_u64 time = rk_here(p).items[number].time;
+    return (p.clock > time ? p.clock : time) + 1;
+}
+
 /* The same of a message that came alone. Its handler is compiled once more here, where much of what it is called with is
  * known; for more than a warp of lanes it is not, whose barriers take longer than what this saves. */
 RK_PUMP_FN rk_u32 rk_run_alone(rk_pump &p, const rk_dev_kernel &k, const rk_alone &m, rk_call &call, rk_u32 &outcome) {
     rk_block &rk_s = rk_here(p);
     call = rk_new_call();
-    const rk_u64 time = rk_s.items[0].time;
-    p.clock = (p.clock > time ? p.clock : time) + 1;
     outcome = 0;
     if (RK_LANES == 32 || p.thread < RK_LANES) {
         call.number = 0;
         call.message = p.at.base + ((rk_u8 *)rk_s.items[0].payload - (rk_u8 *)&rk_s);
-        call.size = m.d1 >> 16 & 0x3f, call.readable = RK_MEDIUM, call.time = p.clock;
+        call.size = m.d1 >> 16 & 0x3f, call.readable = RK_MEDIUM, call.time = rk_clock_after(p, 0);
         call = rk_run_handler(rk_s, p.at, k, m.actor, m.d1, call);
         outcome = call.result == RK_RESULT_UNHANDLED ? RK_B_UNHANDLED : rk_outcome_of(call);
     }
     __syncwarp();
+    /* Once more: few handlers ask for the time, and who does not is not to wait for it. */
+    p.clock = rk_clock_after(p, 0);
     if (RK_LANES < 32) outcome = __shfl_sync(RK_WARP, outcome, 0);
     const rk_u32 taken = outcome == RK_B_UNHANDLED ? 0 : 1;
     if (taken == 0) outcome = 0;
@@ -225,7 +232,7 @@ RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_
     rk_block &rk_s = rk_here(p);
     rk_u32 todo = 0;
     if (outcome == taken && !p.blocked && rk_answer(p, taken, first, holder, word, out)) {
-    } else if (outcome == 1 && !p.blocked && rk_pass_on(p, k)) {
+    } else if (outcome == (1 | RK_B_SENDS) && !p.blocked && rk_pass_on(p, k)) {
     } else if (outcome) {
         const rk_u32 posts = outcome & RK_B_POSTS;
         todo = outcome & RK_B_RESULT ? RK_TO_END : 0;
@@ -351,7 +358,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             }
             ring = rk_choose(ready, p.turn, ring);
             if (RK_LANES <= 32 && !p.blocked) {
-                const rk_alone alone = rk_take_alone(p, k, ring, word);
+                const rk_alone alone = rk_take_alone(p, ring, word);
                 if (alone.taken) {
                     rk_call call;
                     rk_u32 outcome;

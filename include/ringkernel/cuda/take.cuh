@@ -99,12 +99,14 @@ RK_PUMP_FN rk_u32 rk_choose(rk_u32 ready, rk_u32 turn, rk_u32 last) {
  * other, sender and deadline before the payload. Without a branch, for four ways through one warp are as long as their sum. */
 RK_PUMP_FN void rk_take_apart(rk_item &item, const rk_word &word, rk_u32 d1, rk_u32 i) {
     const rk_u32 extra = (d1 >> 24 & RK_F_SENDER) + (d1 >> 25 & 1);
-    /* Of data words 0 to 11 the first four are the item's beginning, the others end where a whole payload does. */
-    const rk_u32 shift = RK_ITEM_PAYLOAD - 16 - 8 * extra;
-    rk_u8 *at = (rk_u8 *)&item + 12 * i;
-    *(rk_u32 *)(at + (i >= 2 ? shift : 0)) = (rk_u32)word.a;
-    *(rk_u32 *)(at + 4 + (i >= 1 ? shift : 0)) = (rk_u32)(word.a >> 32);
-    *(rk_u32 *)(at + 8 + (i >= 1 ? shift : 0)) = (rk_u32)word.b;
+    /* Of data words 0 to 11 the first four are the item's beginning, the others end where a whole payload does. What does not
+     * depend on `d1`, for which one waits, can be worked out before it comes. */
+    const rk_u32 step = i >= 1 ? 8 : 0, step_of_first = i >= 2 ? 8 : 0, shift = (RK_ITEM_PAYLOAD - 16) / 8;
+    rk_u8 *const at = (rk_u8 *)&item + 12 * i;
+    rk_u8 *const rest = at + step * shift - extra * step;
+    *(rk_u32 *)(at + step_of_first * shift - extra * step_of_first) = (rk_u32)word.a;
+    *(rk_u32 *)(rest + 4) = (rk_u32)(word.a >> 32);
+    *(rk_u32 *)(rest + 8) = (rk_u32)word.b;
     ((rk_u16 *)&item.time)[i] = (rk_u16)(word.b >> 32);
 }
 
@@ -129,9 +131,9 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
 }
 
 /* Whether a message can be handled if its actor has a handler for it: true only if there is nothing special about it. */
-RK_PUMP_FN bool rk_is_plain(const rk_pump &p, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1) {
+RK_PUMP_FN bool rk_is_plain(const rk_pump &p, rk_u32 actor, rk_u32 d1) {
     /* An actor of a generation other than 0 has an index that is too large. */
-    return !(d1 >> 24 & RK_F_DEADLINE) && actor < k.actors && !p.irregular && p.ahead != 0;
+    return !(d1 >> 24 & RK_F_DEADLINE) && actor < p.at.actors && !p.irregular && p.ahead != 0;
 }
 
 /* Why a message cannot be handled, or 0. */
