@@ -144,8 +144,10 @@ typedef struct rk_message_type {
 /** CUDA C++, followed by a NUL that `size` does not count. The first is what to compile; the others are the files that
  * it includes, each under its name, which is its path as rkc was given it. */
 #define RK_SECTION_CUDA_SOURCE 1u
-#define RK_SECTION_CUDA_CUBIN 2u  /**< name is "<actor>.sm_<NN>" */
-#define RK_SECTION_CUDA_PTX 3u    /**< name is "<actor>.compute_<NN>" */
+/** Compiled already, for so many lanes: machine code, whose name is "<actor>.sm_<NN>.<lanes>", and PTX, whose name is
+ * "<actor>.compute_<NN>.<lanes>". "rk_selftest" with 32 lanes is the kernel that tests memory. */
+#define RK_SECTION_CUDA_CUBIN 2u
+#define RK_SECTION_CUDA_PTX 3u
 #define RK_SECTION_SPIRV 4u       /**< name is "<actor>" */
 
 /** A part of the image for one backend. */

@@ -109,7 +109,7 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
             handlers: handlers.to_vec(),
         });
     }
-    let (mut cuda_source, mut spirv) = (Vec::new(), Vec::new());
+    let (mut cuda_source, mut cuda_code, mut spirv) = (Vec::new(), Vec::new(), Vec::new());
     for section in sections {
         // SAFETY: as above.
         let section_name = unsafe { text(section.name, "a section's name") }?;
@@ -117,6 +117,9 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         let bytes = unsafe { std::slice::from_raw_parts(section.data.cast::<u8>(), section.size as usize) };
         match section.kind {
             SECTION_CUDA_SOURCE => cuda_source.push((section_name, String::from_utf8_lossy(bytes).into_owned())),
+            SECTION_CUDA_CUBIN => cuda_code.push((section_name, bytes.to_vec())),
+            // The driver's word for where it ends is a NUL.
+            SECTION_CUDA_PTX => cuda_code.push((section_name, [bytes, &[0]].concat())),
             SECTION_SPIRV => spirv.push((section_name, bytes.to_vec())),
             _ => {}
         }
@@ -125,6 +128,7 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         name,
         actors: types,
         cuda_source,
+        cuda_code,
         spirv,
         messages: names.into(),
         largest_message: largest,

@@ -28,6 +28,9 @@ pub(crate) struct Module {
     actors: Vec<ActorType>,
     /// CUDA C++: what to compile, then the files that it includes; name and text.
     pub(crate) cuda_source: Vec<(String, String)>,
+    /// Compiled already: machine code and PTX of the pump with an actor's handlers, `<actor>.sm_<NN>.<lanes>` and
+    /// `<actor>.compute_<NN>.<lanes>`.
+    pub(crate) cuda_code: Vec<(String, Vec<u8>)>,
     /// SPIR-V of the pump with an actor's handlers, by the actor's name.
     pub(crate) spirv: Vec<(String, Vec<u8>)>,
     /// Names of its messages, by type.

@@ -2,22 +2,29 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use cudarc::driver::sys;
 
 use super::super::gpu::{Program, Quantum};
-use super::compile;
+use super::{compile, prebuilt};
 use super::driver::{check, Context, Occupant, Pulse, Stream};
 use crate::error::{Error, Result};
 use crate::kernel::Plan;
+use crate::module::Module;
 
 /// Loaded code by module, actor, lanes and device, of modules that are still there. Loading waits for kernels that run, so
 /// it is done once.
 #[derive(Default)]
-pub(super) struct Images(Mutex<HashMap<ImageKey, Arc<Image>>>);
+pub(super) struct Images(Mutex<HashMap<ImageKey, (Weak<Module>, Arc<Image>)>>);
 
-type ImageKey = (usize, usize, u32, u32);
+/// The module is its address, which nothing else has as long as there is a `Weak` of it.
+type ImageKey = (*const Module, usize, u32, u32);
+
+// SAFETY: the pointers are compared and never followed.
+unsafe impl Send for Images {}
+// SAFETY: as above.
+unsafe impl Sync for Images {}
 
 /// A loaded pump with the handlers of one actor type.
 struct Image {
@@ -33,12 +40,12 @@ unsafe impl Sync for Image {}
 
 impl Images {
     fn get(&self, context: &Arc<Context>, plan: &Plan) -> Result<Arc<Image>> {
-        // The module outlives its kernels, and its sources are at their place as long as it lives.
-        let key = (plan.module.cuda_source.as_ptr() as usize, plan.actor, plan.lanes, plan.device);
+        let key = (Arc::as_ptr(&plan.module), plan.actor, plan.lanes, plan.device);
         let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(image) = images.get(&key).filter(|image| Arc::ptr_eq(&image.context, context)) {
+        if let Some((_, image)) = images.get(&key).filter(|(_, image)| Arc::ptr_eq(&image.context, context)) {
             return Ok(image.clone());
         }
+        images.retain(|_, (module, _)| module.strong_count() > 0);
         let actor = &plan.module.actors()[plan.actor];
         let target = compile::Target {
             actor: &actor.name,
@@ -46,8 +53,12 @@ impl Images {
             lanes: plan.lanes,
             capability: context.properties.capability,
         };
-        let image = Arc::new(Image::load(context, &compile::compile(&plan.module.cuda_source, &target)?)?);
-        images.insert(key, image.clone());
+        let image = match prebuilt::find(&plan.module, &actor.name, plan.lanes, target.capability) {
+            Some(code) => Image::load(context, code)?,
+            None => Image::load(context, &compile::compile(&plan.module.cuda_source, &target)?)?,
+        };
+        let image = Arc::new(image);
+        images.insert(key, (Arc::downgrade(&plan.module), image.clone()));
         Ok(image)
     }
 

@@ -1,5 +1,6 @@
 //! The driver: devices, the context that we are guests in, memory. Every unsafe call of it but launches is here.
 
+use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -10,9 +11,10 @@ use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attri
 
 use super::bar::Window;
 use super::memory::Pool;
-use super::selftest;
+use super::{compile, prebuilt, selftest};
 use crate::backend::gpu::Directory;
 use crate::error::{Error, Result};
+use crate::module::Module;
 use crate::selftest::Report;
 
 /// The oldest devices whose threads advance independently, which the pump's loops rely on, and that have 16-byte words.
@@ -124,6 +126,8 @@ pub(super) struct Context {
     window: OnceLock<std::result::Result<Arc<Window>, String>>,
     /// What the self-test found, which is made for the first kernel that it matters to.
     trial: OnceLock<Arc<Report>>,
+    /// Its kernel, if a module brought it.
+    selftest: OnceLock<Vec<u8>>,
     /// A fault of the device ended it.
     is_lost: AtomicBool,
     /// Kernels of handlers that did not return.
@@ -213,6 +217,7 @@ impl Context {
             table: OnceLock::new(),
             window: OnceLock::new(),
             trial: OnceLock::new(),
+            selftest: OnceLock::new(),
             is_lost: AtomicBool::new(false),
             occupants: Mutex::default(),
             runtimes: AtomicU32::new(1),
@@ -237,6 +242,22 @@ impl Context {
         // What it holds would hold it.
         if !self.is_occupied() {
             self.pool.clear();
+        }
+    }
+
+    /// If the self-test has not been made yet, it is made with what the module brings for it, if it does.
+    pub(super) fn try_selftest_of(&self, module: &Module) {
+        let (name, lanes) = prebuilt::SELFTEST;
+        if let Some(code) = prebuilt::find(module, name, lanes, self.properties.capability) {
+            self.selftest.get_or_init(|| code.to_vec());
+        }
+    }
+
+    /// Code of the self-test.
+    pub(super) fn selftest_code(&self) -> Result<Cow<'_, [u8]>> {
+        match self.selftest.get() {
+            Some(code) => Ok(Cow::Borrowed(code)),
+            None => compile::selftest(self.properties.capability).map(Cow::Owned),
         }
     }
 

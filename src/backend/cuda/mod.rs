@@ -8,6 +8,7 @@ mod code;
 mod compile;
 mod driver;
 mod memory;
+mod prebuilt;
 mod selftest;
 
 use std::collections::HashMap;
@@ -122,6 +123,7 @@ impl Backend for Cuda {
         if context.is_occupied() {
             return Err(Error::Occupied);
         }
+        context.try_selftest_of(&plan.module);
         let states = gpu::states_of_a_worker(&plan);
         let near = if states <= NEAR_LIMIT { states as u32 } else { 0 };
         let code = Code::load(&self.images, &context, &plan, workers, near)?;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use cudarc::driver::sys;
 
 use super::super::gpu::{Block, Memories, Place, Ring as DeviceRing};
-use super::compile;
 use super::driver::{check, Context, Stream};
 use super::memory::KernelMemory;
 use crate::error::{Error, Result};
@@ -210,12 +209,12 @@ struct Kernel {
 
 impl Kernel {
     fn start(context: &Arc<Context>, inbound: &Block, host: &Block, slots: usize) -> Result<Self> {
-        let cubin = compile::selftest(context.properties.capability)?;
+        let code = context.selftest_code()?;
         let stream = Stream::new(context.clone())?;
         let _entered = context.enter()?;
         let (mut module, mut function) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the cubin is whole; the module is unloaded when the kernel is dropped.
-        unsafe { check(sys::cuModuleLoadData(&mut module, cubin.as_ptr().cast()), "loading the self-test") }?;
+        // SAFETY: the code is whole; the module is unloaded when the kernel is dropped.
+        unsafe { check(sys::cuModuleLoadData(&mut module, code.as_ptr().cast()), "loading the self-test") }?;
         let kernel = Self { stream, module, context: context.clone() };
         // SAFETY: the module is loaded, the pointer is a place for the answer.
         let found = unsafe { sys::cuModuleGetFunction(&mut function, module, c"rk_selftest_kernel".as_ptr()) };
