@@ -61,6 +61,10 @@ function(ringkernel_add_actors target)
         COMMENT "Compiling actors of module ${arg_MODULE}"
         VERBATIM)
 
+    set(call ${sources} --module ${arg_MODULE} ${options})
+    list(JOIN call "\" \"" call)
+    set_property(GLOBAL APPEND PROPERTY RINGKERNEL_MODULES "\"${call}\"") # for ringkernel's own tests
+
     target_sources(${target} PRIVATE "${output}")
     target_compile_features(${target} PRIVATE c_std_11)
     get_target_property(linked ${target} LINK_LIBRARIES)

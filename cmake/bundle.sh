@@ -49,7 +49,7 @@ CUDA 12 or later, which is found where the linker finds it, or in RINGKERNEL_CUD
 
     ./run.sh conformance                       the semantics, tested
     ./run.sh cuda                              a host program's own CUDA beside it, and handlers that break the device
-    ./run.sh benchmark                         what messages cost
+    ./run.sh benchmark                         what messages cost, beside the card's floors: --only floors, --only calls
     ./run.sh audio_fft --output picture.png    an example; the others are in examples/
     ./run.sh sanitizer --filter delivery       the tests under compute-sanitizer
 

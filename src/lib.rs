@@ -33,6 +33,10 @@ mod address;
 mod alerts;
 #[cfg(not(loom))]
 mod backend;
+// For rkc.
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use backend::cuda_ptx;
 #[cfg(not(loom))]
 mod buffer;
 #[cfg(not(loom))]

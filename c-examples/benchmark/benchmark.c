@@ -5,6 +5,7 @@
 
 #include "benchmark.rk.h"
 #include "clock.h"
+#include "floor_cuda.h"
 
 #include <ringkernel/module.h>
 
@@ -20,7 +21,8 @@
 RK_DECLARE_MODULE(benchmarks);
 
 static const char *const help =
-    "benchmark: what ringkernel's actors cost, beside two rings and a thread written by hand (the floor)\n"
+    "benchmark: what ringkernel's actors cost, beside the same written by hand (the floor): two rings and a thread, or on\n"
+    "CUDA a kernel of four threads, with launches and copies for comparison\n"
     "\n"
     "  --backend NAME     cpu (default), cuda, vulkan or auto\n"
     "  --threads N        threads of the CPU backend; default: one less than the processors, at least one\n"
@@ -31,7 +33,8 @@ static const char *const help =
     "  --window N         messages on their way to and from one worker; default 512\n"
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
-    "  --only TEXT        only measurements whose name begins so: round-trip send batches echo hops batons creation memory idle\n"
+    "  --only TEXT        only measurements whose name begins so: floors round-trip send batches echo hops\n"
+    "                     batons creation memory calls idle\n"
     "  --trace N          meanwhile a trace of one message in N is recorded, which nobody reads\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
@@ -44,12 +47,14 @@ static const struct {
 } measurements[] = {
     {"memory", measure_memory}, /* first: the others leave memory behind that it would use again */
     {"creation", measure_creation},
+    {"floors", measure_floors},
     {"round-trip", measure_round_trips},
     {"send", measure_send},
     {"batches", measure_batches},
     {"echo", measure_echoes},
     {"hops", measure_hops},
     {"batons", measure_batons},
+    {"calls", measure_calls},
     {"idle", measure_idle},
 };
 
@@ -57,21 +62,26 @@ static int json;
 
 void report(const setup *s, const char *name, const char *unit, double value, double floor, int at_most,
             double target) {
-    const int judged = target != NONE && s->options.backend == RK_BACKEND_CPU && s->divisor == 1;
+    report_goal(s, name, unit, value, floor, at_most, s->options.backend == RK_BACKEND_CPU ? target : NONE);
+}
+
+void report_goal(const setup *s, const char *name, const char *unit, double value, double floor, int at_most,
+                 double target) {
+    const int judged = target != NONE && s->divisor == 1;
     const int met = at_most ? value <= target : value >= target;
     if (json) {
         printf("{\"name\": \"%s\", \"unit\": \"%s\", \"value\": %.6g", name, unit, value);
         if (floor != NONE)
-            printf(", \"floor\": %.6g", floor);
+            printf(", \"floor\": %.6g, \"ratio\": %.4g", floor, value / floor);
         if (judged)
             printf(", \"target\": %.6g, \"met\": %s", target, met ? "true" : "false");
         printf("}\n");
     } else {
         printf("%-52s %10.3f %-8s", name, value, unit);
         if (floor != NONE)
-            printf(" %10.3f", floor);
+            printf(" %10.3f %5.2f x", floor, value / floor);
         else
-            printf(" %10s", "");
+            printf(" %18s", "");
         if (judged)
             printf("  %s %g %s", at_most ? "<=" : ">=", target, met ? "met" : "MISSED");
         printf("\n");
@@ -274,13 +284,20 @@ int main(int argc, char **argv) {
     must(rk_runtime_create(RK_VERSION, &runtime_options, &s.runtime, &error), "rk_runtime_create", &error);
     must(rk_module_create(s.runtime, &benchmarks, &s.module, &error), "rk_module_create", &error);
 
+    if (s.options.backend == RK_BACKEND_CUDA) {
+        const char *why = NULL;
+        s.cuda = floor_cuda_open(&why);
+        if (s.cuda == NULL)
+            fprintf(stderr, "benchmark: no floors: %s\n", why);
+    }
+
     if (trace_options.every != 0)
         must(rk_trace_start(s.runtime, &trace_options, &error), "rk_trace_start", &error);
 
     if (!json)
-        printf("medians of %u runs; %u thread(s) of the CPU backend, %s\n%-52s %10s %-8s %10s  %s\n", s.runs,
+        printf("medians of %u runs; %u thread(s) of the CPU backend, %s\n%-52s %10s %-8s %18s  %s\n", s.runs,
                runtime_options.cpu_threads, s.floor_cpu >= 0 ? "each on its own processor" : "not bound to processors",
-               "", "ringkernel", "", "floor", "target");
+               "", "ringkernel", "", "floor, times it", "target");
     uint32_t matches = 0;
     for (size_t i = 0; i < sizeof measurements / sizeof *measurements; i++) {
         if (strncmp(measurements[i].name, only, strlen(only)) != 0)
@@ -289,6 +306,8 @@ int main(int argc, char **argv) {
         matches++;
     }
     must(rk_runtime_destroy(s.runtime), "rk_runtime_destroy", NULL);
+    if (s.cuda != NULL)
+        floor_cuda_close(s.cuda);
     if (matches == 0) {
         fprintf(stderr, "benchmark: no measurement begins with '%s'; see --help\n", only);
         return 2;

@@ -18,7 +18,8 @@ typedef struct setup {
     uint32_t batch;            /* messages of one rk_send_many() */
     uint32_t runs;
     uint32_t divisor; /* of the numbers of messages: 1, more with --quick */
-    int floor_cpu;    /* where the library's thread runs, too; -1: anywhere */
+    int floor_cpu;           /* where the library's thread runs, too; -1: anywhere */
+    struct floor_cuda *cuda; /* floors of the CUDA backend; NULL: there are none */
     double ns_per_tick;
     uint64_t seed; /* advanced by random_next() */
 } setup;
@@ -35,12 +36,25 @@ void measure_batons(setup *s);
 void measure_creation(setup *s);
 void measure_memory(setup *s);
 void measure_idle(setup *s);
+void measure_floors(setup *s);
+void measure_calls(setup *s);
 
 /* Prints a line. floor: the same done by hand, or NONE. target: what the CPU backend is to reach on two processors, or
  * NONE; at_most says which way. */
 #define NONE (-1.0)
 enum { AT_LEAST = 0, AT_MOST = 1 };
 void report(const setup *s, const char *name, const char *unit, double value, double floor, int at_most, double target);
+/* The same, with a target of the backend that is measured. */
+void report_goal(const setup *s, const char *name, const char *unit, double value, double floor, int at_most,
+                 double target);
+
+/* Of all runs, in microseconds. */
+typedef struct shares {
+    double p50[MAX_RUNS], p99[MAX_RUNS], p999[MAX_RUNS];
+} shares;
+void add_run(shares *all, uint32_t run, uint32_t *samples, uint32_t count, double us_per_tick);
+/* Three lines of medians. floor: may be NULL. target: of the p50. */
+void report_shares(const setup *s, const char *what, shares *all, shares *floor, double target);
 
 /* Ends the program, with exit status 1, unless the status is RK_OK. error: may be NULL. */
 void must(rk_status status, const char *what, const rk_error *error);

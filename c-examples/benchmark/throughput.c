@@ -204,13 +204,13 @@ void measure_echoes(setup *s) {
     }
     const uint64_t count = UINT64_C(5000000) / s->divisor;
     double floor[MAX_RUNS];
-    for (uint32_t run = 0; run < s->runs; run++) {
+    for (uint32_t run = 0; run < s->runs && s->options.backend == RK_BACKEND_CPU; run++) {
         double taken;
         if (floor_echoes(s->floor_cpu, random_next(&s->seed), count, 512, &taken) != 0)
             wrong("echo of the floor");
         floor[run] = (double)count / taken / 1e6;
     }
-    const double bare = share_of(floor, s->runs, 0.5);
+    const double bare = s->options.backend == RK_BACKEND_CPU ? share_of(floor, s->runs, 0.5) : NONE;
     report(s, "echoes of 32 B by 1 actor", "M msg/s", echo_rate(s, 1, 1, RK_TYPE(echo32), 4), bare, AT_LEAST, NONE);
     report(s, "echoes of 48 B by 1 actor", "M msg/s", echo_rate(s, 1, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);
     report(s, "echoes of 48 B by 64 actors", "M msg/s", echo_rate(s, 64, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);

@@ -10,6 +10,7 @@ pub(crate) use signals::SignalsBlocked;
 
 use std::sync::{Arc, OnceLock};
 
+pub use self::cuda::ptx as cuda_ptx;
 pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures, LoaderFn as VulkanLoaderFn};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};

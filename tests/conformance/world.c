@@ -7,7 +7,7 @@
 
 RK_DECLARE_MODULE(conformance);
 
-uint32_t world_backend = RK_BACKEND_CPU, world_lanes, world_workers;
+uint32_t world_backend = RK_BACKEND_CPU, world_lanes, world_workers, world_soak;
 
 /* Validation layers say their say through the log, RINGKERNEL_VULKAN_VALIDATION permitting; it ends the case. */
 static void listen(void *user, uint32_t level, const char *text, size_t length) {
@@ -153,8 +153,10 @@ static bool option(const char *name, const char *value) {
     uint32_t *number = NULL;
     if (strcmp(name, "--lanes") == 0) number = &world_lanes;
     if (strcmp(name, "--workers") == 0) number = &world_workers;
+    if (strcmp(name, "--soak") == 0) number = &world_soak;
     if (number == NULL) return false;
     *number = (uint32_t)strtoul(value, &end, 10);
+    test_take_longer(world_soak);
     return *value != 0 && *end == 0;
 }
 

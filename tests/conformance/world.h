@@ -5,6 +5,7 @@
 #include "../support/harness.h"
 #include "delivery.rk.h"
 #include "lifecycle.rk.h"
+#include "endurance.rk.h"
 #include "payload.rk.h"
 #include "routing.rk.h"
 #include "topics.rk.h"
@@ -16,6 +17,8 @@
 
 /* From the command line. */
 extern uint32_t world_backend, world_lanes, world_workers;
+/* Seconds that endurance takes instead of a number of messages; or 0. */
+extern uint32_t world_soak;
 
 typedef struct world {
     rk_runtime runtime;

@@ -1,6 +1,6 @@
 //! One source through every compiler.
 
-use crate::tools::{command, cuda_home, families, folder, glslc, rkc, run, INCLUDE, STRICT};
+use crate::tools::{command, cuda_home, families, folder, glslc, rkc, run, run_failing, INCLUDE, STRICT};
 use crate::{nvrtc, tools};
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,27 @@ fn nvrtc_compiles_the_sections() {
     for actor in ["everything", "mathematician", "relay"] {
         assert!(ptx.contains(&format!(".entry run_{actor}(")), "{actor}");
     }
+}
+
+#[test]
+fn the_report_says_what_an_actor_takes() {
+    if cuda_home().is_none() {
+        return;
+    }
+    let report = |wish: &str| {
+        let mut rkc = rkc();
+        rkc.args(["everything.rk.h", "-I", "include", "--module", "m", "--no-vulkan", "--lanes", "32"]);
+        rkc.args(["--cuda-report", wish]);
+        rkc
+    };
+    let said = run(&mut report("sm_80:mathematician"));
+    let lines: Vec<Vec<_>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((lines.len(), &lines[1][..3]), (2, &["m", "mathematician", "sm_80"][..]), "{said}");
+    assert!(lines[1][3..].len() == 5 && lines[1][3].parse::<u32>().unwrap() >= 16, "{said}");
+    let (_, said) = run_failing(&mut report("sm_80:nobody"));
+    assert!(said.contains("no actor nobody"), "{said}");
+    let (_, said) = run_failing(&mut report("sm_1"));
+    assert!(said.contains("everything for sm_1: ") && said.contains("does not compile"), "{said}");
 }
 
 /// PTX of kernels.cu, from nothing but the sections of the module and the dialect, as the library will make it.

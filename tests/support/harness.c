@@ -18,7 +18,7 @@ enum { EXIT_SKIPPED = 77 };
 static test_case *cases;
 static const test_case *running;
 static uint64_t seed;
-static unsigned seconds = TEST_SANITIZED ? 180 : 60;
+static unsigned seconds = TEST_SANITIZED ? 180 : 60, longer;
 unsigned test_load_percent = TEST_SANITIZED ? 10 : 100;
 /* A copy of stderr: a case may put something else in its place. */
 static int report_fd = STDERR_FILENO;
@@ -145,7 +145,7 @@ static int run_isolated(const test_case *entry) {
         exit(EXIT_SUCCESS);
     }
     close(ended[1]);
-    int64_t deadline = test_now() + (int64_t)seconds * 1000000000;
+    int64_t deadline = test_now() + (int64_t)(seconds + longer) * 1000000000;
     struct pollfd wait = {.fd = ended[0], .events = POLLIN};
     int ready;
     do {
@@ -153,7 +153,7 @@ static int run_isolated(const test_case *entry) {
         ready = poll(&wait, 1, left > 0 ? (int)left : 0);
     } while (ready < 0 && errno == EINTR);
     if (ready == 0) {
-        dprintf(report_fd, "HANG  %s: still running after %u s\n", entry->name, seconds);
+        dprintf(report_fd, "HANG  %s: still running after %u s\n", entry->name, seconds + longer);
         kill(child, SIGKILL);
     }
     close(ended[0]);
@@ -162,6 +162,10 @@ static int run_isolated(const test_case *entry) {
     if (WIFSIGNALED(status) && ready != 0)
         dprintf(report_fd, "CRASH %s: %s\n", entry->name, strsignal(WTERMSIG(status)));
     return status;
+}
+
+void test_take_longer(unsigned by_seconds) {
+    longer = by_seconds;
 }
 
 int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void)) {

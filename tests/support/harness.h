@@ -59,6 +59,8 @@ typedef bool (*test_option_fn)(const char *name, const char *value);
  * (one case, under a debugger). `option` may be NULL, and `needed`, which is run first and may skip everything.
  * Returns the exit status: 0, 1, or 77 if all was skipped. */
 int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void));
+/* An option of the program's own has cases take so many seconds by intent: they come on top of the limit. */
+void test_take_longer(unsigned by_seconds);
 
 /* Ends the case. `reason` is printed. */
 _Noreturn void test_skip(const char *reason);

@@ -47,6 +47,8 @@ struct Nvrtc {
     log: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
     cubin_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
     cubin: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
+    ptx_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
+    ptx: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
     /// Never unloaded: see `open`.
     _library: Library,
 }
@@ -111,6 +113,8 @@ impl Nvrtc {
                 log: symbol(&library, c"nvrtcGetProgramLog")?,
                 cubin_size: symbol(&library, c"nvrtcGetCUBINSize")?,
                 cubin: symbol(&library, c"nvrtcGetCUBIN")?,
+                ptx_size: symbol(&library, c"nvrtcGetPTXSize")?,
+                ptx: symbol(&library, c"nvrtcGetPTX")?,
                 _library: library,
             })
         }
@@ -138,6 +142,7 @@ impl Nvrtc {
         }
     }
 
+    /// Machine code for `arch`, or PTX where it is a virtual one, `compute_90` instead of `sm_90`.
     fn run(&self, root: &str, files: &[(String, String)], options: &[String], arch: &str) -> Result<Vec<u8>> {
         let c = |text: &str| CString::new(text).map_err(|_| Error::BadImage("its CUDA source has a NUL".into()));
         let all = || HEADERS.iter().copied().chain(files.iter().map(|(name, text)| (name.as_str(), text.as_str())));
@@ -165,7 +170,11 @@ impl Nvrtc {
             }
             let code = (self.compile)(program, options.len() as c_int, options.as_ptr());
             let outcome = if code == 0 {
-                Ok(Self::bytes(program, self.cubin_size, self.cubin))
+                Ok(if arch.starts_with("compute_") {
+                    Self::bytes(program, self.ptx_size, self.ptx)
+                } else {
+                    Self::bytes(program, self.cubin_size, self.cubin)
+                })
             } else {
                 let log = Self::bytes(program, self.log_size, self.log);
                 Err(failed(code, String::from_utf8_lossy(&log).trim_end_matches('\0').trim().into()))
@@ -203,12 +212,31 @@ pub(super) fn selftest(capability: (i32, i32)) -> Result<Vec<u8>> {
 /// Machine code of a pump.
 pub(super) fn compile(source: &[(String, String)], target: &Target<'_>) -> Result<Vec<u8>> {
     let Target { actor, scratch, lanes, capability } = *target;
+    let (root, files) = pump(source)?;
+    cached(&root, files, &definitions(actor, &scratch.to_string(), lanes), capability)
+}
+
+/// PTX of a pump for a virtual architecture, `compute_90`: what an assembler says of it needs no device. `source`: names and
+/// texts of the module's CUDA source; `scratch`: bytes of the actor's scratch memory, or an expression of C for them.
+pub fn ptx(source: &[(String, String)], actor: &str, scratch: &str, lanes: u32, arch: &str) -> Result<Vec<u8>> {
+    let (root, files) = pump(source)?;
+    let mut options = vec![format!("--gpu-architecture={arch}"), "-std=c++17".into()];
+    options.extend(definitions(actor, scratch, lanes));
+    let mut text = Nvrtc::get()?.run(&root, files, &options, arch)?;
+    text.pop(); // the NUL
+    Ok(text)
+}
+
+/// The program, and the files of the module that it includes.
+fn pump(source: &[(String, String)]) -> Result<(String, &[(String, String)])> {
     let Some(((_, root), files)) = source.split_first() else {
         return Err(Error::Unsupported("the module has no CUDA source; build it with rkc".into()));
     };
-    let own =
-        [format!("-DRK_LANES={lanes}"), format!("-DRK_PUMP_ACTOR={actor}"), format!("-DRK_SCRATCH_BYTES={scratch}")];
-    cached(&format!("{root}\n#include <ringkernel/cuda/pump.cuh>\n"), files, &own, capability)
+    Ok((format!("{root}\n#include <ringkernel/cuda/pump.cuh>\n"), files))
+}
+
+fn definitions(actor: &str, scratch: &str, lanes: u32) -> [String; 3] {
+    [format!("-DRK_LANES={lanes}"), format!("-DRK_PUMP_ACTOR={actor}"), format!("-DRK_SCRATCH_BYTES={scratch}")]
 }
 
 /// Compiles `root` with the library's headers and `files`, unless that was done before.
@@ -272,9 +300,10 @@ fn store(path: &Path, code: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Compiles for every generation of devices, which needs no device but an NVRTC.
+    /// Compiles for any number of lanes, which needs no device but an NVRTC. Of one lane, for every generation of devices:
+    /// tests/cuda/pumps.sh.
     #[test]
-    fn pump_compiles_for_all_devices() {
+    fn pump_compiles_for_any_lanes() {
         if std::env::var_os("RINGKERNEL_CUDA_HOME").is_none() {
             println!("skipped: RINGKERNEL_CUDA_HOME does not say where an NVRTC is");
             return;
@@ -300,8 +329,8 @@ mod tests {
         for capability in [(7, 5), (8, 0), (9, 0), (10, 0)] {
             assert_eq!(&selftest(capability).expect("compiles")[1..4], b"ELF");
         }
-        for lanes in [1, 32, 100, 1024] {
-            for capability in [(7, 5), (8, 0), (9, 0), (10, 0)] {
+        for (lanes, other) in [(32, (8, 0)), (100, (10, 0)), (1024, (7, 5))] {
+            for capability in [(9, 0), other] {
                 let target = Target { actor: "counter", scratch: 256, lanes, capability };
                 let code = compile(&source, &target).expect("compiles");
                 assert_eq!(&code[1..4], b"ELF");

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::report::Wish;
 use crate::Error;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,10 @@ Options:
         --include-dir DIR where ringkernel/actor.h is; else RINGKERNEL_INCLUDE, else beside this program
         --no-vulkan       leave out the Vulkan images, which need glslc
         --depfile FILE    write the files that the module depends on as a Makefile rule
+        --cuda-report DEVICE[:ACTOR]
+                          print what the actors' programs take of devices such as sm_90: registers, and bytes spilled;
+                          or one actor's; may be repeated. Needs NVRTC and ptxas, see RINGKERNEL_CUDA_HOME
+        --lanes N         lanes of a worker in that report; default 1
     -h, --help
     -V, --version
 
@@ -26,6 +31,7 @@ Environment:
     CC                    the C compiler; default cc
     GLSLC                 the compiler of Vulkan images; default glslc, and none are made where there is none
     RINGKERNEL_INCLUDE    as --include-dir
+    RINGKERNEL_CUDA_HOME  where CUDA's compilers are, if not where systems look for them
 
 Exit status: 0 done; 1 the sources are wrong or could not be compiled; 2 the command line is wrong.
 ";
@@ -47,6 +53,9 @@ pub struct Args {
     pub include_dir: PathBuf,
     pub vulkan: bool,
     pub depfile: Option<String>,
+    pub cuda_report: Vec<Wish>,
+    /// Of the report.
+    pub lanes: u32,
 }
 
 pub fn parse() -> Result<Action, Error> {
@@ -55,7 +64,7 @@ pub fn parse() -> Result<Action, Error> {
 
     let (mut sources, mut flags) = (Vec::new(), Vec::new());
     let (mut module, mut output, mut file, mut include_dir, mut depfile) = (None, None, None, None, None);
-    let mut vulkan = true;
+    let (mut vulkan, mut cuda_report, mut lanes) = (true, Vec::new(), 1);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next().map_err(usage)? {
         let (name, slot) = match argument {
@@ -69,6 +78,17 @@ pub fn parse() -> Result<Action, Error> {
             }
             Long("no-vulkan") => {
                 vulkan = false;
+                continue;
+            }
+            Long("cuda-report") => {
+                cuda_report.push(Wish::parse(&parser.value().and_then(|v| v.string()).map_err(usage)?)?);
+                continue;
+            }
+            Long("lanes") => {
+                lanes = parser.value().and_then(|value| value.parse()).map_err(usage)?;
+                if !(1..=1024).contains(&lanes) {
+                    return Err(Error::Usage(format!("--lanes {lanes}: it has to be from 1 to 1024")));
+                }
                 continue;
             }
             Short(letter @ ('I' | 'D')) => {
@@ -95,11 +115,11 @@ pub fn parse() -> Result<Action, Error> {
     if !is_identifier(&module) {
         return Err(Error::Usage(format!("--module {module}: a module's name must be a C identifier")));
     }
-    if output.is_none() && file.is_none() {
+    if output.is_none() && file.is_none() && cuda_report.is_empty() {
         return Err(Error::Usage("nothing to write: give -o MODULE.c, --file MODULE.rkm, or both".into()));
     }
     let include_dir = find_include_dir(include_dir)?;
-    Ok(Action::Build(Args { sources, module, output, file, flags, include_dir, vulkan, depfile }))
+    Ok(Action::Build(Args { sources, module, output, file, flags, include_dir, vulkan, depfile, cuda_report, lanes }))
 }
 
 /// A path has to fit between the quotes of an #include.

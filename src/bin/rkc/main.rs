@@ -10,6 +10,7 @@ mod cuda;
 mod depend;
 mod emit;
 mod file;
+mod report;
 mod scan;
 mod vulkan;
 
@@ -62,6 +63,9 @@ fn build(args: &Args) -> Result<(), Error> {
     cc.check(&emit::module(args, &names, &[], &args.sources))?;
 
     let mut sections = cuda::sections(args, &files.cuda)?;
+    if !args.cuda_report.is_empty() {
+        report::print(args, &names, &sections)?;
+    }
     if args.vulkan {
         sections.extend(vulkan::sections(args, &names)?);
     }
