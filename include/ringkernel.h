@@ -243,8 +243,8 @@ template <class T> static inline T rk_sized_() {
 #define RK_ACTOR_STOP 65282
 
 /**
- * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
- * waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+ * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
+ * RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
  */
 #define RK_ON_FAILURE_RESTART 1
 
@@ -253,6 +253,15 @@ template <class T> static inline T rk_sized_() {
  * kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
  */
 #define RK_ON_FAILURE_ESCALATE 2
+
+/**
+ * With RK_ON_FAILURE_RESTART, without which it is an error: the actor starts again with the state that it had in the last
+ * snapshot that rk_kernel_snapshot() gave, or in the one that rk_kernel_restore() made the kernel of. If there is none, or
+ * RK_ACTOR_START has started the actor since, with the state that it was launched with, as one that was stopped or had failed
+ * in the snapshot does in any case. What waits for it is not taken back. Takes memory for every state a second time, where
+ * the states are.
+ */
+#define RK_ON_FAILURE_FROM_SNAPSHOT 4
 
 /**
  * rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
@@ -2564,7 +2573,8 @@ rk_status rk_trace_write(struct rk_runtime runtime,
  * The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.
  * Messages are accepted all the time; those that come while the snapshot is taken are in it or not. For snapshots of several
  * kernels that fit together, park the runtime first. Not in it: what the kernel has for the host (poll it), buffers,
- * subscriptions, names.
+ * subscriptions, names. With RK_ON_FAILURE_FROM_SNAPSHOT it is, if the call succeeds, what actors are restarted with from now
+ * on.
  *
  * flags: 0 or RK_SNAPSHOT_END: nothing comes in any more, and then the kernel is RK_KERNEL_TERMINATED. What was waiting
  * is in the snapshot and does not become dead letters; rk_kernel_statistics.pending goes on to count it. What is sent

@@ -53,7 +53,8 @@ pub struct rk_snapshot_info {
 /// The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.
 /// Messages are accepted all the time; those that come while the snapshot is taken are in it or not. For snapshots of several
 /// kernels that fit together, park the runtime first. Not in it: what the kernel has for the host (poll it), buffers,
-/// subscriptions, names.
+/// subscriptions, names. With RK_ON_FAILURE_FROM_SNAPSHOT it is, if the call succeeds, what actors are restarted with from now
+/// on.
 ///
 /// flags: 0 or RK_SNAPSHOT_END: nothing comes in any more, and then the kernel is RK_KERNEL_TERMINATED. What was waiting
 /// is in the snapshot and does not become dead letters; rk_kernel_statistics.pending goes on to count it. What is sent

@@ -276,12 +276,18 @@ pub const RK_ACTOR_START: u32 = 65281;
 /// The same: it stops, and messages become dead letters until it is started.
 pub const RK_ACTOR_STOP: u32 = 65282;
 
-/// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
-/// waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+/// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
+/// RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
 pub const RK_ON_FAILURE_RESTART: u32 = 1;
 /// An actor that fails for good (with RK_ON_FAILURE_RESTART: after too many restarts) takes its kernel with it: the
 /// kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
 pub const RK_ON_FAILURE_ESCALATE: u32 = 2;
+/// With RK_ON_FAILURE_RESTART, without which it is an error: the actor starts again with the state that it had in the last
+/// snapshot that rk_kernel_snapshot() gave, or in the one that rk_kernel_restore() made the kernel of. If there is none, or
+/// RK_ACTOR_START has started the actor since, with the state that it was launched with, as one that was stopped or had failed
+/// in the snapshot does in any case. What waits for it is not taken back. Takes memory for every state a second time, where
+/// the states are.
+pub const RK_ON_FAILURE_FROM_SNAPSHOT: u32 = 4;
 
 /// rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
 /// that it works, else in the host's. On the CPU backend all are the same.

@@ -33,11 +33,18 @@ RK_PUMP_FN bool rk_counts_restart(rk_dev_entry &entry, rk_u64 time) {
     return true;
 }
 
-/* Gives an actor the state that it starts with. */
-RK_PUMP_FN void rk_reset(rk_u32 index, void *scratch) {
-    ulonglong2 *state = (ulonglong2 *)(rk_place_of(rk_s.k, scratch).states + (rk_u64)index * rk_s.k.stride);
-    const ulonglong2 *initial = (const ulonglong2 *)rk_s.k.initial;
-    for (rk_u32 i = rk_thread(); i < rk_s.k.stride / 16; i += 32) state[i] = initial ? initial[i] : make_ulonglong2(0, 0);
+/* Gives an actor a state to begin with: to one that is restarted (`again`) the one that is kept for that, if any is, to others
+ * the one that it was launched with, which is then kept. */
+RK_PUMP_FN void rk_reset(rk_u32 index, bool again, void *scratch) {
+    const rk_u64 offset = (rk_u64)index * rk_s.k.stride;
+    ulonglong2 *state = (ulonglong2 *)(rk_place_of(rk_s.k, scratch).states + offset);
+    ulonglong2 *kept = rk_s.k.kept ? (ulonglong2 *)(rk_s.k.kept + offset) : (ulonglong2 *)0;
+    const ulonglong2 *from = again && kept ? kept : (const ulonglong2 *)rk_s.k.initial;
+    for (rk_u32 i = rk_thread(); i < rk_s.k.stride / 16; i += 32) {
+        const ulonglong2 part = from ? from[i] : make_ulonglong2(0, 0);
+        state[i] = part;
+        if (kept && !again) kept[i] = part;
+    }
     __syncwarp();
 }
 
@@ -50,7 +57,7 @@ RK_COLD_FN void rk_ended(void *scratch) {
     const rk_u64 time = failed ? rk_tick() : 0;
     const bool again = __shfl_sync(RK_WARP, failed && rk_thread() == 0 && rk_counts_restart(entry, time), 0);
     if (again) {
-        rk_reset(index, scratch);
+        rk_reset(index, true, scratch);
         rk_add(RK_C_RESTARTS, 1);
     } else if (rk_thread() == 0) {
         entry.status = failed ? RK_FAILED : RK_STOPPED, rk_s.w.irregular = 1;
@@ -84,7 +91,7 @@ RK_COLD_FN bool rk_direct(const rk_item &m, rk_i32 why, void *scratch) {
     if (type != RK_TYPE_START && type != RK_TYPE_STOP) return false;
     if (why != RK_D_STOPPED && why != RK_D_FAILED && why != RK_D_TYPE) return false;
     rk_dev_entry &entry = ((rk_dev_entry *)rk_s.k.entries)[index];
-    if (type == RK_TYPE_START) rk_reset(index, scratch);
+    if (type == RK_TYPE_START) rk_reset(index, false, scratch);
     if (rk_thread() == 0) {
         if (type == RK_TYPE_START) entry.status = RK_RUNNING, entry.restarts = 0;
         else if (entry.status == RK_RUNNING) entry.status = RK_STOPPED;

@@ -179,6 +179,7 @@ struct rk_dev_kernel {
     rk_u64 reciprocal; /* of the number of actors of a worker: index * reciprocal >> 42 is the worker */
     rk_u64 aside_size;
     rk_u64 initial; /* state of an actor that starts; 0: zeros */
+    rk_u64 kept;    /* states of those that are restarted, if they begin with others than those that start; or 0 */
     rk_u64 buffers; /* rk_buffer_table of the runtime's on this device */
     rk_u32 key, actors, worker_count, stride;
     rk_u32 type_shift, type_mask, outbox_limit, letter_mask, letter_stride;

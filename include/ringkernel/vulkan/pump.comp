@@ -90,17 +90,22 @@ bool rk_may_restart() {
     return entry.v.restarts < rk_kernel.restarts;
 }
 
-/* Gives an actor the state that it was launched with, and starts it. Few turns for much: a driver may have counted those. */
-void rk_start(rk_u32 index) {
+/* Starts an actor: one that is restarted (`again`) with the state that is kept for that, if any is, others with the one that they
+ * were launched with, which is then kept. Few turns for much: a driver may have counted those. */
+void rk_start(rk_u32 index, bool again) {
     rk_dev_entry_at(rk_kernel.entries + 16u * index).v.status = RK_RUNNING;
-    rk_u64 state = rk_kernel.states + rk_u64(index) * rk_u64(rk_kernel.stride);
-    bool zeros = rk_kernel.initial == rk_u64(0);
+    rk_u64 offset = rk_u64(index) * rk_u64(rk_kernel.stride), state = rk_kernel.states + offset;
+    bool keeps = rk_kernel.kept != rk_u64(0);
+    rk_u64 from = again && keeps ? rk_kernel.kept + offset : rk_kernel.initial;
+    bool zeros = from == rk_u64(0);
     [[dont_unroll]] for (rk_u32 at = 0u; at < rk_kernel.stride; at += 64u) {
         rk_turns++;
 #define RK_RESET_(i)                                                                                                   \
-    if (at + 16u * i < rk_kernel.stride)                                                                               \
-        rk_pair_at(state + rk_u64(at + 16u * i)).v =                                                                   \
-            zeros ? u64vec2(0) : rk_pair_at(rk_kernel.initial + rk_u64(at + 16u * i)).v;
+    if (at + 16u * i < rk_kernel.stride) {                                                                             \
+        u64vec2 part = zeros ? u64vec2(0) : rk_pair_at(from + rk_u64(at + 16u * i)).v;                                 \
+        rk_pair_at(state + rk_u64(at + 16u * i)).v = part;                                                             \
+        if (keeps && !again) rk_pair_at(rk_kernel.kept + offset + rk_u64(at + 16u * i)).v = part;                      \
+    }
         RK_EACH_LEVEL_(RK_RESET_)
     }
 }
@@ -292,7 +297,7 @@ rk_u32 rk_step() {
         starts = rk_direct();
         next = RK_GO_ON;
     }
-    if (starts != ~0u) rk_start(starts);
+    if (starts != ~0u) rk_start(starts, failure);
     if (next > RK_LEAVE) return rk_pause();
     rk_idle = 0u;
     if (next == RK_HANDLE) rk_breaking = false;

@@ -67,6 +67,8 @@ pub(super) struct Worker {
     pub(super) shown: u64,
     /// Number of the last capture that we have come to rest for.
     pub(super) resting: u64,
+    /// Number of the last capture of which we know whether it is what actors are restarted with.
+    pub(super) settled: u64,
     /// Counts messages, for fairness.
     turn: u32,
     quantum: Duration,
@@ -127,6 +129,7 @@ impl Worker {
             ran: true,
             shown: 0,
             resting: 0,
+            settled: 0,
             turn: 0,
             quantum: plan.quantum,
             probe,
@@ -174,13 +177,13 @@ impl Worker {
             }
             Command::Show if self.ran || !self.courier.kernel.may_go_on_first(self.resting) => return self.show(),
             // One message, then it is shown.
-            Command::Show => self.ran = true,
+            Command::Show => self.go_on(),
             Command::End => {
                 self.end();
                 return Visit::Left;
             }
             Command::Leave => return Visit::Left,
-            Command::Run => self.ran = true,
+            Command::Run => self.go_on(),
         }
         let before = (self.done(), self.courier.waits_for());
         if self.outbox.is_empty() {
@@ -391,7 +394,7 @@ impl Worker {
         match u32::from(envelope.kind) {
             TYPE_START => {
                 // SAFETY: states of our actors are ours, and no handler runs.
-                unsafe { self.actors.reset(index) };
+                unsafe { self.actors.start(index) };
                 (entry.status, entry.restarts) = (Entry::RUNNING, Default::default());
             }
             TYPE_STOP if entry.status == Entry::RUNNING => entry.status = Entry::STOPPED,
@@ -494,7 +497,7 @@ impl Worker {
         let time = self.courier.clock.tick();
         let event = if supervision.restarts(&mut entry.restarts, time) {
             // SAFETY: states of our actors are ours, and no handler runs.
-            unsafe { self.actors.reset(index) };
+            unsafe { self.actors.restart(index) };
             self.courier.counts.restarts += 1;
             // Any number of them may come, and a host that does not read is not to run out of memory.
             if self.courier.port().outbound.is_full_of_letters() {

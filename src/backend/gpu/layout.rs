@@ -202,6 +202,7 @@ pub(super) struct Kernel {
     pub(super) reciprocal: u64,
     pub(super) aside_size: u64,
     pub(super) initial: u64,
+    pub(super) kept: u64,
     pub(super) buffers: u64,
     pub(super) key: u32,
     pub(super) actors: u32,
@@ -274,8 +275,8 @@ mod tests {
             "rk_dev_entry" = Entry { status generation restarts }
             "rk_dev_kernel" = Kernel {
                 workers waits states entries types reports orders control command letters directory reciprocal aside_size
-                initial buffers                 key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride block restarts
-                restart_window near                 left_count letter_tail
+                initial kept buffers key actors worker_count stride type_shift type_mask outbox_limit
+                letter_mask letter_stride block restarts restart_window near left_count letter_tail
             }
         }
         let names = [

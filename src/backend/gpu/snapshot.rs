@@ -61,7 +61,7 @@ impl Arena {
         Ok(part)
     }
 
-    fn on_device(&self, address: u64) -> usize {
+    pub(super) fn on_device(&self, address: u64) -> usize {
         (address - self.device.device) as usize
     }
 
