@@ -234,17 +234,27 @@ template <class T> static inline T rk_sized_() {
  * Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that
  * runs, has stopped or has failed. Sent as any other, by rk_send() or by handlers (see ringkernel/actor.h), and taken in
  * order with them.
+ *
+ * An actor that one of the same kernel starts is its child, unless it is somebody's already, and ends when its parent does: when
+ * that stops, is stopped, or fails for good, but not when it is restarted or started again. Its own children end with it. The
+ * host is nobody's parent. A child stays one until its parent ends: also if it stopped meanwhile and was started again, by
+ * whomever. If its parent has ended when it takes this, it ends at once.
+ *
+ * Children hear of their parent's end by a message, of normal priority, which rk_kernel_statistics counts as others: it takes
+ * its time. What the parent sends to a child after it was started again comes after that, as of one sender. What waits for a
+ * child that has ended becomes dead letters.
  */
 #define RK_ACTOR_START 65281
 
 /**
- * The same: it stops, and messages become dead letters until it is started.
+ * The same: it stops, and its children with it; messages become dead letters until it is started.
  */
 #define RK_ACTOR_STOP 65282
 
 /**
  * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
- * RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+ * RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the
+ * handler had sent before is sent. Its children go on.
  */
 #define RK_ON_FAILURE_RESTART 1
 
@@ -1044,7 +1054,7 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t accepted;
     /**
-     * Messages whose handler ran, also those whose handler failed.
+     * Messages whose handler ran, also those whose handler failed; and those that start and stop actors.
      */
     uint64_t handled;
     /**
@@ -2567,7 +2577,7 @@ rk_status rk_trace_write(struct rk_runtime runtime,
                          struct rk_error *error);
 
 /**
- * Takes a snapshot of a kernel: the states of its actors, what has become of them, the messages that wait for them, what
+ * Takes a snapshot of a kernel: the states of its actors, what has become of them, who started whom, the messages that wait for them, what
  * they sent and nobody had room for, user counters, and the time of its clocks.
  *
  * The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.

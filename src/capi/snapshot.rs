@@ -47,7 +47,7 @@ pub struct rk_snapshot_info {
     pub name_length: u32,
 }
 
-/// Takes a snapshot of a kernel: the states of its actors, what has become of them, the messages that wait for them, what
+/// Takes a snapshot of a kernel: the states of its actors, what has become of them, who started whom, the messages that wait for them, what
 /// they sent and nobody had room for, user counters, and the time of its clocks.
 ///
 /// The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.

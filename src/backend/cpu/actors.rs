@@ -4,11 +4,12 @@ use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use crate::address::{actor_bits, Address};
 use crate::error::{Error, Result};
-use crate::kernel::Entry;
+use crate::kernel::{Entry, Family, Kin, Post};
 use crate::snapshot::Image;
 
-/// Memory of all actors of a kernel. Each state and entry is used by one worker only.
+/// Memory of all actors of a kernel. Each state and entry is used by one worker only, families by all.
 pub(super) struct Actors {
     base: NonNull<u8>,
     layout: Layout,
@@ -16,6 +17,8 @@ pub(super) struct Actors {
     stride: usize,
     /// Where the table starts.
     table: usize,
+    /// Where the table of families starts.
+    families: usize,
     /// Where the states are kept that actors are restarted with, if these are not all the same.
     kept: Option<usize>,
     /// State of an actor that starts; zeros if none.
@@ -34,14 +37,15 @@ impl Actors {
         let stride = state.max(1).next_multiple_of(16);
         let table = (stride * count).next_multiple_of(64);
         let none = || Error::NoMemory(format!("states of {count} actors of {state} bytes"));
-        let end = (table + count * std::mem::size_of::<Entry>()).next_multiple_of(64);
+        let families = (table + count * std::mem::size_of::<Entry>()).next_multiple_of(64);
+        let end = (families + count * std::mem::size_of::<Family>()).next_multiple_of(64);
         let kept = keeps.then_some(end);
         let size = end + if keeps { stride * count } else { 0 };
         let layout = Layout::from_size_align(size, 64).map_err(|_| none())?;
         // SAFETY: the size is not zero: there is at least one actor.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(none)?;
         let initial = initial.map(|initial| initial[..initial.len().min(state)].into());
-        let actors = Self { base, layout, count, stride, table, kept, initial };
+        let actors = Self { base, layout, count, stride, table, families, kept, initial };
         if actors.initial.is_some() {
             // SAFETY: nobody else has the memory yet.
             (0..count).for_each(|index| unsafe { actors.start(index as u32) });
@@ -55,8 +59,9 @@ impl Actors {
 
     /// Gives all actors the states and entries of an image.
     pub(super) fn restore(&mut self, image: &Image) {
-        for (index, entry) in (0..image.actors()).zip(&image.all.entries) {
+        for ((index, entry), kin) in (0..image.actors()).zip(&image.all.entries).zip(&image.all.kin) {
             let state = image.state(index);
+            self.family(index).store(*kin);
             // SAFETY: the image is of as many actors with as large states, and nobody else has them yet.
             unsafe {
                 self.state(index).copy_from_nonoverlapping(state.as_ptr(), state.len());
@@ -129,6 +134,21 @@ impl Actors {
         unsafe { self.base.as_ptr().add(self.table).cast::<Entry>().add(index as usize) }
     }
 
+    /// An actor's relatives.
+    pub(super) fn family(&self, index: u32) -> &Family {
+        debug_assert!((index as usize) < self.count);
+        // SAFETY: within the allocation, aligned, and cleared when it was taken: words that any thread may use.
+        unsafe { &*self.base.as_ptr().add(self.families).cast::<Family>().add(index as usize) }
+    }
+
+    /// Whom a post that tells an actor of the kernel with that key of its parent's end is to tell next, before it is sent.
+    pub(super) fn following(&self, key: u32, post: &Post) -> Option<u64> {
+        let to = Address::from_bits(post.to);
+        let is_here = to.kernel() == key && (to.index() as usize) < self.count;
+        let next = is_here.then(|| self.family(to.index()).following(post.envelope.correlation)).flatten();
+        next.filter(|next| (*next as usize) < self.count).map(|next| Address::new(key, actor_bits(0, next)).to_bits())
+    }
+
     /// Bytes for all.
     pub(super) fn size(&self) -> usize {
         self.layout.size()
@@ -136,7 +156,7 @@ impl Actors {
 
     /// Bytes for one actor beside its state.
     pub(super) fn overhead(&self) -> usize {
-        std::mem::size_of::<Entry>() + if self.kept.is_some() { self.stride } else { 0 }
+        std::mem::size_of::<Entry>() + std::mem::size_of::<Kin>() + if self.kept.is_some() { self.stride } else { 0 }
     }
 }
 

@@ -62,6 +62,7 @@ impl Worker {
             let (entry, state) =
                 unsafe { (*self.actors.entry(index), std::slice::from_raw_parts(self.actors.state(index), size)) };
             part.entries.push(entry);
+            part.kin.push(self.actors.family(index).load());
             part.states.extend_from_slice(state);
         }
         (0..2 * LEVELS).for_each(|lane| self.collect(lane, ends, &mut part.messages));

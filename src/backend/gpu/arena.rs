@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
+use super::layout::{Command, Control, Entry, Kernel, Kin, Letter, Orders, Post, Report, Ring, Worker, FRONT};
 use super::snapshot::{self, Share};
 use super::{stride_of, Block, BufferTable, Memories, Place};
 use crate::error::{Error, Result};
@@ -109,6 +109,7 @@ impl Arena {
         let waits_at = device.take(workers * 8);
         let types_at = device.take(table.len() * 8);
         let entries_at = device.take(plan.actors as usize * size_of::<Entry>());
+        let kin_at = device.take(plan.actors as usize * size_of::<Kin>());
         let all_states = plan.actors as usize * stride;
         let states_at = device.take(all_states);
         let kept_at = plan.supervision.keeps.then(|| device.take(all_states));
@@ -220,6 +221,7 @@ impl Arena {
             aside_size: aside as u64,
             buffers: buffers.address(),
             initial: initial_at.map_or(0, |at| base + at as u64),
+            kin: base + kin_at as u64,
             kept: kept_at.map_or(0, |at| base + at as u64),
             key,
             actors: plan.actors,
@@ -240,6 +242,7 @@ impl Arena {
         let memories = &arena.memories;
         if let Some(image) = &plan.image {
             memories.upload(&arena.device, entries_at, bytemuck::cast_slice(&image.all.entries))?;
+            memories.upload(&arena.device, kin_at, bytemuck::cast_slice(&image.all.kin))?;
             for (number, share) in shares.iter().enumerate() {
                 memories.upload(&arena.device, each[number][2], &share.aside)?;
                 for (level, (at, capacity)) in peer_rings[number].iter().enumerate() {

@@ -346,7 +346,7 @@ impl Pumps {
             ports: ports?.into(),
             remote: true,
             memory: arena.size as u64,
-            memory_per_actor: (size_of::<layout::Entry>() + kept) as u64,
+            memory_per_actor: (size_of::<layout::Entry>() + size_of::<layout::Kin>() + kept) as u64,
             supervision: plan.supervision,
             life: Life::new(workers),
         });

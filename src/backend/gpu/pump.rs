@@ -12,7 +12,7 @@ use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, 
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hlc;
-use crate::kernel::{Command, Kernel, Plan, Port, Post, State, Wait};
+use crate::kernel::{told_as, Command, Kernel, Plan, Port, Post, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
@@ -468,7 +468,7 @@ impl Pump {
                 to: letter.to,
                 correlation: letter.correlation,
                 time: letter.time,
-                kind: letter.r#type,
+                kind: told_as(letter.r#type),
                 reason: letter.reason,
                 level: letter.level as u8,
                 call: letter.call != 0,
