@@ -234,17 +234,27 @@ template <class T> static inline T rk_sized_() {
  * Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that
  * runs, has stopped or has failed. Sent as any other, by rk_send() or by handlers (see ringkernel/actor.h), and taken in
  * order with them.
+ *
+ * An actor that one of the same kernel starts is its child, unless it is somebody's already, and ends when its parent does: when
+ * that stops, is stopped, or fails for good, but not when it is restarted or started again. Its own children end with it. The
+ * host is nobody's parent. A child stays one until its parent ends: also if it stopped meanwhile and was started again, by
+ * whomever. If its parent has ended when it takes this, it ends at once.
+ *
+ * Children hear of their parent's end by a message, of normal priority, which rk_kernel_statistics counts as others: it takes
+ * its time. What the parent sends to a child after it was started again comes after that, as of one sender. What waits for a
+ * child that has ended becomes dead letters.
  */
 #define RK_ACTOR_START 65281
 
 /**
- * The same: it stops, and messages become dead letters until it is started.
+ * The same: it stops, and its children with it; messages become dead letters until it is started.
  */
 #define RK_ACTOR_STOP 65282
 
 /**
- * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
- * waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+ * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
+ * RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the
+ * handler had sent before is sent. Its children go on.
  */
 #define RK_ON_FAILURE_RESTART 1
 
@@ -253,6 +263,15 @@ template <class T> static inline T rk_sized_() {
  * kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
  */
 #define RK_ON_FAILURE_ESCALATE 2
+
+/**
+ * With RK_ON_FAILURE_RESTART, without which it is an error: the actor starts again with the state that it had in the last
+ * snapshot that rk_kernel_snapshot() gave, or in the one that rk_kernel_restore() made the kernel of. If there is none, or
+ * RK_ACTOR_START has started the actor since, with the state that it was launched with, as one that was stopped or had failed
+ * in the snapshot does in any case. What waits for it is not taken back. Takes memory for every state a second time, where
+ * the states are.
+ */
+#define RK_ON_FAILURE_FROM_SNAPSHOT 4
 
 /**
  * rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
@@ -1036,7 +1055,7 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t accepted;
     /**
-     * Messages whose handler ran, also those whose handler failed.
+     * Messages whose handler ran, also those whose handler failed; and those that start and stop actors.
      */
     uint64_t handled;
     /**
@@ -2560,13 +2579,14 @@ rk_status rk_trace_write(struct rk_runtime runtime,
                          struct rk_error *error);
 
 /**
- * Takes a snapshot of a kernel: the states of its actors, what has become of them, the messages that wait for them, what
+ * Takes a snapshot of a kernel: the states of its actors, what has become of them, who started whom, the messages that wait for them, what
  * they sent and nobody had room for, user counters, and the time of its clocks.
  *
  * The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.
  * Messages are accepted all the time; those that come while the snapshot is taken are in it or not. For snapshots of several
  * kernels that fit together, park the runtime first. Not in it: what the kernel has for the host (poll it), buffers,
- * subscriptions, names.
+ * subscriptions, names. With RK_ON_FAILURE_FROM_SNAPSHOT it is, if the call succeeds, what actors are restarted with from now
+ * on.
  *
  * flags: 0 or RK_SNAPSHOT_END: nothing comes in any more, and then the kernel is RK_KERNEL_TERMINATED. What was waiting
  * is in the snapshot and does not become dead letters; rk_kernel_statistics.pending goes on to count it. What is sent

@@ -16,6 +16,8 @@ pub const TYPE_MAX: u32 = 65279;
 pub const TYPE_START: u32 = 65281;
 /// `RK_TYPE_STOP`
 pub const TYPE_STOP: u32 = 65282;
+/// `RK_TYPE_ORPHANED` of `device/layout.h`: between workers only.
+pub const TYPE_ORPHANED: u32 = 65283;
 pub const COUNTERS: usize = 8;
 
 pub const RESULT_FAIL: u32 = 1;

@@ -51,7 +51,8 @@
  * Signals      that every actor takes, whatever its handlers, and from anybody: rk_tell(address, rk_actor_stop) and
  *              rk_actor_start, in order with other messages. One that is stopped takes no message but the other, and starts
  *              with the state that it was launched with, under the address that it had; so does one that had failed, and one
- *              that runs. rk_kernel_options.dormant has actors begin stopped, to be started when they are needed.
+ *              that runs. rk_kernel_options.dormant has actors begin stopped, to be started when they are needed. An actor
+ *              that one of its kernel starts is that one's child, and ends when it does: see RK_ACTOR_START in ringkernel.h.
  * Functions    RK_FUNC rk_f32 square(rk_f32 x) { return x * x; }. One that uses the above takes RK_PARAMS(actor) first
  *              and is called with RK_ARGS.
  * Mathematics  rk_sin rk_cos rk_tan rk_atan2 rk_sqrt rk_rsqrt rk_exp rk_log rk_pow rk_floor rk_fabs rk_fma on rk_f32;

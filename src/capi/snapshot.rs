@@ -47,13 +47,14 @@ pub struct rk_snapshot_info {
     pub name_length: u32,
 }
 
-/// Takes a snapshot of a kernel: the states of its actors, what has become of them, the messages that wait for them, what
+/// Takes a snapshot of a kernel: the states of its actors, what has become of them, who started whom, the messages that wait for them, what
 /// they sent and nobody had room for, user counters, and the time of its clocks.
 ///
 /// The kernel rests meanwhile, at a quantum's end, and then goes on as it was: RK_KERNEL_CREATED, _ACTIVE or _SUSPENDED.
 /// Messages are accepted all the time; those that come while the snapshot is taken are in it or not. For snapshots of several
 /// kernels that fit together, park the runtime first. Not in it: what the kernel has for the host (poll it), buffers,
-/// subscriptions, names.
+/// subscriptions, names. With RK_ON_FAILURE_FROM_SNAPSHOT it is, if the call succeeds, what actors are restarted with from now
+/// on.
 ///
 /// flags: 0 or RK_SNAPSHOT_END: nothing comes in any more, and then the kernel is RK_KERNEL_TERMINATED. What was waiting
 /// is in the snapshot and does not become dead letters; rk_kernel_statistics.pending goes on to count it. What is sent

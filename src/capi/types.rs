@@ -273,16 +273,32 @@ pub struct rk_kernel_options {
 /// Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that
 /// runs, has stopped or has failed. Sent as any other, by rk_send() or by handlers (see ringkernel/actor.h), and taken in
 /// order with them.
+///
+/// An actor that one of the same kernel starts is its child, unless it is somebody's already, and ends when its parent does: when
+/// that stops, is stopped, or fails for good, but not when it is restarted or started again. Its own children end with it. The
+/// host is nobody's parent. A child stays one until its parent ends: also if it stopped meanwhile and was started again, by
+/// whomever. If its parent has ended when it takes this, it ends at once.
+///
+/// Children hear of their parent's end by a message, of normal priority, which rk_kernel_statistics counts as others: it takes
+/// its time. What the parent sends to a child after it was started again comes after that, as of one sender. What waits for a
+/// child that has ended becomes dead letters.
 pub const RK_ACTOR_START: u32 = 65281;
-/// The same: it stops, and messages become dead letters until it is started.
+/// The same: it stops, and its children with it; messages become dead letters until it is started.
 pub const RK_ACTOR_STOP: u32 = 65282;
 
-/// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with, and handles what
-/// waits for it. The message at which it failed counts as handled; what the handler had sent before is sent.
+/// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
+/// RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the
+/// handler had sent before is sent. Its children go on.
 pub const RK_ON_FAILURE_RESTART: u32 = 1;
 /// An actor that fails for good (with RK_ON_FAILURE_RESTART: after too many restarts) takes its kernel with it: the
 /// kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
 pub const RK_ON_FAILURE_ESCALATE: u32 = 2;
+/// With RK_ON_FAILURE_RESTART, without which it is an error: the actor starts again with the state that it had in the last
+/// snapshot that rk_kernel_snapshot() gave, or in the one that rk_kernel_restore() made the kernel of. If there is none, or
+/// RK_ACTOR_START has started the actor since, with the state that it was launched with, as one that was stopped or had failed
+/// in the snapshot does in any case. What waits for it is not taken back. Takes memory for every state a second time, where
+/// the states are.
+pub const RK_ON_FAILURE_FROM_SNAPSHOT: u32 = 4;
 
 /// rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
 /// that it works, else in the host's. On the CPU backend all are the same.
@@ -324,7 +340,7 @@ pub struct rk_kernel_statistics {
     pub lanes: u32,
     /// Messages taken into the kernel's rings, from the host and from actors.
     pub accepted: u64,
-    /// Messages whose handler ran, also those whose handler failed.
+    /// Messages whose handler ran, also those whose handler failed; and those that start and stop actors.
     pub handled: u64,
     /// Accepted messages that could not be handled.
     pub dead_letters: u64,

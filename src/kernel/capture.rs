@@ -42,6 +42,8 @@ pub(crate) struct Captures {
     active: AtomicU32,
     /// 1 when what the kernel had is somebody else's: it ends without dead letters.
     handed_over: AtomicU32,
+    /// Number of the last one that somebody has, for as long as the kernel goes on.
+    kept: AtomicU64,
     collected: Mutex<Collected>,
 }
 
@@ -61,6 +63,7 @@ pub(crate) struct Captured<'a> {
     image: Option<Image>,
     /// What it was before.
     state: State,
+    number: u64,
     ends: bool,
     _turn: MutexGuard<'a, ()>,
 }
@@ -70,15 +73,15 @@ impl Kernel {
     pub(crate) fn capture(&self, ends: bool) -> Result<Captured<'_>> {
         let captures = &self.life.captures;
         let turn = captures.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        {
+        let number = {
             let mut collected = captures.collected();
             let workers = self.ports.len();
             *collected = Collected { missing: workers, moving: workers, ..Collected::default() };
             captures.ends.store(u32::from(ends), Ordering::Relaxed);
             captures.active.store(0, Ordering::Relaxed);
             // Release: pairs with the Acquire in `capture_wanted`; who sees the number sees the rest.
-            captures.number.fetch_add(1, Ordering::Release);
-        }
+            captures.number.fetch_add(1, Ordering::Release) + 1
+        };
         let states = [State::Active, State::Suspended, State::Created];
         let Some(state) = self.shift_from(&states, State::Captured) else {
             return Err(self.refusal("taking a snapshot"));
@@ -100,7 +103,7 @@ impl Kernel {
             Ok(image) => (Some(image), Ok(())),
             Err(error) => (None, Err(error)),
         };
-        let captured = Captured { kernel: self, image, state, ends, _turn: turn };
+        let captured = Captured { kernel: self, image, state, number, ends, _turn: turn };
         outcome.map(|()| captured)
     }
 
@@ -183,6 +186,15 @@ impl Kernel {
         self.life.changed.ring();
     }
 
+    /// By a worker that is about to go on after the capture with that number: whether what it handed in is what actors are to
+    /// be restarted with.
+    pub(crate) fn is_kept(&self, number: u64) -> bool {
+        // The command was read without an order; see `capture_wanted`.
+        fence(Ordering::Acquire);
+        // Acquire: pairs with the Release in `hand_over`.
+        self.life.captures.kept.load(Ordering::Acquire) == number
+    }
+
     /// By a worker of a kernel that ends: whether what it has is somebody else's by now.
     pub(crate) fn is_handed_over(&self) -> bool {
         // Acquire: pairs with the Release in `hand_over`.
@@ -228,11 +240,15 @@ impl Captured<'_> {
         self.image.as_ref().expect("who has no image is given none of these")
     }
 
-    /// Ends the kernel, if it was to end, without dead letters: what it had is in the image.
+    /// Somebody has the image now. Ends the kernel, if it was to end, without dead letters: what it had is in there.
     pub(crate) fn hand_over(self) {
+        let captures = &self.kernel.life.captures;
         if self.ends {
             // Release: pairs with the Acquire in `is_handed_over`.
-            self.kernel.life.captures.handed_over.store(1, Ordering::Release);
+            captures.handed_over.store(1, Ordering::Release);
+        } else {
+            // Release: pairs with the Acquire in `is_kept`. Before the kernel goes on, which it does when this is dropped.
+            captures.kept.store(self.number, Ordering::Release);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod capture;
 pub(crate) mod directory;
 mod entry;
+mod family;
 mod lifecycle;
 mod offer;
 mod post;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use capture::{Captures, NOT_YET};
 pub(crate) use entry::Entry;
+pub(crate) use family::{told_as, Family, Kin};
 pub(crate) use lifecycle::{Command, Life, State};
 pub(crate) use offer::{dead_letter, Offered};
 pub(crate) use post::{Origin, Post};

@@ -1,6 +1,6 @@
 //! Messages that come from actors, or by way of a topic: into the ring of the receiver's worker, or what becomes of them.
 
-use super::{Kernel, Port, INBOUND_BIT};
+use super::{told_as, Kernel, Port, INBOUND_BIT};
 use crate::address::{index_of, Address};
 use crate::error::DeadReason;
 use crate::message::{Class, Incoming, Owned};
@@ -83,7 +83,7 @@ pub(crate) fn dead_letter(envelope: &Envelope, to: u64, time: u64, payload: &[u8
         to,
         correlation: envelope.correlation,
         time,
-        kind: u32::from(envelope.kind),
+        kind: told_as(u32::from(envelope.kind)),
         reason: reason as i32,
         level: envelope.level,
         call: envelope.flags & flags::CALL != 0,

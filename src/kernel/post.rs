@@ -17,6 +17,13 @@ pub(crate) struct Origin {
     pub(crate) call: u8,
 }
 
+impl Origin {
+    /// Of what an actor sends that answers nothing.
+    pub(crate) fn of(actor: u64) -> Self {
+        Self { actor, level: 1, ..Self::default() }
+    }
+}
+
 /// A post with everything about it known: where it goes, and the envelope but for its time and deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Post {

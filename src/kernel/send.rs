@@ -9,6 +9,7 @@ use crate::address::index_of;
 use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::hlc;
+use crate::layout::TYPE_ORPHANED;
 use crate::message::{Letter, Owned, Timeout};
 use crate::ring::{flags, Channel, Envelope, Refused, Slot};
 use crate::time::{Deadline, Spin};
@@ -30,6 +31,12 @@ pub(crate) trait Batch {
 }
 
 impl Kernel {
+    /// Declared size of a type that actors take from the host.
+    #[inline(always)]
+    fn limit(&self, kind: u32) -> Option<u32> {
+        self.types.find(kind).filter(|_| kind != TYPE_ORPHANED).map(|(limit, _)| limit)
+    }
+
     /// The receiver's worker and the channel to it, if a letter can be sent. An option, since a result would go through
     /// memory.
     #[inline(always)]
@@ -38,7 +45,7 @@ impl Kernel {
         if index >= self.actors {
             return None;
         }
-        let (limit, _) = self.types.find(letter.kind)?;
+        let limit = self.limit(letter.kind)?;
         if letter.payload.len() as u32 > limit {
             return None;
         }
@@ -73,9 +80,9 @@ impl Kernel {
         if index_of(letter.actor) >= self.actors {
             return Error::Stale;
         }
-        match self.types.find(letter.kind) {
+        match self.limit(letter.kind) {
             None => Error::NotFound(format!("message type {} in the actor's handlers", letter.kind)),
-            Some((limit, _)) => Error::Size { size: letter.payload.len() as u32, limit },
+            Some(limit) => Error::Size { size: letter.payload.len() as u32, limit },
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Supervision {
     pub(crate) window: u32,
     /// An actor that fails for good takes the kernel with it.
     pub(crate) escalates: bool,
+    /// Actors are restarted with what they were in the last snapshot, which is kept for that.
+    pub(crate) keeps: bool,
 }
 
 /// Of a stamp, whose unit is 2^-32 s, to the unit of windows.
@@ -26,9 +28,9 @@ const SHIFT: u32 = 22;
 
 impl Supervision {
     /// Windows of so many milliseconds.
-    pub(crate) fn new(restarts: u32, window_ms: u32, escalates: bool) -> Self {
+    pub(crate) fn new(restarts: u32, window_ms: u32, escalates: bool, keeps: bool) -> Self {
         let window = (u64::from(window_ms) << 10).div_ceil(1000);
-        Self { restarts, window: u32::try_from(window).unwrap_or(u32::MAX), escalates }
+        Self { restarts, window: u32::try_from(window).unwrap_or(u32::MAX), escalates, keeps }
     }
 
     /// Whether the actor whose handler failed at `stamp` is restarted; counts it if so.
@@ -51,7 +53,7 @@ mod tests {
 
     #[test]
     fn within_the_window() {
-        let policy = Supervision::new(3, 5000, false);
+        let policy = Supervision::new(3, 5000, false, false);
         assert_eq!(policy.window, 5120);
         let mut restarts = Restarts::default();
         // Near where the unit of windows wraps.
@@ -69,6 +71,6 @@ mod tests {
     fn never() {
         let mut restarts = Restarts::default();
         assert!(!Supervision::default().restarts(&mut restarts, 7 * SECOND));
-        assert_eq!(Supervision::new(u32::MAX, u32::MAX, true).window, u32::MAX);
+        assert_eq!(Supervision::new(u32::MAX, u32::MAX, true, true).window, u32::MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! The message types that an actor handles, found by number.
 
 use crate::error::{Error, Result};
-use crate::layout::{TYPE_START, TYPE_STOP};
+use crate::layout::{TYPE_ORPHANED, TYPE_START, TYPE_STOP};
 
 /// A small hash table with linear probing, at most half full: one multiplication and, nearly always, one look.
 pub(crate) struct TypeTable {
@@ -14,9 +14,10 @@ pub(crate) struct TypeTable {
 impl TypeTable {
     /// Of pairs of type and declared size, in the order of the handlers. The library's own follow, which all actors take.
     pub(crate) fn new(types: impl ExactSizeIterator<Item = (u32, u32)>) -> Result<Self> {
-        let bits = ((types.len() + 2) * 2).next_power_of_two().trailing_zeros();
+        let bits = ((types.len() + 3) * 2).next_power_of_two().trailing_zeros();
         let mut table = Self { entries: vec![(0, 0, 0); 1 << bits].into(), shift: 32 - bits, largest: 0 };
-        for (number, (kind, size)) in types.chain([(TYPE_START, 0), (TYPE_STOP, 0)]).enumerate() {
+        let own = [TYPE_START, TYPE_STOP, TYPE_ORPHANED].map(|kind| (kind, 0));
+        for (number, (kind, size)) in types.chain(own).enumerate() {
             if table.find(kind).is_some() {
                 return Err(Error::BadImage(format!("message type {kind} has two handlers")));
             }
@@ -83,7 +84,7 @@ mod tests {
             assert_eq!(table.find(*kind), Some((kind % 100, number)));
         }
         assert_eq!(table.find(TYPE_START), Some((0, kinds.len())));
-        let own = [TYPE_START, TYPE_STOP];
+        let own = [TYPE_START, TYPE_STOP, TYPE_ORPHANED];
         for kind in (0..70_000).filter(|kind| !kinds.contains(kind) && !own.contains(kind)) {
             assert_eq!(table.find(kind), None);
         }

@@ -50,7 +50,14 @@ const BACKEND: Form = Form::Number(&[("auto", 0), ("cpu", 1), ("cuda", 2), ("vul
 const LOG_LEVEL: Form = Form::Number(&[("error", 1), ("warn", 2), ("info", 3), ("debug", 4)]);
 const PRIORITY: Form = Form::Number(&[("low", 1), ("normal", 64), ("high", 128), ("critical", 192)]);
 const INBOUND: Form = Form::Number(&[("auto", 0), ("host", 1), ("device", 2)]);
-const ON_FAILURE: Form = Form::Number(&[("fail", 0), ("restart", 1), ("escalate", 2), ("restart-then-escalate", 3)]);
+const ON_FAILURE: Form = Form::Number(&[
+    ("fail", 0),
+    ("restart", 1),
+    ("escalate", 2),
+    ("restart-then-escalate", 3),
+    ("restart-from-snapshot", 5),
+    ("restart-from-snapshot-then-escalate", 7),
+]);
 const PLAIN: Form = Form::Number(&[]);
 /// `RK_NONE`
 const OR_NONE: Form = Form::Number(&[("none", u32::MAX as u64)]);

@@ -1,10 +1,10 @@
-//! The format of snapshots, version 1. Numbers are little-endian; every section begins at a multiple of 8 and is padded to
+//! The format of snapshots, version 2. Numbers are little-endian; every section begins at a multiple of 8 and is padded to
 //! one with zeros.
 //!
 //! ```text
 //!   bytes
 //!   header    8   "RKSNAP" 0x0d 0x0a
-//!             4   version of the format, 1
+//!             4   version of the format, 2
 //!             4   CRC-32 (ISO 3309, as in zlib and PNG) of all that follows
 //!             8   bytes of the whole
 //!             8   the latest stamp of the kernel's clocks
@@ -19,6 +19,8 @@
 //!   names         of the actor type, of the kernel; UTF-8
 //!   entries  16   for each actor: status (0 running, 1 stopped, 2 failed), generation, restarts within the window, when
 //!                 that began in 2^-10 s; 4 bytes each
+//!   kin      12   for each actor: parent, child that came last, child of the same parent that came before: index plus 1, or
+//!                 0; instead of a child 0xffffffff, if the actor has ended; 4 bytes each
 //!   states        of each actor, as its handlers have it
 //!   messages 48   each: receiver (lower half of its address), type (2), level (1), bits (1: 1 came from the host, 2 of a
 //!                 call); payload's bytes (4), zero (4); correlation, sender, deadline, stamp (8 each); then the payload
@@ -32,7 +34,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Entry, Image, Message, Part, Post};
+use super::{Entry, Image, Kin, Message, Part, Post};
 use crate::address::{index_of, Address, MAX_ACTORS};
 use crate::error::{Error, Result};
 use crate::layout::{COUNTERS, PAYLOAD_MAX, STATE_MAX};
@@ -40,7 +42,7 @@ use crate::message::LEVELS;
 use crate::ring::{flags, Envelope};
 
 const MAGIC: [u8; 8] = *b"RKSNAP\r\n";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Bytes before what the checksum covers.
 const COVERED_FROM: usize = 16;
 
@@ -121,6 +123,7 @@ fn size_of_all(image: &Image) -> usize {
     size_of::<Header>()
         + padded(image.actor.len() + image.name.len())
         + image.all.entries.len() * size_of::<Entry>()
+        + padded(image.all.kin.len() * size_of::<Kin>())
         + padded(image.all.states.len())
         + messages.sum::<usize>()
         + posts.sum::<usize>()
@@ -169,6 +172,8 @@ pub(crate) fn encode<'a>(image: &Image, room: impl FnOnce(usize) -> Result<&'a m
     writer.put(image.name.as_bytes());
     writer.pad();
     writer.put(bytemuck::cast_slice(&image.all.entries));
+    writer.put(bytemuck::cast_slice(&image.all.kin));
+    writer.pad();
     writer.put(&image.all.states);
     writer.pad();
     for Message { from_host, envelope, payload } in &image.all.messages {
@@ -302,9 +307,14 @@ impl Image {
         if entries.iter().any(|entry| entry.status > Entry::FAILED) {
             return Err(bad("has an actor of unknown status"));
         }
+        let kin = reader.section(actors * size_of::<Kin>())?;
+        let kin: Vec<Kin> = kin.chunks_exact(size_of::<Kin>()).map(bytemuck::pod_read_unaligned).collect();
+        if !kin.iter().all(|kin| kin.is_within(head.actors)) {
+            return Err(bad("has an actor with relatives that there cannot be"));
+        }
         let states = reader.section(actors * head.state_size as usize)?.to_vec();
         let fits = |level: u8, size: u32| usize::from(level) < LEVELS && size <= PAYLOAD_MAX;
-        let mut all = Part { first: 0, entries, states, counters, time: head.time, ..Part::default() };
+        let mut all = Part { first: 0, entries, kin, states, counters, time: head.time, ..Part::default() };
         for _ in 0..head.messages {
             let message: MessageHead = reader.read()?;
             if !fits(message.level, message.size) || index_of(message.actor) >= head.actors {
@@ -389,9 +399,10 @@ mod tests {
 
     prop_compose! {
         fn image()(actors in 1..20u32, state_size in 0..40u32)(
-            state_size in Just(state_size), key in 1..u32::MAX, time in any::<u64>(),
+            actors in Just(actors), state_size in Just(state_size), key in 1..u32::MAX, time in any::<u64>(),
             actor in "[a-z]{1,20}", name in "\\PC{0,20}", counters in any::<[u64; COUNTERS]>(),
             entries in proptest::collection::vec((0..3u32, any::<u32>(), any::<u32>(), any::<u32>()), actors as usize),
+            kin in proptest::collection::vec([0..=actors, 0..=actors + 1, 0..=actors], actors as usize),
             states in proptest::collection::vec(any::<u8>(), (actors * state_size) as usize),
             messages in proptest::collection::vec((any::<bool>(), envelope(actors, false), payload()), 0..20),
             posts in proptest::collection::vec((any::<u64>(), envelope(actors, true), any::<u64>(), payload()), 0..20),
@@ -403,6 +414,9 @@ mod tests {
             let all = Part {
                 first: 0,
                 entries: entries.into_iter().map(entry).collect(),
+                kin: kin.into_iter().map(|[parent, first, next]| {
+                    Kin { parent, first: if first > actors { Kin::ENDED } else { first }, next }
+                }).collect(),
                 states,
                 counters,
                 messages: messages.into_iter().map(|(from_host, envelope, payload)| {

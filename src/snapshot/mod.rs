@@ -4,7 +4,7 @@ mod format;
 
 use crate::address::{index_of, Address};
 use crate::error::{Error, Result};
-use crate::kernel::{Entry, Placement, Post};
+use crate::kernel::{Entry, Kin, Placement, Post};
 use crate::layout::COUNTERS;
 use crate::message::LEVELS;
 use crate::ring::Envelope;
@@ -33,6 +33,7 @@ pub(crate) struct Part {
     /// Of the first of the actors.
     pub(crate) first: u32,
     pub(crate) entries: Vec<Entry>,
+    pub(crate) kin: Vec<Kin>,
     /// States, one right after the other.
     pub(crate) states: Vec<u8>,
     pub(crate) counters: [u64; COUNTERS],
@@ -69,6 +70,7 @@ impl Image {
         for part in rest {
             debug_assert_eq!(part.first as usize, all.entries.len());
             all.entries.extend(part.entries);
+            all.kin.extend(part.kin);
             all.states.extend(part.states);
             all.messages.extend(part.messages);
             all.posts.extend(part.posts);

@@ -445,7 +445,9 @@ CASE(arguments_kernel_launch) {
     REFUSES(.lanes = UINT32_MAX);
     REFUSES(.quantum_us = 99);
     REFUSES(.quantum_us = 1000001);
-    REFUSES(.on_failure = 4);
+    REFUSES(.on_failure = 8);
+    REFUSES(.on_failure = RK_ON_FAILURE_FROM_SNAPSHOT);
+    REFUSES(.on_failure = RK_ON_FAILURE_FROM_SNAPSHOT | RK_ON_FAILURE_ESCALATE);
     REFUSES(.max_restarts = 1000001);
     REFUSES(.restart_window_ms = 86400001);
     REFUSES(.watchdog_ms = 86400001);

@@ -171,6 +171,136 @@ CASE(supervision_keeps_the_mailbox) {
     world_close(&w);
 }
 
+enum { FROM_SNAPSHOT = RK_ON_FAILURE_RESTART | RK_ON_FAILURE_FROM_SNAPSHOT };
+
+/* Taken, and thrown away but for what the kernel keeps of it. */
+static void just_snapshot(rk_kernel kernel) {
+    void *data;
+    size_t size;
+    CHECK_DONE(rk_kernel_snapshot(kernel, 0, &data, &size, &test_error));
+    rk_snapshot_free(data);
+}
+
+static void fail_and_restart(const world *w, rk_actor actor, int32_t code) {
+    crash_at(actor, code);
+    expect_event(w, RK_EVENT_ACTOR_RESTARTED, actor, code);
+}
+
+/* With the state of the last snapshot, or the first one where there is none or the actor was started since; as often as it
+ * fails. `initial`: NULL for zeros. */
+static void restart_from_snapshot(const struct patient *initial) {
+    enum { ACTORS = 5 };
+    world w = world_open();
+    rk_kernel plain = world_launch(&w, "patient", OPTIONS(.actors = ACTORS, .on_failure = RK_ON_FAILURE_RESTART));
+    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS, .initial_state = initial, .dormant = 1,
+                                                          .initial_state_size = initial ? sizeof *initial : 0,
+                                                          .on_failure = FROM_SNAPSHOT, .max_restarts = 1000));
+    /* States lie at multiples of 16. */
+    CHECK_EQ(stats_of(kernel).memory_per_actor, stats_of(plain).memory_per_actor + (sizeof(struct patient) + 15) / 16 * 16);
+    const struct patient zeros = {0}, *start = initial ? initial : &zeros;
+    struct patient kept = *start;
+    rk_actor failing = actor_of(kernel, 1), bystander = actor_of(kernel, 2), stopped = actor_of(kernel, 3);
+    rk_actor dormant = actor_of(kernel, 4);
+    uint64_t seen = start->seen;
+    tally last;
+    visits_of(stopped);
+    ask_for(stopped, RK_TYPE(halt), NULL, 0, RK_TYPE(tally), &last, sizeof last);
+    for (int32_t round = 0; round < 6; round++) {
+        for (int32_t again = 0; again < 3; again++) {
+            CHECK_EQ(visits_of(failing), kept.seen + 1);
+            toil work = {.rounds = 10};
+            tally worked;
+            ask_for(failing, RK_TYPE(toil), &work, sizeof work, RK_TYPE(tally), &worked, sizeof worked);
+            fail_and_restart(&w, failing, round);
+            expect_state(failing, &kept);
+            CHECK_EQ(visits_of(bystander), ++seen);
+        }
+        for (int32_t v = 0; v < round; v++) CHECK_EQ(visits_of(failing), ++kept.seen);
+        /* In every second round the one that fails next waits for that while the snapshot is taken. */
+        const bool at_rest = round % 2 == 1;
+        if (at_rest) {
+            CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+            crash_at(failing, 100);
+        }
+        just_snapshot(kernel);
+        if (at_rest) {
+            just_snapshot(kernel); /* and once more, before anything has run */
+            CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+            expect_event(&w, RK_EVENT_ACTOR_RESTARTED, failing, 100);
+        }
+        expect_state(failing, &kept);
+    }
+    /* What the bystander has seen since is forgotten, and nothing else. */
+    CHECK_EQ(visits_of(bystander), seen + 1);
+    fail_and_restart(&w, bystander, 7);
+    CHECK_EQ(visits_of(bystander), seen + 1);
+    /* These were not running. */
+    for (int i = 0; i < 2; i++) {
+        rk_actor actor = i == 0 ? stopped : dormant;
+        send_to(actor, RK_ACTOR_START, NULL, 0);
+        CHECK_EQ(visits_of(actor), start->seen + 1);
+        fail_and_restart(&w, actor, i);
+        expect_state(actor, start);
+        CHECK_EQ(visits_of(actor), start->seen + 1);
+        just_snapshot(kernel);
+        CHECK_EQ(visits_of(actor), start->seen + 2);
+        fail_and_restart(&w, actor, i);
+        CHECK_EQ(visits_of(actor), start->seen + 2);
+    }
+    /* Started anew: what was kept is of another life. */
+    send_to(failing, RK_ACTOR_START, NULL, 0);
+    visits_of(failing);
+    fail_and_restart(&w, failing, 8);
+    expect_state(failing, start);
+    CHECK_DONE(rk_kernel_drain(kernel, PATIENCE, &test_error));
+    CHECK_EQ(check_accounts(kernel).dead_letters, 0);
+    world_close(&w);
+}
+
+CASE(supervision_from_snapshot) { restart_from_snapshot(NULL); }
+
+CASE(supervision_from_snapshot_with_initial_state) {
+    struct patient initial = random_patient();
+    restart_from_snapshot(&initial);
+}
+
+/* A kernel that a snapshot was made into, on any backend, restarts its actors as they were there, if it is to. */
+CASE(supervision_from_restored_snapshot) {
+    enum { ACTORS = 3, VISITS = 4 };
+    world w = world_open();
+    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS));
+    for (uint32_t i = 0; i < ACTORS; i++)
+        for (uint32_t v = 0; v <= i * VISITS; v++) visits_of(actor_of(kernel, i));
+    void *data;
+    size_t size;
+    CHECK_DONE(rk_kernel_snapshot(kernel, 0, &data, &size, &test_error));
+    struct patient initial = random_patient();
+    for (uint32_t turn = 0; turn < 4; turn++) {
+        const bool keeps = turn % 2 == 0;
+        rk_kernel_options options =
+            OPTIONS(.backend = turn < 2 ? world_backend : RK_BACKEND_CPU, .lanes = turn < 2 ? world_lanes : 1,
+                    .initial_state = &initial, .initial_state_size = sizeof initial,
+                    .on_failure = keeps ? FROM_SNAPSHOT : RK_ON_FAILURE_RESTART);
+        rk_kernel other;
+        CHECK_DONE(rk_kernel_restore(w.runtime, w.module, data, size, RK_RESTORE_NEW_ADDRESSES, &options, &other, &test_error));
+        CHECK_DONE(rk_kernel_activate(other, &test_error));
+        for (uint32_t i = 0; i < ACTORS; i++) {
+            rk_actor actor = actor_of(other, i);
+            const uint64_t was = i * VISITS + 1;
+            CHECK_EQ(visits_of(actor), was + 1);
+            fail_and_restart(&w, actor, 3);
+            CHECK_EQ(visits_of(actor), keeps ? was + 1 : initial.seen + 1);
+            just_snapshot(other);
+            CHECK_EQ(visits_of(actor), keeps ? was + 2 : initial.seen + 2);
+            fail_and_restart(&w, actor, 4);
+            CHECK_EQ(visits_of(actor), keeps ? was + 2 : initial.seen + 1);
+        }
+        CHECK_OK(rk_kernel_destroy(other));
+    }
+    rk_snapshot_free(data);
+    world_close(&w);
+}
+
 /* An actor takes its kernel with it: what waits comes back, other kernels go on. */
 static void escalate(uint32_t policy, int restarts) {
     enum { ACTORS = 4, WAITING = 12 };
@@ -246,14 +376,15 @@ CASE(supervision_escalate_while_draining) {
     world_close(&w);
 }
 
-/* Actors that fail at any time: each sees its messages in order, and what it remembers is what came since it failed last. */
-CASE(supervision_storm) {
+/* Actors that fail at any time: each sees its messages in order, and what it remembers is what came since it failed last, and
+ * what had come before the last snapshot if it is restarted from that. */
+static void storm(uint32_t policy) {
     enum { ACTORS = 9, EVERY = 13, ROUND = 200 };
     world w = world_open();
-    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS, .on_failure = RK_ON_FAILURE_RESTART,
+    rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS, .on_failure = policy,
                                                           .max_restarts = 1000000, .restart_window_ms = DAY_MS));
     uint64_t random = test_seed(), crashes = 0, events = 0;
-    uint64_t sent[ACTORS] = {0}, got[ACTORS] = {0}, seen[ACTORS] = {0};
+    uint64_t sent[ACTORS] = {0}, got[ACTORS] = {0}, seen[ACTORS] = {0}, kept[ACTORS] = {0};
     /* What `seen` is to be at each message, by actor. */
     uint64_t(*expected)[ROUND] = calloc(ACTORS, sizeof *expected);
     CHECK(expected != NULL);
@@ -266,7 +397,7 @@ CASE(supervision_storm) {
             if (test_random_below(&random, EVERY) == 0) {
                 crash_at(actor_of(kernel, a), (int32_t)a);
                 crashes++;
-                seen[a] = 0;
+                seen[a] = kept[a];
                 continue;
             }
             visit message = {.nonce = sent[a]};
@@ -291,6 +422,10 @@ CASE(supervision_storm) {
             replies--;
         }
         CHECK(memcmp(sent, got, sizeof sent) == 0);
+        if (policy == FROM_SNAPSHOT && test_random_below(&random, 3) == 0) {
+            just_snapshot(kernel);
+            memcpy(kept, seen, sizeof kept);
+        }
     }
     CHECK_DONE(rk_kernel_drain(kernel, PATIENCE, &test_error));
     rk_kernel_statistics stats = check_accounts(kernel);
@@ -300,6 +435,10 @@ CASE(supervision_storm) {
     free(expected);
     world_close(&w);
 }
+
+CASE(supervision_storm) { storm(RK_ON_FAILURE_RESTART); }
+
+CASE(supervision_storm_from_snapshot) { storm(FROM_SNAPSHOT); }
 
 /* A host that does not read its events costs bounded memory, and is told the number. */
 CASE(supervision_host_that_does_not_read) {

@@ -4,6 +4,7 @@
 
 #include "../support/harness.h"
 #include "delivery.rk.h"
+#include "family.rk.h"
 #include "lifecycle.rk.h"
 #include "endurance.rk.h"
 #include "payload.rk.h"

@@ -3,6 +3,7 @@
 #ifndef RINGKERNEL_CUDA_POSTS_CUH
 #define RINGKERNEL_CUDA_POSTS_CUH
 
+#include <ringkernel/cuda/family.cuh>
 #include <ringkernel/cuda/letters.cuh>
 
 #define RK_POST_SENT 0u /* an entry of the outbox that has left */
@@ -228,6 +229,35 @@ RK_COLD_FN void rk_leave_behind(const rk_dev_post &post, const rk_u8 *payload) {
     rk_letter(note, payload, post.size);
 }
 
+/* Adds a post of the library's, for an actor that has ended, to its children, of which `first` is one's index plus 1. It is
+ * behind those of the actor's handler, if there are any: of the message in item `number`, of whose origin it needs the actor.
+ * Room for one post more than a handler may write is there. */
+RK_COLD_FN void rk_add_orphaned(rk_u32 actor, rk_u32 number, rk_u32 first) {
+    if (rk_s.w.outbox_sent == rk_s.w.outbox_used) rk_empty_outbox();
+    const rk_u32 used = rk_s.w.outbox_used, size = rk_lane_context::entry(0);
+    const rk_u32 at = used < RK_FRONT && used + size > RK_FRONT ? RK_FRONT : used;
+    __syncwarp();
+    if (rk_thread() == 0) {
+        rk_outgoing *entry = (rk_outgoing *)rk_outbox_at(at);
+        entry->to = (rk_u64)rk_s.k.key << 32 | (first - 1), entry->correlation = (actor & 0xfffff) + 1;
+        entry->deadline = 0, entry->kind = RK_POST_SEND, entry->type = RK_TYPE_ORPHANED;
+        entry->size = entry->priority = 0, entry->reserved = number;
+        rk_s.w.origins[number].actor = (rk_u64)rk_s.k.key << 32 | actor;
+        if (at != used) rk_s.w.front_end = used;
+        rk_s.w.outbox_used = at + size;
+    }
+    __syncwarp();
+}
+
+/* The child, by its index plus 1, that such a post goes on to when it has been sent; or 0. When the kernel ends, all have. */
+RK_COLD_FN rk_u32 rk_next_orphan(const rk_dev_post &post) {
+    rk_u32 next = 0;
+    const rk_u32 child = post.actor & 0xfffff;
+    if (rk_thread() == 0 && rk_s.mode != RK_MODE_END && (rk_u32)(post.to >> 32) == rk_s.k.key && child < rk_s.k.actors)
+        next = rk_following(child, post.correlation);
+    return __shfl_sync(RK_WARP, next, 0);
+}
+
 /* Sends what waits, what was set aside first. Gives what we wait for; at the end of the kernel, nothing waits. */
 RK_COLD_FN rk_u64 rk_flush() {
     /* At the end: once something for the host is left behind, what follows it is too, to stay behind it. */
@@ -237,24 +267,31 @@ RK_COLD_FN rk_u64 rk_flush() {
         const rk_u8 *payload;
         rk_u32 next = 0;
         const rk_dev_post *front = rk_aside_front();
+        const rk_outgoing *entry = front ? (const rk_outgoing *)0 : rk_next_entry(next);
         if (front) {
             post = *front;
             payload = (const rk_u8 *)(front + 1);
         } else {
-            const rk_outgoing *entry = rk_next_entry(next);
             if (!entry) break;
             post = rk_post_of(*entry, rk_s.w.origins[entry->reserved & (RK_BATCH - 1)]);
             payload = (const rk_u8 *)(entry + 1);
         }
-        rk_u64 wait = behind && post.to == 0 ? RK_WAIT_HOST
-                      : post.to              ? rk_offer(post, payload)
-                                             : rk_hand_over(post, payload);
+        const bool orphaned = post.type == RK_TYPE_ORPHANED;
+        /* Asked first, for who is told forgets it. */
+        const rk_u32 orphan = orphaned ? rk_next_orphan(post) : 0;
+        rk_u64 wait = orphaned && rk_s.mode == RK_MODE_END ? 0
+                      : behind && post.to == 0             ? RK_WAIT_HOST
+                      : post.to                            ? rk_offer(post, payload)
+                                                           : rk_hand_over(post, payload);
         if (wait && rk_s.mode != RK_MODE_END) return wait;
         if (wait) rk_leave_behind(post, payload);
         behind |= wait && post.to == 0;
         __syncwarp();
         if (rk_thread() == 0) {
-            if (front) rk_s.w.aside_head += rk_record(post.size);
+            const rk_u64 on = (rk_u64)rk_s.k.key << 32 | (orphan - 1);
+            if (orphan && front) ((rk_dev_post *)front)->to = on, ((rk_dev_post *)front)->actor = orphan - 1;
+            else if (orphan) ((rk_outgoing *)entry)->to = on;
+            else if (front) rk_s.w.aside_head += rk_record(post.size);
             else rk_s.w.outbox_sent = next;
         }
         __syncwarp();

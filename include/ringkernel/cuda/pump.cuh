@@ -3,8 +3,8 @@
  * launched again while there is work. src/ring/mod.rs says how rings work, and src/backend/cpu is the same machine on the
  * CPU.
  *
- *   memory.cuh ── block.cuh ── letters.cuh ─┬─ take.cuh ────────────────┬─ serve.cuh ─┬─ pump.cuh
- *                                           └─ posts.cuh ── deliver.cuh ┘  latency.cuh ┘
+ *   memory.cuh ── block.cuh ─┬─ letters.cuh ─┬─ take.cuh ────────────────┬─ serve.cuh ─┬─ pump.cuh
+ *                            └─ family.cuh ──┴─ posts.cuh ── deliver.cuh ┘  latency.cuh ┘
  *
  * Warp 0 is the pump: its 32 threads take every decision together, on equal values; other warps wait for handlers to run.
  * What costs time is not bandwidth but the way to memory, a third of a microsecond, and the length of the path through one
@@ -34,11 +34,18 @@ RK_PUMP_FN bool rk_counts_restart(rk_dev_entry &entry, rk_u64 time) {
     return true;
 }
 
-/* Gives an actor the state that it starts with. */
-RK_PUMP_FN void rk_reset(rk_u32 index, void *scratch) {
-    ulonglong2 *state = (ulonglong2 *)(rk_place_of(rk_s.k, scratch).states + (rk_u64)index * rk_s.k.stride);
-    const ulonglong2 *initial = (const ulonglong2 *)rk_s.k.initial;
-    for (rk_u32 i = rk_thread(); i < rk_s.k.stride / 16; i += 32) state[i] = initial ? initial[i] : make_ulonglong2(0, 0);
+/* Gives an actor a state to begin with: to one that is restarted (`again`) the one that is kept for that, if any is, to others
+ * the one that it was launched with, which is then kept. */
+RK_PUMP_FN void rk_reset(rk_u32 index, bool again, void *scratch) {
+    const rk_u64 offset = (rk_u64)index * rk_s.k.stride;
+    ulonglong2 *state = (ulonglong2 *)(rk_place_of(rk_s.k, scratch).states + offset);
+    ulonglong2 *kept = rk_s.k.kept ? (ulonglong2 *)(rk_s.k.kept + offset) : (ulonglong2 *)0;
+    const ulonglong2 *from = again && kept ? kept : (const ulonglong2 *)rk_s.k.initial;
+    for (rk_u32 i = rk_thread(); i < rk_s.k.stride / 16; i += 32) {
+        const ulonglong2 part = from ? from[i] : make_ulonglong2(0, 0);
+        state[i] = part;
+        if (kept && !again) kept[i] = part;
+    }
     __syncwarp();
 }
 
@@ -50,12 +57,16 @@ RK_COLD_FN void rk_ended(void *scratch) {
     const bool failed = rk_s.todo.result & RK_RESULT_FAIL;
     const rk_u64 time = failed ? rk_tick() : 0;
     const bool again = __shfl_sync(RK_WARP, failed && rk_thread() == 0 && rk_counts_restart(entry, time), 0);
+    rk_u32 orphan = 0;
     if (again) {
-        rk_reset(index, scratch);
+        rk_reset(index, true, scratch);
         rk_add(RK_C_RESTARTS, 1);
     } else if (rk_thread() == 0) {
         entry.status = failed ? RK_FAILED : RK_STOPPED, rk_s.w.irregular = 1;
+        orphan = rk_end_family(index);
     }
+    orphan = __shfl_sync(RK_WARP, orphan, 0);
+    if (orphan) rk_add_orphaned(m.actor, rk_s.todo.number, orphan);
     __syncwarp();
     if (!failed) return;
     rk_add(RK_C_FAILURES, 1);
@@ -79,20 +90,32 @@ RK_COLD_FN void rk_deliver_rest() {
     rk_waits_for(rk_flush());
 }
 
-/* Starts or stops an actor, if that is what a message asks for that cannot be handled for this reason. */
+/* Starts or stops an actor, if that is what a message asks for that cannot be handled for this reason, or its parent has
+ * ended. */
 RK_COLD_FN bool rk_direct(const rk_item &m, rk_i32 why, void *scratch) {
-    const rk_u32 type = m.type(), index = m.actor & 0xfffff;
-    if (type != RK_TYPE_START && type != RK_TYPE_STOP) return false;
+    const rk_u32 type = m.type(), index = m.actor & 0xfffff, parent = (rk_u32)m.sender() & 0xfffff;
+    const bool relative = (rk_u32)(m.sender() >> 32) == rk_s.k.key && parent < rk_s.k.actors;
+    if (type != RK_TYPE_START && type != RK_TYPE_STOP && !(type == RK_TYPE_ORPHANED && relative)) return false;
     if (why != RK_D_STOPPED && why != RK_D_FAILED && why != RK_D_TYPE) return false;
     rk_dev_entry &entry = ((rk_dev_entry *)rk_s.k.entries)[index];
-    if (type == RK_TYPE_START) rk_reset(index, scratch);
+    if (type == RK_TYPE_START) rk_reset(index, false, scratch);
+    rk_u32 orphan = 0;
     if (rk_thread() == 0) {
-        if (type == RK_TYPE_START) entry.status = RK_RUNNING, entry.restarts = 0;
-        else if (entry.status == RK_RUNNING) entry.status = RK_STOPPED;
+        bool ends = type == RK_TYPE_STOP;
+        if (type == RK_TYPE_START) {
+            entry.status = RK_RUNNING, entry.restarts = 0;
+            rk_begin_family(index);
+            ends = relative && !rk_join_family(index, parent);
+        } else if (type == RK_TYPE_ORPHANED) {
+            ends = rk_leave_family(index, m.correlation);
+        }
+        if (ends && entry.status == RK_RUNNING) entry.status = RK_STOPPED, orphan = rk_end_family(index);
         rk_s.w.irregular = 1;
         if (m.time > rk_s.w.clock) rk_s.w.clock = m.time;
     }
     rk_add(RK_C_HANDLED, 1);
+    orphan = __shfl_sync(RK_WARP, orphan, 0);
+    if (orphan) rk_add_orphaned(m.actor, rk_s.todo.number, orphan);
     __syncwarp();
     return true;
 }
@@ -196,8 +219,11 @@ RK_COLD_FN void rk_end() {
             rk_u32 size = d1 >> 16 & 0x3f;
             rk_u64 payload = (rk_u64)m.payload;
             if (m.flags() & RK_F_BODY) payload = rk_fetch(ring, rk_s.w.position[ring], m, size);
-            rk_bury(m, (const rk_u8 *)payload, size, RK_D_TERMINATED);
-            if (rk_thread() == 0) rk_s.w.position[ring]++, rk_s.w.consumed++, rk_s.w.found_waiting++;
+            /* That its parent has ended is no news to an actor that ends. */
+            const bool news = m.type() != RK_TYPE_ORPHANED;
+            if (news) rk_bury(m, (const rk_u8 *)payload, size, RK_D_TERMINATED);
+            else rk_add(RK_C_HANDLED, 1);
+            if (rk_thread() == 0) rk_s.w.position[ring]++, rk_s.w.consumed++, rk_s.w.found_waiting += news ? 1 : 0;
             __syncwarp();
         }
     }

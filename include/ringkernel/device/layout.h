@@ -61,6 +61,11 @@
 #define RK_STOPPED 1u
 #define RK_FAILED 2u
 
+/* To an actor whose parent has ended: as START and STOP of module.h, but only from pump to pump. */
+#define RK_TYPE_ORPHANED 65283u
+/* rk_dev_kin.first of an actor that has ended: it gets no children before it is started. */
+#define RK_ENDED 0xffffffffu
+
 /* Counters of a worker, in the order of src/kernel/stats.rs. */
 #define RK_C_HANDLED 0
 #define RK_C_DEAD 1
@@ -123,7 +128,7 @@ struct rk_dev_worker {
     rk_u64 consumed, found_waiting;
     rk_u64 counts[RK_C_COUNT];
     rk_u64 counters[RK_COUNTERS];
-    rk_u64 failed_actor; /* an actor whose failure the host is still to be told of; for backends whose letters may wait */
+    rk_u64 failed_actor; /* an actor that has ended or failed, of which others are still to be told; where that may wait */
     rk_i32 failed_code;
     rk_u32 aside_count; /* posts set aside, where they are counted */
 };
@@ -178,6 +183,13 @@ struct rk_dev_entry {
     rk_u32 restarts, since; /* of the window that began then; src/kernel/supervision.rs */
 };
 
+/* An actor among its relatives, by their indices plus 1, 0 for none; src/kernel/family.rs. 12 bytes. */
+struct rk_dev_kin {
+    rk_u32 parent;
+    rk_u32 first; /* the child that came last, or RK_ENDED */
+    rk_u32 next;  /* the child of the same parent that came before */
+};
+
 /* A kernel; device memory. Addresses of arrays, and what never changes, but for the last two. */
 struct rk_dev_kernel {
     rk_u64 workers, waits, states, entries;
@@ -187,6 +199,8 @@ struct rk_dev_kernel {
     rk_u64 reciprocal; /* of the number of actors of a worker: index * reciprocal >> 42 is the worker */
     rk_u64 aside_size;
     rk_u64 initial; /* state of an actor that starts; 0: zeros */
+    rk_u64 kin;     /* rk_dev_kin of all actors */
+    rk_u64 kept;    /* states of those that are restarted, if they begin with others than those that start; or 0 */
     rk_u64 buffers; /* rk_buffer_table of the runtime's on this device */
     rk_u32 key, actors, worker_count, stride;
     rk_u32 type_shift, type_mask, outbox_limit, letter_mask, letter_stride;

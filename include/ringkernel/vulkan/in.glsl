@@ -176,7 +176,7 @@ void rk_conclude() {
         bool failed = (rk_cx.result & RK_RESULT_FAIL) != 0u;
         rk_dev_entry_at(rk_kernel.entries + 16u * rk_cx.index).v.status = failed ? RK_FAILED : RK_STOPPED;
         rk_counts[RK_C_FAILURES] += rk_u64(failed ? 1u : 0u);
-        rk_failed_actor = failed ? rk_cx.self : rk_failed_actor;
+        rk_failed_actor = rk_cx.self;
         rk_failed_code = rk_cx.fail_code;
     }
     rk_consume();

@@ -25,6 +25,7 @@ RK_AT_(rk_dev_command_at, rk_dev_command, 8)
 RK_AT_(rk_dev_orders_at, rk_dev_orders, 8)
 RK_AT_(rk_dev_letter_at, rk_dev_letter, 8)
 RK_AT_(rk_dev_entry_at, rk_dev_entry, 4)
+RK_AT_(rk_dev_kin_at, rk_dev_kin, 4)
 RK_AT_(rk_dev_kernel_at, rk_dev_kernel, 8)
 
 /* The size of a struct in an array of them, see RK_SIZED_. */

@@ -18,6 +18,7 @@
 #include <ringkernel/vulkan/worker.glsl>
 #include <ringkernel/vulkan/out.glsl>
 #include <ringkernel/vulkan/in.glsl>
+#include <ringkernel/vulkan/family.glsl>
 
 void RK_DISPATCH();
 
@@ -74,7 +75,7 @@ bool rk_is_told_to_leave() {
     return (++rk_steps & 7u) == 0u && rk_peek(rk_dev_command_at(rk_kernel.command).v.leave) == rk_task.launch;
 }
 
-/* The entry of the actor whose handler failed. */
+/* The entry of the actor whose handler failed or stopped it. */
 rk_dev_entry_at rk_failed_entry() {
     return rk_dev_entry_at(rk_kernel.entries + 16u * (rk_u32(rk_failed_actor) & 0xfffffu));
 }
@@ -90,17 +91,22 @@ bool rk_may_restart() {
     return entry.v.restarts < rk_kernel.restarts;
 }
 
-/* Gives an actor the state that it was launched with, and starts it. Few turns for much: a driver may have counted those. */
-void rk_start(rk_u32 index) {
+/* Starts an actor: one that is restarted (`again`) with the state that is kept for that, if any is, others with the one that they
+ * were launched with, which is then kept. Few turns for much: a driver may have counted those. */
+void rk_start(rk_u32 index, bool again) {
     rk_dev_entry_at(rk_kernel.entries + 16u * index).v.status = RK_RUNNING;
-    rk_u64 state = rk_kernel.states + rk_u64(index) * rk_u64(rk_kernel.stride);
-    bool zeros = rk_kernel.initial == rk_u64(0);
+    rk_u64 offset = rk_u64(index) * rk_u64(rk_kernel.stride), state = rk_kernel.states + offset;
+    bool keeps = rk_kernel.kept != rk_u64(0);
+    rk_u64 from = again && keeps ? rk_kernel.kept + offset : rk_kernel.initial;
+    bool zeros = from == rk_u64(0);
     [[dont_unroll]] for (rk_u32 at = 0u; at < rk_kernel.stride; at += 64u) {
         rk_turns++;
 #define RK_RESET_(i)                                                                                                   \
-    if (at + 16u * i < rk_kernel.stride)                                                                               \
-        rk_pair_at(state + rk_u64(at + 16u * i)).v =                                                                   \
-            zeros ? u64vec2(0) : rk_pair_at(rk_kernel.initial + rk_u64(at + 16u * i)).v;
+    if (at + 16u * i < rk_kernel.stride) {                                                                             \
+        u64vec2 part = zeros ? u64vec2(0) : rk_pair_at(from + rk_u64(at + 16u * i)).v;                                 \
+        rk_pair_at(state + rk_u64(at + 16u * i)).v = part;                                                             \
+        if (keeps && !again) rk_pair_at(rk_kernel.kept + offset + rk_u64(at + 16u * i)).v = part;                      \
+    }
         RK_EACH_LEVEL_(RK_RESET_)
     }
 }
@@ -112,20 +118,43 @@ rk_u32 rk_restart() {
     return rk_u32(rk_failed_actor) & 0xfffffu;
 }
 
-/* Starts or stops the actor of rk_m, as that asks for. Gives the index of one that is to start, or ~0. */
-rk_u32 rk_direct() {
+/* Starts or stops the actor of rk_m, as that asks for, or because its parent has ended. Gives the index of one that is to start,
+ * or ~0, and of one that ends; it may be both. */
+rk_u32 rk_direct(out rk_u32 ended) {
     rk_u32 index = rk_m.actor & 0xfffffu;
     rk_dev_entry_at entry = rk_dev_entry_at(rk_kernel.entries + 16u * index);
+    rk_u32 parent = rk_u32(rk_m.sender >> 32) == rk_kernel.key ? rk_u32(rk_m.sender) & 0xfffffu : ~0u;
+    bool starts = rk_m.type == RK_TYPE_START, ends = rk_m.type == RK_TYPE_STOP;
     rk_clock = rk_max(rk_clock, rk_m.time);
     rk_counts[RK_C_HANDLED]++;
     rk_handled++;
     rk_consume();
-    if (rk_m.type == RK_TYPE_START) {
+    if (starts) {
         entry.v.restarts = 0u;
-        return index;
+        ends = !rk_join_family(index, parent);
     }
+    /* When the kernel ends there is nobody left to be told. */
+    if (rk_m.type == RK_TYPE_ORPHANED && rk_task.mode != RK_MODE_END)
+        ends = parent != ~0u && rk_leave_family(index, rk_m.correlation);
+    ended = ends && (starts || entry.v.status == RK_RUNNING) ? index : ~0u;
+    return starts ? index : ~0u;
+}
+
+/* An actor has ended: has its children told, by a post behind those of its handler, if these are in the outbox. Room for one
+ * more than a handler may write is there. */
+void rk_orphan_children(rk_u32 index) {
+    rk_dev_entry_at entry = rk_dev_entry_at(rk_kernel.entries + 16u * index);
     if (entry.v.status == RK_RUNNING) entry.v.status = RK_STOPPED;
-    return ~0u;
+    rk_u32 first = rk_end_family(index);
+    if (first == 0u) return;
+    rk_u64 key = rk_u64(rk_kernel.key) << 32;
+    if (rk_outbox_sent == rk_outbox_used) {
+        rk_outbox_sent = rk_outbox_used = 0u;
+        rk_origin = rk_dev_origin(key | rk_u64(index), rk_u64(0), rk_u64(0), 1u, 0u);
+    }
+    rk_outgoing_ref(rk_cx.outbox + rk_outbox_used).v = rk_outgoing(key | rk_u64(first - 1u), rk_u64(index + 1u), rk_u64(0),
+                                                                   RK_POST_SEND, RK_TYPE_ORPHANED, 0u, 0u, rk_u64(0));
+    rk_outbox_used += RK_ENTRY_SIZE;
 }
 
 /* One step: sends a post if there is one, takes a message if there is no other. */
@@ -164,6 +193,8 @@ rk_u32 rk_step() {
             wait = rk_aim_at_host();
         } else if (failure) {
             rk_out.size = 0u;
+        } else if (ends && rk_post.type == RK_TYPE_ORPHANED) {
+            /* Who is still to be told that its parent has ended has ended too. */
         } else if (rk_breaking) {
             reason = rk_set_aside() ? 0 : RK_D_OVERFLOW;
         } else if (to_host) {
@@ -181,9 +212,10 @@ rk_u32 rk_step() {
             if (reason == RK_D_ELSEWHERE) {
                 rk_out.klass = RK_CLASS_FORWARD;
             } else if (failure) {
-                restarts = rk_may_restart();
+                bool stopped = rk_failed_entry().v.status == RK_STOPPED;
+                restarts = !stopped && rk_may_restart();
                 /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
-                bool told = !restarts || rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) == rk_u64(0);
+                bool told = stopped ? false : !restarts || rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) == rk_u64(0);
                 rk_out.klass = told ? RK_CLASS_EVENT : 0u;
                 rk_out.from = rk_failed_actor;
                 rk_out.to = rk_out.correlation = rk_u64(0);
@@ -204,9 +236,15 @@ rk_u32 rk_step() {
     if (posting && !from_aside && !failure)
         more_posts = more_posts || rk_outbox_sent + RK_ENTRY_SIZE + ((rk_post.size + 15u) & ~15u) != rk_outbox_used;
     if (rk_breaking) more_posts = in_outbox;
+    /* A post that goes from child to child: who is next is asked first, for who is told forgets it. */
+    rk_u32 orphan = 0u;
+    if (thorough && posting && rk_out.slot != rk_u64(0) && rk_post.type == RK_TYPE_ORPHANED &&
+        rk_u32(rk_post.to >> 32) == rk_kernel.key)
+        orphan = rk_following(rk_post.actor & 0xfffffu, rk_post.correlation);
+    more_posts = more_posts || orphan != 0u;
     bool taking = wait == RK_WAIT_NOTHING && !more_posts && rk_out.klass == 0u && rk_handled < rk_task.messages;
     bool dead = false, directed = false;
-    rk_u32 starts = ~0u;
+    rk_u32 starts = ~0u, ended = ~0u;
     rk_u32 next = posting ? RK_GO_ON : RK_LEAVE + 1u;
     if (taking) {
         if (ends) {
@@ -227,8 +265,9 @@ rk_u32 rk_step() {
         }
         if (taking && rk_take()) {
             rk_i32 reason = rk_verdict();
-            bool directs = (rk_m.type == RK_TYPE_START || rk_m.type == RK_TYPE_STOP) &&
-                           (reason == 0 || reason == RK_D_STOPPED || reason == RK_D_FAILED);
+            bool orphaned = rk_m.type == RK_TYPE_ORPHANED;
+            bool directs = (rk_m.type == RK_TYPE_START || rk_m.type == RK_TYPE_STOP || orphaned) &&
+                           (reason == 0 || reason == RK_D_STOPPED || reason == RK_D_FAILED || (orphaned && ends));
             if (reason == 0 && !directs) {
                 rk_prepare();
                 next = RK_HANDLE;
@@ -279,9 +318,19 @@ rk_u32 rk_step() {
         rk_consume();
         next = RK_GO_ON;
     }
-    if (failure) {
+    if (thorough && failure) {
         if (restarts) starts = rk_restart();
+        else ended = rk_u32(rk_failed_actor) & 0xfffffu;
         rk_failed_actor = rk_u64(0);
+    } else if (thorough && orphan != 0u) {
+        rk_u64 on = rk_u64(rk_kernel.key) << 32 | rk_u64(orphan - 1u);
+        if (from_aside) {
+            rk_dev_post_at record = rk_dev_post_at(rk_out.payload - rk_u64(rk_dev_post_rk_sizeof()));
+            record.v.to = on;
+            record.v.actor = orphan - 1u;
+        } else {
+            rk_outgoing_ref(rk_out.payload - rk_u64(RK_ENTRY_SIZE)).v.to = on;
+        }
     } else if (posting && from_aside) {
         rk_aside_head += rk_record(rk_post.size);
         rk_aside_count--;
@@ -289,10 +338,11 @@ rk_u32 rk_step() {
         rk_outbox_sent += RK_ENTRY_SIZE + ((rk_post.size + 15u) & ~15u);
     }
     if (directed) {
-        starts = rk_direct();
+        starts = rk_direct(ended);
         next = RK_GO_ON;
     }
-    if (starts != ~0u) rk_start(starts);
+    if (starts != ~0u) rk_start(starts, failure);
+    if (thorough && ended != ~0u) rk_orphan_children(ended);
     if (next > RK_LEAVE) return rk_pause();
     rk_idle = 0u;
     if (next == RK_HANDLE) rk_breaking = false;
@@ -301,9 +351,10 @@ rk_u32 rk_step() {
 
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
 void rk_leave() {
-    rk_counts[RK_C_DEFERRED] = rk_count_waiting();
+    /* An end of which others are still to be told is a post that waits. */
+    rk_counts[RK_C_DEFERRED] = rk_count_waiting() + rk_u64(rk_failed_actor != rk_u64(0) ? 1u : 0u);
     if (rk_consumed != rk_consumed_before) rk_counts[RK_C_QUANTA]++;
-    if (rk_counts[RK_C_DEFERRED] == rk_u64(0) && rk_failed_actor == rk_u64(0)) rk_counts[RK_C_COMPLETED] = rk_consumed;
+    if (rk_counts[RK_C_DEFERRED] == rk_u64(0)) rk_counts[RK_C_COMPLETED] = rk_consumed;
     rk_save();
     rk_dev_report_at report = rk_dev_report_at(rk_kernel.reports + gl_WorkGroupID.x * rk_dev_report_rk_sizeof());
 #define RK_REPORT_COUNT_(i) report.v.counts[i] = rk_counts[i];

@@ -47,7 +47,7 @@ rk_u64 rk_out_tail, rk_out_head;
 rk_u64 rk_clock;
 rk_u64 rk_waits; /* what we wait for, as published */
 rk_u64 rk_consumed, rk_consumed_before, rk_found_waiting;
-rk_u64 rk_failed_actor; /* whose failure the host is still to be told of */
+rk_u64 rk_failed_actor; /* that has ended or failed, of which others are still to be told */
 rk_i32 rk_failed_code;
 rk_u32 rk_aside_count, rk_outbox_used, rk_outbox_sent;
 rk_u32 rk_turn, rk_ended;

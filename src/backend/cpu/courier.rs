@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use super::actors::Actors;
+use super::outbox::Step;
 use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
@@ -67,6 +69,15 @@ impl Courier {
             return self.deliver_traced(post, payload);
         }
         self.carry(post, payload)
+    }
+
+    /// The same with one that tells an actor that its parent has ended, and goes on to the next.
+    #[cold]
+    pub(super) fn tell_orphan(&mut self, actors: &Actors, post: &Post) -> Result<Step, Wait> {
+        // Asked first, for who is told forgets it.
+        let next = actors.following(self.kernel.key, post);
+        self.deliver(post, &[])?;
+        Ok(next.map_or(Step::Left, Step::GoesOn))
     }
 
     #[inline]

@@ -103,7 +103,8 @@ impl Backend for Cpu {
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
         let state = actor.state_size as usize;
-        let mut actors = Actors::new(plan.actors, state, plan.initial_state.as_deref(), plan.dormant)?;
+        let keeps = plan.supervision.keeps;
+        let mut actors = Actors::new(plan.actors, state, plan.initial_state.as_deref(), plan.dormant, keeps)?;
         if let Some(image) = &plan.image {
             actors.restore(image);
         }

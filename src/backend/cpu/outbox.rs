@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use super::actors::Buffer;
+use crate::address::Address;
 use crate::error::Result;
 use crate::kernel::{Origin, Post};
 use crate::layout::Outgoing;
@@ -17,6 +18,16 @@ use crate::layout::Outgoing;
 const ASIDE_LIMIT: usize = 64 << 20;
 
 const HEADER: usize = std::mem::size_of::<Outgoing>();
+
+/// What became of a post that was to be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It waits, and all behind it.
+    Stays,
+    Left,
+    /// It has been delivered, and goes on to another actor.
+    GoesOn(u64),
+}
 
 /// Posts of one worker.
 pub(super) struct Outbox {
@@ -51,6 +62,20 @@ impl Outbox {
         self.origin = origin;
     }
 
+    /// Adds a post of the library's, for an actor that has ended, to its children. Behind those of its handler, if these are
+    /// what is here: there is room for one more than a handler may write.
+    #[cold]
+    pub(super) fn add_orphaned(&mut self, actor: u64, first: u64) {
+        if self.used == 0 {
+            self.origin = Origin::of(actor);
+        }
+        debug_assert!(self.origin.actor == actor && self.used <= self.limit);
+        let entry = Outgoing::to_orphan(Address::from_bits(actor).index(), first);
+        // SAFETY: room for an entry follows the limit, which what is used does not pass; entries are at multiples of 16.
+        unsafe { self.buffer.as_ptr().add(self.used as usize).cast::<Outgoing>().write(entry) };
+        self.used += HEADER as u32;
+    }
+
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.sent == self.used && self.aside.is_empty()
@@ -83,25 +108,38 @@ impl Outbox {
         unsafe { std::slice::from_raw_parts(self.buffer.as_ptr().add(at as usize + HEADER), size as usize) }
     }
 
-    /// Hands posts to `deliver` in order until it refuses one, which stays. True if all have left.
+    /// Hands posts to `deliver` in order until one stays. True if all have left.
     #[inline]
-    pub(super) fn drain(&mut self, mut deliver: impl FnMut(&Post, &[u8]) -> bool) -> bool {
-        while let Some((post, payload)) = self.aside.front() {
-            if !deliver(post, payload) {
-                return false;
+    pub(super) fn drain(&mut self, mut deliver: impl FnMut(&Post, &[u8]) -> Step) -> bool {
+        while let Some((post, payload)) = self.aside.front_mut() {
+            match deliver(post, payload) {
+                Step::Stays => return false,
+                Step::Left => {}
+                Step::GoesOn(to) => {
+                    (post.to, post.envelope.actor) = (to, to as u32);
+                    continue;
+                }
             }
             self.aside_bytes -= payload.len() + std::mem::size_of::<Post>();
             self.aside.pop_front();
         }
         while let Some((entry, next)) = self.entry(self.sent) {
-            if !deliver(&Post::new(&entry, &self.origin), self.payload(self.sent, entry.size)) {
-                return false;
+            match deliver(&Post::new(&entry, &self.origin), self.payload(self.sent, entry.size)) {
+                Step::Stays => return false,
+                Step::Left => self.sent = next,
+                Step::GoesOn(to) => self.redirect(self.sent, to),
             }
-            self.sent = next;
         }
         self.used = 0;
         self.sent = 0;
         true
+    }
+
+    /// Has the entry at an offset go to another actor.
+    #[cold]
+    fn redirect(&mut self, at: u32, to: u64) {
+        // SAFETY: as in `entry`, which found one there.
+        unsafe { (*self.buffer.as_ptr().add(at as usize).cast::<Outgoing>()).to = to };
     }
 
     /// All posts that wait, in order.

@@ -17,9 +17,11 @@ impl Worker {
         if number != std::mem::replace(&mut self.resting, number) {
             kernel.come_to_rest(number, 1);
         }
-        if !kernel.rests(number) || number == std::mem::replace(&mut self.shown, number) {
+        if !kernel.rests(number) || number == self.shown {
             return Visit::Idle;
         }
+        self.settle();
+        self.shown = number;
         if ends {
             kernel.note_closed();
         }
@@ -27,6 +29,26 @@ impl Worker {
         let part = self.part(ends);
         kernel.hand_in(number, 1, part);
         Visit::Busy
+    }
+
+    /// Handlers may run again.
+    #[inline]
+    pub(super) fn go_on(&mut self) {
+        self.ran = true;
+        if self.settled != self.shown {
+            self.settle();
+        }
+    }
+
+    /// The capture that we handed something in for is over, and nothing has changed since: if there is a snapshot of it, that
+    /// is what our actors are restarted with.
+    #[cold]
+    fn settle(&mut self) {
+        let kernel = &self.courier.kernel;
+        if std::mem::replace(&mut self.settled, self.shown) != self.shown && kernel.is_kept(self.shown) {
+            // SAFETY: states of our actors are ours, and no handler runs.
+            unsafe { self.actors.keep(kernel.actors_of(self.courier.number)) };
+        }
     }
 
     fn part(&self, ends: bool) -> Result<Part> {
@@ -40,6 +62,7 @@ impl Worker {
             let (entry, state) =
                 unsafe { (*self.actors.entry(index), std::slice::from_raw_parts(self.actors.state(index), size)) };
             part.entries.push(entry);
+            part.kin.push(self.actors.family(index).load());
             part.states.extend_from_slice(state);
         }
         (0..2 * LEVELS).for_each(|lane| self.collect(lane, ends, &mut part.messages));

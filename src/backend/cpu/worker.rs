@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::actors::{Actors, Buffer};
 use super::courier::Courier;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Step};
 use crate::address::{generation_of, index_of, Address};
 use crate::bell::Bell;
 use crate::error::{DeadReason, Result};
 use crate::hlc;
 use crate::kernel::{Command, Entry, Kernel, Origin, Plan, Wait, INBOUND_BIT};
 use crate::latency::Probe;
-use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP, TYPE_START, TYPE_STOP};
+use crate::layout::{Context, Handler, HandlerFn, COUNTERS, RESULT_FAIL, RESULT_STOP, TYPE_ORPHANED};
+use crate::layout::{TYPE_START, TYPE_STOP};
 use crate::message::{priority_of, Class, Event, Incoming, LEVELS};
 use crate::ring::{flags, Cursor, Envelope, Slot, AREA, INLINE_BYTES};
 use crate::trace::{self, what, Message};
@@ -67,6 +68,8 @@ pub(super) struct Worker {
     pub(super) shown: u64,
     /// Number of the last capture that we have come to rest for.
     pub(super) resting: u64,
+    /// Number of the last capture of which we know whether it is what actors are restarted with.
+    pub(super) settled: u64,
     /// Counts messages, for fairness.
     turn: u32,
     quantum: Duration,
@@ -127,6 +130,7 @@ impl Worker {
             ran: true,
             shown: 0,
             resting: 0,
+            settled: 0,
             turn: 0,
             quantum: plan.quantum,
             probe,
@@ -174,13 +178,13 @@ impl Worker {
             }
             Command::Show if self.ran || !self.courier.kernel.may_go_on_first(self.resting) => return self.show(),
             // One message, then it is shown.
-            Command::Show => self.ran = true,
+            Command::Show => self.go_on(),
             Command::End => {
                 self.end();
                 return Visit::Left;
             }
             Command::Leave => return Visit::Left,
-            Command::Run => self.ran = true,
+            Command::Run => self.go_on(),
         }
         let before = (self.done(), self.courier.waits_for());
         if self.outbox.is_empty() {
@@ -379,28 +383,46 @@ impl Worker {
         Ok((size, run))
     }
 
-    /// Starts or stops an actor, if that is what the message asks for, which has no handler. False if it is another.
+    /// Starts or stops an actor, if that is what the message asks for, which has no handler, or its parent has ended. False if
+    /// it is another.
     #[cold]
     fn directed(&mut self, envelope: &Envelope, reason: DeadReason) -> bool {
         if !matches!(reason, DeadReason::Stopped | DeadReason::Failed | DeadReason::UnknownType) {
             return false;
         }
         let index = index_of(envelope.actor);
+        let sender = Address::from_bits(envelope.sender);
+        let relative = (sender.kernel() == self.courier.kernel.key).then(|| sender.index());
         // SAFETY: as in `verdict`, which found the actor to be there.
         let entry = unsafe { &mut *self.actors.entry(index) };
-        match u32::from(envelope.kind) {
+        let family = self.actors.family(index);
+        let ends = match u32::from(envelope.kind) {
             TYPE_START => {
                 // SAFETY: states of our actors are ours, and no handler runs.
-                unsafe { self.actors.reset(index) };
+                unsafe { self.actors.start(index) };
                 (entry.status, entry.restarts) = (Entry::RUNNING, Default::default());
+                family.begin();
+                let parent = relative.filter(|parent| *parent < self.courier.kernel.actors);
+                parent.is_some_and(|parent| !family.join(index, parent, self.actors.family(parent)))
             }
-            TYPE_STOP if entry.status == Entry::RUNNING => entry.status = Entry::STOPPED,
-            TYPE_STOP => {}
+            TYPE_STOP => true,
+            TYPE_ORPHANED if relative.is_some() => family.leave(envelope.correlation),
             _ => return false,
+        };
+        if ends && entry.status == Entry::RUNNING {
+            entry.status = Entry::STOPPED;
+            self.orphan_children(index, Address::new(self.courier.kernel.key, envelope.actor).to_bits());
         }
         self.courier.clock.receive(envelope.time);
         self.courier.counts.handled += 1;
         true
+    }
+
+    /// An actor of ours has ended, and so will its children.
+    fn orphan_children(&mut self, index: u32, address: u64) {
+        if let Some(first) = self.actors.family(index).end() {
+            self.outbox.add_orphaned(address, Address::new(self.courier.kernel.key, first).to_bits());
+        }
     }
 
     #[inline(always)]
@@ -486,7 +508,10 @@ impl Worker {
         // SAFETY: as in `verdict`.
         let entry = unsafe { &mut *self.actors.entry(index) };
         if result & RESULT_FAIL == 0 {
-            entry.status = if result & RESULT_STOP != 0 { Entry::STOPPED } else { entry.status };
+            if result & RESULT_STOP != 0 {
+                entry.status = Entry::STOPPED;
+                self.orphan_children(index, address);
+            }
             return;
         }
         self.courier.counts.failures += 1;
@@ -494,7 +519,7 @@ impl Worker {
         let time = self.courier.clock.tick();
         let event = if supervision.restarts(&mut entry.restarts, time) {
             // SAFETY: states of our actors are ours, and no handler runs.
-            unsafe { self.actors.reset(index) };
+            unsafe { self.actors.restart(index) };
             self.courier.counts.restarts += 1;
             // Any number of them may come, and a host that does not read is not to run out of memory.
             if self.courier.port().outbound.is_full_of_letters() {
@@ -503,6 +528,7 @@ impl Worker {
             Event::ActorRestarted
         } else {
             entry.status = Entry::FAILED;
+            self.orphan_children(index, address);
             Event::ActorFailed
         };
         self.courier.letter(Incoming {
@@ -525,14 +551,17 @@ impl Worker {
     /// Sends what the outbox holds. False if something has to wait; `waits_for` says for what.
     #[inline]
     fn flush(&mut self) -> bool {
-        let Self { outbox, courier, .. } = self;
+        let Self { outbox, courier, actors, .. } = self;
         let mut wait = Wait::Nothing;
-        let done = outbox.drain(|post, payload| match courier.deliver(post, payload) {
-            Ok(()) => true,
-            Err(blocked) => {
+        let done = outbox.drain(|post, payload| {
+            let outcome = match u32::from(post.envelope.kind) {
+                TYPE_ORPHANED => courier.tell_orphan(actors, post),
+                _ => courier.deliver(post, payload).map(|()| Step::Left),
+            };
+            outcome.unwrap_or_else(|blocked| {
                 wait = blocked;
-                false
-            }
+                Step::Stays
+            })
         });
         courier.wait_for(wait);
         done
@@ -570,11 +599,15 @@ impl Worker {
         // Once something for the host is left behind, what follows it is too, to stay behind it.
         let mut behind = false;
         let all = outbox.drain(|post, payload| {
+            // Who is still to be told of a parent's end has ended too.
+            if u32::from(post.envelope.kind) == TYPE_ORPHANED {
+                return Step::Left;
+            }
             if (behind && post.to == 0) || courier.deliver(post, payload).is_err() {
                 courier.leave_behind(post, payload);
                 behind |= post.to == 0;
             }
-            true
+            Step::Left
         });
         debug_assert!(all);
         courier.wait_for(Wait::Nothing);
@@ -588,6 +621,11 @@ impl Worker {
                     continue;
                 };
                 let (envelope, inline, in_body) = slot.decode();
+                if u32::from(envelope.kind) == TYPE_ORPHANED {
+                    self.courier.counts.handled += 1;
+                    self.consume(lane);
+                    continue;
+                }
                 let payload = self.payload(lane, &envelope, &inline, in_body);
                 self.courier.bury(&envelope, &payload_bytes(payload, &envelope), DeadReason::Terminated);
                 self.courier.counts.dead += 1;

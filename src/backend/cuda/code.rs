@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use cudarc::driver::sys;
 
 use super::super::gpu::{Program, Quantum};
-use super::{compile, prebuilt};
 use super::driver::{check, Context, Occupant, Pulse, Stream};
+use super::{compile, prebuilt};
 use crate::error::{Error, Result};
 use crate::kernel::Plan;
 use crate::module::Module;
@@ -16,10 +16,11 @@ use crate::module::Module;
 /// Loaded code by module, actor, lanes and device, of modules that are still there. Loading waits for kernels that run, so
 /// it is done once.
 #[derive(Default)]
-pub(super) struct Images(Mutex<HashMap<ImageKey, (Weak<Module>, Arc<Image>)>>);
+pub(super) struct Images(Mutex<HashMap<ImageKey, Known>>);
 
 /// The module is its address, which nothing else has as long as there is a `Weak` of it.
 type ImageKey = (*const Module, usize, u32, u32);
+type Known = (Weak<Module>, Arc<Image>);
 
 // SAFETY: the pointers are compared and never followed.
 unsafe impl Send for Images {}

@@ -9,7 +9,7 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 16] = [
+const HEADERS: [(&str, &str); 17] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
@@ -20,6 +20,7 @@ const HEADERS: [(&str, &str); 16] = [
     ("ringkernel/cuda/letters.cuh", include_str!("../../../include/ringkernel/cuda/letters.cuh")),
     ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
     ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
+    ("ringkernel/cuda/family.cuh", include_str!("../../../include/ringkernel/cuda/family.cuh")),
     ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
     ("ringkernel/cuda/serve.cuh", include_str!("../../../include/ringkernel/cuda/serve.cuh")),
     ("ringkernel/device/histogram.h", include_str!("../../../include/ringkernel/device/histogram.h")),

@@ -554,6 +554,13 @@ impl Stream {
         check(unsafe { sys::cuMemcpyHtoDAsync_v2(at, bytes.as_ptr().cast(), bytes.len(), self.stream) }, "an upload")
     }
 
+    /// From one place of the device's to another that has nothing of it.
+    pub(super) fn copy(&self, from: u64, to: u64, size: usize) -> Result<()> {
+        let _entered = self.context.enter()?;
+        // SAFETY: callers give memory of ours that no kernel uses meanwhile.
+        check(unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, size, self.stream) }, "a copy on the device")
+    }
+
     /// Done when it returns.
     pub(super) fn download(&self, at: u64, bytes: &mut [u8]) -> Result<()> {
         let entered = self.context.enter()?;

@@ -172,6 +172,10 @@ impl Memories for KernelMemory {
         self.stream.download(block.device + at as u64, bytes)
     }
 
+    fn copy(&self, block: &Block, from: usize, to: usize, size: usize) -> Result<()> {
+        self.stream.copy(block.device + from as u64, block.device + to as u64, size)
+    }
+
     fn finish(&self) -> Result<()> {
         self.stream.synchronize()
     }

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use super::layout::{Command, Control, Entry, Kernel, Letter, Orders, Post, Report, Ring, Worker, FRONT};
+use super::layout::{Command, Control, Entry, Kernel, Kin, Letter, Orders, Post, Report, Ring, Worker, FRONT};
 use super::snapshot::{self, Share};
 use super::{stride_of, Block, BufferTable, Memories, Place};
 use crate::error::{Error, Result};
@@ -112,9 +112,12 @@ impl Arena {
         let waits_at = device.take(workers * 8);
         let types_at = device.take(table.len() * 8);
         let entries_at = device.take(plan.actors as usize * size_of::<Entry>());
+        let kin_at = device.take(plan.actors as usize * size_of::<Kin>());
         let measured = if plan.latency_every == 0 { 0 } else { workers * size_of::<Latencies>() };
         let latencies_at = device.take(measured);
-        let states_at = device.take(plan.actors as usize * stride);
+        let all_states = plan.actors as usize * stride;
+        let states_at = device.take(all_states);
+        let kept_at = plan.supervision.keeps.then(|| device.take(all_states));
         let peer_rings: Vec<[(usize, usize); LEVELS]> = (0..workers)
             .map(|_| {
                 capacities(plan.actor_capacity).map(|capacity| (device.take(256 + capacity * (64 + body)), capacity))
@@ -231,6 +234,8 @@ impl Arena {
             aside_size: aside as u64,
             buffers: buffers.address(),
             initial: initial_at.map_or(0, |at| base + at as u64),
+            kin: base + kin_at as u64,
+            kept: kept_at.map_or(0, |at| base + at as u64),
             key,
             actors: plan.actors,
             worker_count: workers as u32,
@@ -250,6 +255,7 @@ impl Arena {
         let memories = &arena.memories;
         if let Some(image) = &plan.image {
             memories.upload(&arena.device, entries_at, bytemuck::cast_slice(&image.all.entries))?;
+            memories.upload(&arena.device, kin_at, bytemuck::cast_slice(&image.all.kin))?;
             for (number, share) in shares.iter().enumerate() {
                 memories.upload(&arena.device, each[number][2], &share.aside)?;
                 for (level, (at, capacity)) in peer_rings[number].iter().enumerate() {
@@ -287,7 +293,7 @@ impl Arena {
             (None, Some(one)) => upload_states(&|_, count| one.repeat(count))?,
             (None, None) => {}
         }
-        memories.finish()?;
+        arena.keep_states()?;
         memories.register(key, base + kernel_at as u64);
         let channels = (inbound_rings.iter().zip(&outbound_rings).enumerate())
             .map(|(worker, (from_host, to_host))| {
@@ -296,6 +302,17 @@ impl Arena {
             })
             .collect();
         Ok((arena, channels))
+    }
+
+    /// Keeps the states that there are, if any are kept: actors are restarted with them from now on. The kernel rests. All
+    /// that was given to the device is there afterwards.
+    pub(super) fn keep_states(&self) -> Result<()> {
+        let Kernel { states, kept, stride, actors, .. } = self.descriptor;
+        if kept != 0 {
+            let (from, to) = (self.on_device(states), self.on_device(kept));
+            self.memories.copy(&self.device, from, to, stride as usize * actors as usize)?;
+        }
+        self.memories.finish()
     }
 
     /// A ring with the host. `worker`: whose, if it is the one to the host.

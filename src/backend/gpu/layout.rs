@@ -4,7 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::Counts;
-pub(super) use crate::kernel::Entry;
+pub(super) use crate::kernel::{Entry, Kin};
 use crate::layout::COUNTERS;
 use crate::message::LEVELS;
 
@@ -213,6 +213,8 @@ pub(super) struct Kernel {
     pub(super) reciprocal: u64,
     pub(super) aside_size: u64,
     pub(super) initial: u64,
+    pub(super) kin: u64,
+    pub(super) kept: u64,
     pub(super) buffers: u64,
     pub(super) key: u32,
     pub(super) actors: u32,
@@ -283,10 +285,11 @@ mod tests {
                 stamp from to correlation time worker klass r#type level call size reason reserved deadline_ns pad
             }
             "rk_dev_entry" = Entry { status generation restarts }
+            "rk_dev_kin" = Kin { parent first next }
             "rk_dev_kernel" = Kernel {
                 workers waits states entries types reports orders control command letters directory reciprocal aside_size
-                initial buffers                 key actors worker_count stride type_shift type_mask outbox_limit letter_mask letter_stride block restarts
-                restart_window near                 left_count letter_tail
+                initial kin kept buffers key actors worker_count stride type_shift type_mask outbox_limit
+                letter_mask letter_stride block restarts restart_window near left_count letter_tail
             }
         }
         let names = [
@@ -299,6 +302,8 @@ mod tests {
             ("RK_RUNNING", Entry::RUNNING as usize),
             ("RK_STOPPED", Entry::STOPPED as usize),
             ("RK_FAILED", Entry::FAILED as usize),
+            ("RK_ENDED", Kin::ENDED as usize),
+            ("RK_TYPE_ORPHANED", crate::layout::TYPE_ORPHANED as usize),
         ];
         for (name, value) in names {
             writeln!(c, "SAME({name}, {value});").unwrap();

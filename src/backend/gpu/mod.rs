@@ -69,6 +69,10 @@ pub(super) trait Memories: Send + Sync {
     /// Copies bytes into a block; done when [`finish`](Self::finish) returns.
     fn upload(&self, block: &Block, at: usize, bytes: &[u8]) -> Result<()>;
 
+    /// Copies from one place of a block of the device's to another that has nothing of it; done when [`finish`](Self::finish)
+    /// returns.
+    fn copy(&self, block: &Block, from: usize, to: usize, size: usize) -> Result<()>;
+
     fn finish(&self) -> Result<()>;
 
     /// Copies bytes out of a block.
@@ -308,6 +312,7 @@ impl Pumps {
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
         let (arena, rings) = Arena::new(memories, buffers, key, plan, near, &types, placement, workers as usize)?;
+        let kept = if plan.supervision.keeps { stride_of(plan) } else { 0 };
         let bell = Arc::new(Bell::default());
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
         // Rings between actors are the device's: what the host has of them is what they have come to.
@@ -342,7 +347,7 @@ impl Pumps {
             ports: ports?.into(),
             remote: true,
             memory: arena.size as u64,
-            memory_per_actor: size_of::<layout::Entry>() as u64,
+            memory_per_actor: (size_of::<layout::Entry>() + size_of::<layout::Kin>() + kept) as u64,
             supervision: plan.supervision,
             life: Life::new(workers),
         });

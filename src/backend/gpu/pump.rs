@@ -12,7 +12,7 @@ use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, 
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hlc;
-use crate::kernel::{Command, Kernel, Plan, Port, Post, State, Wait};
+use crate::kernel::{told_as, Command, Kernel, Plan, Port, Post, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::queue::Queue;
@@ -44,6 +44,8 @@ pub(super) struct Pump {
     shown: u64,
     /// How many launches there had been then.
     shown_at: u64,
+    /// Number of the last capture of which we know whether it is what actors are restarted with.
+    settled: u64,
     /// Letters taken.
     letters: u64,
     foreign: u64,
@@ -94,6 +96,7 @@ impl Pump {
             launches: 0,
             shown: 0,
             shown_at: u64::MAX,
+            settled: 0,
             letters: 0,
             foreign: 0,
             accepted: 0,
@@ -165,7 +168,7 @@ impl Pump {
                     if self.launches == self.shown_at && self.kernel.may_go_on_first(self.shown) {
                         self.quantum(Mode::LeaveIdle, command)?;
                     }
-                    self.show();
+                    self.show()?;
                 }
                 Command::Run if news => {
                     news = self.quantum(self.mode(), command)?;
@@ -302,6 +305,7 @@ impl Pump {
         self.made_room();
         self.barred.clone_from(&self.letters_full);
         self.sample();
+        self.settle()?;
         self.launches += 1;
         let began = wall().ticks();
         self.program.launch(&order(&self.arena, self.launches, self.length, mode))?;
@@ -464,7 +468,7 @@ impl Pump {
                 to: letter.to,
                 correlation: letter.correlation,
                 time: letter.time,
-                kind: letter.r#type,
+                kind: told_as(letter.r#type),
                 reason: letter.reason,
                 level: letter.level as u8,
                 call: letter.call != 0,
@@ -549,10 +553,21 @@ impl Pump {
         }
     }
 
+    /// Before handlers may run again, or another image is taken: the capture that we handed something in for is over, and
+    /// nothing has changed since. If there is a snapshot of it, that is what actors are restarted with.
+    fn settle(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.settled, self.shown) != self.shown && self.kernel.is_kept(self.shown) {
+            true => self.arena.keep_states(),
+            false => Ok(()),
+        }
+    }
+
     /// Hands in what the kernel consists of, once for each capture.
-    fn show(&mut self) {
+    fn show(&mut self) -> Result<()> {
         let (number, ends) = self.kernel.capture_wanted();
-        if number != std::mem::replace(&mut self.shown, number) {
+        if number != self.shown {
+            self.settle()?;
+            self.shown = number;
             self.shown_at = self.launches;
             // All workers are ours, and have left the device.
             let workers = self.kernel.ports.len();
@@ -560,6 +575,7 @@ impl Pump {
             let part = self.part(ends);
             self.kernel.hand_in(number, workers, part);
         }
+        Ok(())
     }
 
     fn part(&mut self, ends: bool) -> Result<Part> {

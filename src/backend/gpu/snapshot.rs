@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytemuck::Zeroable;
 
 use super::arena::Arena;
-use super::layout::{Origin, Post, Ring, Worker, BATCH, COMPLETED, FRONT};
+use super::layout::{Kin, Origin, Post, Ring, Worker, BATCH, COMPLETED, FRONT};
 use super::Block;
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Entry, Kernel, Port, NOT_YET};
 use crate::layout::Outgoing;
@@ -30,9 +31,13 @@ impl Arena {
     pub(super) fn check_failures(&self, kernel: &Kernel) -> Result<()> {
         let at = self.on_device(self.descriptor.workers);
         let workers: Vec<Worker> = self.read(&self.device, at, kernel.ports.len())?;
-        if workers.iter().any(|worker| worker.failed_actor != 0) {
-            let state = "while the host has still to be told that an actor failed";
-            return Err(Error::BadState { call: "taking a snapshot", state });
+        for worker in workers.iter().filter(|worker| worker.failed_actor != 0) {
+            let index = Address::from_bits(worker.failed_actor).index().min(kernel.actors - 1) as usize;
+            let at = self.on_device(self.descriptor.entries) + index * size_of::<Entry>();
+            if self.read::<Entry>(&self.device, at, 1)?[0].status == Entry::FAILED {
+                let state = "while the host has still to be told that an actor failed";
+                return Err(Error::BadState { call: "taking a snapshot", state });
+            }
         }
         Ok(())
     }
@@ -43,7 +48,8 @@ impl Arena {
         let workers: Vec<Worker> =
             self.read(&self.device, self.on_device(self.descriptor.workers), kernel.ports.len())?;
         let entries = self.read(&self.device, self.on_device(self.descriptor.entries), kernel.actors as usize)?;
-        let mut part = Part { entries, ..Part::default() };
+        let kin = self.read(&self.device, self.on_device(self.descriptor.kin), kernel.actors as usize)?;
+        let mut part = Part { entries, kin, ..Part::default() };
         let (stride, size) = (self.descriptor.stride as usize, kernel.state_size());
         let padded: Vec<u8> =
             self.read(&self.device, self.on_device(self.descriptor.states), stride * kernel.actors as usize)?;
@@ -55,13 +61,14 @@ impl Arena {
             }
             self.collect_aside(worker, &mut part)?;
             self.collect_outbox(worker, &mut part)?;
+            orphan_children(worker, &mut part);
             part.counters.iter_mut().zip(worker.counters).for_each(|(sum, count)| *sum = sum.wrapping_add(count));
             part.time = part.time.max(worker.clock);
         }
         Ok(part)
     }
 
-    fn on_device(&self, address: u64) -> usize {
+    pub(super) fn on_device(&self, address: u64) -> usize {
         (address - self.device.device) as usize
     }
 
@@ -169,6 +176,16 @@ impl Arena {
             at += size_of::<Outgoing>() + payload.len().next_multiple_of(16);
         }
         Ok(())
+    }
+}
+
+/// Has the children of an actor told that has stopped itself, as its worker was about to.
+fn orphan_children(worker: &Worker, part: &mut Part) {
+    let actor = Address::from_bits(worker.failed_actor);
+    let Some(kin) = part.kin.get_mut(actor.index() as usize).filter(|_| worker.failed_actor != 0) else { return };
+    if let Some(first) = Kin::index(std::mem::replace(&mut kin.first, Kin::ENDED)) {
+        let (to, origin) = (Address::new(actor.kernel(), first).to_bits(), kernel::Origin::of(actor.to_bits()));
+        part.posts.push((kernel::Post::new(&Outgoing::to_orphan(actor.index(), to), &origin), Box::default()));
     }
 }
 

@@ -72,6 +72,10 @@ impl Memories for KernelMemory {
         }
     }
 
+    fn copy(&self, block: &Block, from: usize, to: usize, size: usize) -> Result<()> {
+        self.transfer(block, |transfer, buffer| transfer.copy(buffer, from, to, size))
+    }
+
     fn finish(&self) -> Result<()> {
         // Uploads have waited for their end. What the host wrote the next submission makes visible.
         Ok(())

@@ -62,6 +62,14 @@ impl Transfer {
         self.run(|raw, commands| unsafe { raw.cmd_fill_buffer(commands, buffer, at as u64, size, 0) })
     }
 
+    /// From one place of a buffer to another that has nothing of it.
+    pub(super) fn copy(&mut self, buffer: vk::Buffer, from: usize, to: usize, size: usize) -> Result<()> {
+        self.await_last()?;
+        let region = [vk::BufferCopy::default().src_offset(from as u64).dst_offset(to as u64).size(size as u64)];
+        // SAFETY: as above.
+        self.run(|raw, commands| unsafe { raw.cmd_copy_buffer(commands, buffer, buffer, &region) })
+    }
+
     pub(super) fn upload(&mut self, buffer: vk::Buffer, at: usize, bytes: &[u8]) -> Result<()> {
         let (from, host) = self.stage()?;
         for (number, part) in bytes.chunks(STAGE).enumerate() {

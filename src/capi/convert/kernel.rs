@@ -7,7 +7,8 @@ use super::{backend, bytes, in_range, optional_string, quantum, QUANTUM_MAX, QUA
 use crate::address::MAX_ACTORS;
 use crate::backend::{Backend, Kind};
 use crate::capi::types::{
-    rk_kernel_options, rk_kernel_statistics, rk_queue, RK_NONE, RK_ON_FAILURE_ESCALATE, RK_ON_FAILURE_RESTART,
+    rk_kernel_options, rk_kernel_statistics, rk_queue, RK_NONE, RK_ON_FAILURE_ESCALATE, RK_ON_FAILURE_FROM_SNAPSHOT,
+    RK_ON_FAILURE_RESTART,
 };
 use crate::error::{Error, Result};
 use crate::kernel::{Placement, Plan, State, Statistics, Supervision};
@@ -45,7 +46,8 @@ fn inbound(number: u32) -> Result<Inbound> {
 }
 
 fn supervision(options: &rk_kernel_options) -> Result<Supervision> {
-    if options.on_failure & !(RK_ON_FAILURE_RESTART | RK_ON_FAILURE_ESCALATE) != 0 {
+    let all = RK_ON_FAILURE_RESTART | RK_ON_FAILURE_ESCALATE | RK_ON_FAILURE_FROM_SNAPSHOT;
+    if options.on_failure & !all != 0 {
         return Err(Error::invalid(format!("on_failure is {:#x}, bits can be RK_ON_FAILURE_...", options.on_failure)));
     }
     let or = |value: u32, default: u32| if value == 0 { default } else { value };
@@ -54,7 +56,11 @@ fn supervision(options: &rk_kernel_options) -> Result<Supervision> {
         _ => or(options.max_restarts, RESTARTS_DEFAULT),
     };
     let escalates = options.on_failure & RK_ON_FAILURE_ESCALATE != 0;
-    Ok(Supervision::new(restarts, or(options.restart_window_ms, WINDOW_DEFAULT_MS), escalates))
+    let keeps = options.on_failure & RK_ON_FAILURE_FROM_SNAPSHOT != 0;
+    if keeps && restarts == 0 {
+        return Err(Error::invalid("on_failure is RK_ON_FAILURE_FROM_SNAPSHOT without RK_ON_FAILURE_RESTART"));
+    }
+    Ok(Supervision::new(restarts, or(options.restart_window_ms, WINDOW_DEFAULT_MS), escalates, keeps))
 }
 
 fn watchdog(ms: u32) -> Option<Duration> {
