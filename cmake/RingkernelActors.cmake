@@ -1,5 +1,6 @@
 # ringkernel_add_actors(TARGET [MODULE name] SOURCES a.rk.h [b.rk.h ...]
-#                       [INCLUDE_DIRECTORIES dir ...] [DEFINITIONS NAME[=VALUE] ...] [NO_VULKAN])
+#                       [INCLUDE_DIRECTORIES dir ...] [DEFINITIONS NAME[=VALUE] ...] [NO_VULKAN]
+#                       [CUDA_CODE sm_90 compute_80:32 ...])
 #
 # Compiles files of actors into a module of TARGET, whose program then says
 #
@@ -8,11 +9,13 @@
 #
 # and passes &name to rk_module_create(). MODULE defaults to the target's name. Links ringkernel::ringkernel, unless
 # TARGET links ringkernel::shared or ringkernel::static already. INCLUDE_DIRECTORIES and DEFINITIONS hold for the
-# actors on every backend and for TARGET. NO_VULKAN leaves out the SPIR-V images, which take glslc to make.
+# actors on every backend and for TARGET. NO_VULKAN leaves out the SPIR-V images, which take glslc to make. CUDA_CODE
+# names CUDA devices for which the actors are compiled now, by NVRTC, and lanes if they are not 1: where the program runs
+# it needs no NVRTC then. Others are compiled there.
 cmake_minimum_required(VERSION 3.22)
 
 function(ringkernel_add_actors target)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "NO_VULKAN" "MODULE" "SOURCES;INCLUDE_DIRECTORIES;DEFINITIONS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "NO_VULKAN" "MODULE" "SOURCES;INCLUDE_DIRECTORIES;DEFINITIONS;CUDA_CODE")
     if(NOT TARGET ${target})
         message(FATAL_ERROR "ringkernel_add_actors: there is no target ${target}")
     elseif(NOT arg_SOURCES)
@@ -38,6 +41,9 @@ function(ringkernel_add_actors target)
     foreach(definition IN LISTS arg_DEFINITIONS)
         list(APPEND options -D "${definition}")
         target_compile_definitions(${target} PRIVATE "${definition}")
+    endforeach()
+    foreach(device IN LISTS arg_CUDA_CODE)
+        list(APPEND options --cuda-code "${device}")
     endforeach()
     if(arg_NO_VULKAN)
         list(APPEND options --no-vulkan)

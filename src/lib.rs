@@ -36,7 +36,7 @@ mod backend;
 // For rkc.
 #[cfg(not(loom))]
 #[doc(hidden)]
-pub use backend::cuda_ptx;
+pub use backend::{cuda_code, cuda_selftest_code};
 #[cfg(not(loom))]
 mod buffer;
 #[cfg(not(loom))]

@@ -10,7 +10,7 @@ pub(crate) use signals::SignalsBlocked;
 
 use std::sync::{Arc, OnceLock};
 
-pub use self::cuda::ptx as cuda_ptx;
+pub use self::cuda::{code as cuda_code, selftest_code as cuda_selftest_code};
 pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures, LoaderFn as VulkanLoaderFn};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};

@@ -77,6 +77,44 @@ static cu_context primary(void) {
     return context;
 }
 
+/* Whether a library whose name has this in it is loaded. */
+static bool is_loaded(const char *part) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    CHECK(maps != NULL);
+    char line[4096];
+    bool found = false;
+    while (!found && fgets(line, sizeof line, maps) != NULL) found = strstr(line, part) != NULL;
+    CHECK_EQ(fclose(maps), 0);
+    return found;
+}
+
+/* Modules whose pumps are compiled run without NVRTC, be it machine code or PTX. */
+CASE(guest_of_a_program_without_nvrtc) {
+#if defined(AHEAD)
+    RK_DECLARE_MODULE(ahead);
+    cuda();
+    uint64_t random = test_seed();
+    for (uint32_t lanes = 1; lanes <= 2; lanes++) {
+        rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+        options.lanes = lanes;
+        victims v = victims_start_of(&ahead, cuda_runtime(), &options);
+        for (int i = 0; i < 100; i++) victims_add(&v, &random);
+        victims_end(&v);
+        CHECK(!is_loaded("nvrtc"));
+    }
+    /* The check would see it: another number of lanes has to be compiled. */
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.lanes = 3;
+    victims v = victims_start_of(&ahead, cuda_runtime(), &options);
+    victims_add(&v, &random);
+    victims_end(&v);
+    CHECK(is_loaded("nvrtc"));
+#else
+    (void)is_loaded;
+    test_skip("built where there was no NVRTC (RINGKERNEL_CUDA_HOME)");
+#endif
+}
+
 /* --- What the host program's calls wait for --- */
 
 typedef struct echo {

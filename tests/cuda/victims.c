@@ -28,8 +28,12 @@ victims victims_start(const rk_kernel_options *options) {
 }
 
 victims victims_start_in(rk_runtime runtime, const rk_kernel_options *options) {
+    return victims_start_of(&guest, runtime, options);
+}
+
+victims victims_start_of(const rk_module_image *image, rk_runtime runtime, const rk_kernel_options *options) {
     victims v = {.runtime = runtime};
-    CHECK_DONE(rk_module_create(runtime, &guest, &v.module, &test_error));
+    CHECK_DONE(rk_module_create(runtime, image, &v.module, &test_error));
     CHECK_DONE(rk_kernel_launch(runtime, v.module, "victim", sizeof "victim" - 1, options, &v.kernel, &test_error));
     CHECK_DONE(rk_kernel_activate(v.kernel, &test_error));
     CHECK_OK(rk_kernel_actor(v.kernel, 0, &v.first));

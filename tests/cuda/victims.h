@@ -24,6 +24,7 @@ void need_driver(void);
 rk_runtime cuda_runtime(void);
 victims victims_start(const rk_kernel_options *options);
 victims victims_start_in(rk_runtime runtime, const rk_kernel_options *options);
+victims victims_start_of(const rk_module_image *image, rk_runtime runtime, const rk_kernel_options *options);
 /* Asks the first one to add a random number, and checks the sum. */
 void victims_add(victims *v, uint64_t *random);
 void victims_end(victims *v);

@@ -5,9 +5,16 @@ use crate::tools::{command, folder, rkc, run, run_failing, INCLUDE};
 #[test]
 fn help_and_version_are_printed() {
     let help = run(rkc().arg("--help"));
-    for option in
-        ["--module", "--file", "--depfile", "--include-dir", "--no-vulkan", "--cuda-report", "RINGKERNEL_INCLUDE"]
-    {
+    for option in [
+        "--module",
+        "--file",
+        "--depfile",
+        "--include-dir",
+        "--no-vulkan",
+        "--cuda-code",
+        "--cuda-report",
+        "RINGKERNEL_INCLUDE",
+    ] {
         assert!(help.contains(option), "{option}");
     }
     assert_eq!(run(rkc().arg("--version")), format!("rkc {}\n", env!("CARGO_PKG_VERSION")));
@@ -15,7 +22,7 @@ fn help_and_version_are_printed() {
 
 #[test]
 fn wrong_command_lines_are_named() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 16] = [
         (&[], "no file of actors"),
         (&["everything.rk.h"], "--module NAME is missing"),
         (&["everything.rk.h", "--module", "m"], "nothing to write"),
@@ -31,6 +38,8 @@ fn wrong_command_lines_are_named() {
             "/nowhere: has no ringkernel/actor.h",
         ),
         (&["everything.rk.h", "-m", "m", "-o", "x.c", "--no-vulkan=1"], "no-vulkan"),
+        (&["everything.rk.h", "-m", "m", "-o", "x.c", "--cuda-code", "90"], "named like sm_90"),
+        (&["everything.rk.h", "-m", "m", "-o", "x.c", "--cuda-code", "sm_90:0"], "named like sm_90"),
         (&["everything.rk.h", "-m", "m", "--cuda-report", "90"], "named like sm_90"),
         (&["everything.rk.h", "-m", "m", "--cuda-report", "sm_90", "--lanes", "0"], "from 1 to 1024"),
     ];

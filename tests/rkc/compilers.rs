@@ -102,6 +102,42 @@ fn nvrtc_compiles_the_sections() {
 }
 
 #[test]
+fn actors_are_compiled_ahead() {
+    if cuda_home().is_none() {
+        return;
+    }
+    let c = folder("ahead").join("ahead.c");
+    let mut rkc = rkc();
+    rkc.args(["everything.rk.h", "-I", "include", "--module", "m", "--no-vulkan", "--cuda-code", "sm_80"]);
+    run(rkc.args(["--cuda-code", "compute_75:32", "--cuda-code", "sm_80:64", "-o"]).arg(&c));
+    let text = std::fs::read_to_string(c).unwrap();
+    let sections: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("{RK_SECTION_CUDA_")?.split('"').nth(1))
+        .filter(|name| name.contains("mathematician") || name.contains("selftest"))
+        .collect();
+    let expected = [
+        "rk_selftest.sm_80.32",
+        "mathematician.sm_80.1",
+        "rk_selftest.compute_75.32",
+        "mathematician.compute_75.32",
+        "mathematician.sm_80.64",
+    ];
+    assert_eq!(sections, expected);
+    // "\x7fELF", and the comment that PTX begins with, as words.
+    let begin = |word: &str| text.matches(&format!("= {{\n    {word},")).count();
+    assert_eq!((begin("0x464c457f"), begin("0x2f0a2f2f")), (1 + 2 * 2, 1 + 2));
+    let (_, said) = run_failing(crate::tools::rkc().args(["everything.rk.h", "-I", "include", "-m", "m"]).args([
+        "--no-vulkan",
+        "--cuda-code",
+        "sm_1",
+        "-o",
+        "/dev/null",
+    ]));
+    assert!(said.contains("sm_1"), "{said}");
+}
+
+#[test]
 fn the_report_says_what_an_actor_takes() {
     if cuda_home().is_none() {
         return;

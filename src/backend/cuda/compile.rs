@@ -29,6 +29,8 @@ const HEADERS: [(&str, &str); 17] = [
     ("ringkernel/cuda/pump.cuh", include_str!("../../../include/ringkernel/cuda/pump.cuh")),
 ];
 
+const SELFTEST: &str = "#include <ringkernel/actor.h>\n#include <ringkernel/cuda/selftest.cuh>\n";
+
 type Program = *mut c_void;
 
 /// The functions of nvrtc.h that we use.
@@ -206,8 +208,7 @@ pub(super) struct Target<'a> {
 
 /// Machine code of the kernel that tests memory.
 pub(super) fn selftest(capability: (i32, i32)) -> Result<Vec<u8>> {
-    let root = "#include <ringkernel/actor.h>\n#include <ringkernel/cuda/selftest.cuh>\n";
-    cached(root, &[], &[], capability)
+    cached(SELFTEST, &[], &[], capability)
 }
 
 /// Machine code of a pump.
@@ -217,15 +218,27 @@ pub(super) fn compile(source: &[(String, String)], target: &Target<'_>) -> Resul
     cached(&root, files, &definitions(actor, &scratch.to_string(), lanes), capability)
 }
 
-/// PTX of a pump for a virtual architecture, `compute_90`: what an assembler says of it needs no device. `source`: names and
-/// texts of the module's CUDA source; `scratch`: bytes of the actor's scratch memory, or an expression of C for them.
-pub fn ptx(source: &[(String, String)], actor: &str, scratch: &str, lanes: u32, arch: &str) -> Result<Vec<u8>> {
+/// A pump compiled ahead, which needs no device: machine code for `sm_90` and the like, PTX for a virtual architecture such
+/// as `compute_90`. `source`: names and texts of the module's CUDA source; `scratch`: bytes of the actor's scratch memory, or
+/// an expression of C for them.
+pub fn code(source: &[(String, String)], actor: &str, scratch: &str, lanes: u32, arch: &str) -> Result<Vec<u8>> {
     let (root, files) = pump(source)?;
-    let mut options = vec![format!("--gpu-architecture={arch}"), "-std=c++17".into()];
-    options.extend(definitions(actor, scratch, lanes));
-    let mut text = Nvrtc::get()?.run(&root, files, &options, arch)?;
-    text.pop(); // the NUL
-    Ok(text)
+    ahead(&root, files, &definitions(actor, scratch, lanes), arch)
+}
+
+/// The same of the kernel that tests memory.
+pub fn selftest_code(arch: &str) -> Result<Vec<u8>> {
+    ahead(SELFTEST, &[], &[], arch)
+}
+
+fn ahead(root: &str, files: &[(String, String)], own: &[String], arch: &str) -> Result<Vec<u8>> {
+    let mut options = vec![format!("--gpu-architecture={arch}"), "-std=c++17".into(), "-lineinfo".into()];
+    options.extend_from_slice(own);
+    let mut code = Nvrtc::get()?.run(root, files, &options, arch)?;
+    if arch.starts_with("compute_") {
+        code.pop(); // the NUL
+    }
+    Ok(code)
 }
 
 /// The program, and the files of the module that it includes.

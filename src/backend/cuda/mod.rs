@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use self::code::{Code, Images};
-pub use self::compile::ptx;
+pub use self::compile::{code, selftest_code};
 use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
 use super::gpu::{self, Block, BufferTable, Pumps};

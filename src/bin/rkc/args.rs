@@ -1,6 +1,7 @@
 //! The command line.
 
-use crate::report::Wish;
+use crate::cuda;
+use crate::report;
 use crate::Error;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,10 @@ Options:
         --include-dir DIR where ringkernel/actor.h is; else RINGKERNEL_INCLUDE, else beside this program
         --no-vulkan       leave out the Vulkan images, which need glslc
         --depfile FILE    write the files that the module depends on as a Makefile rule
+        --cuda-code DEVICE[:LANES]
+                          compile the actors for devices such as sm_90 now, or to PTX with compute_90, for workers of
+                          so many lanes (default 1), so that no NVRTC is needed where the module is used; may be
+                          repeated. Needs NVRTC now
         --cuda-report DEVICE[:ACTOR]
                           print what the actors' programs take of devices such as sm_90: registers, and bytes spilled;
                           or one actor's; may be repeated. Needs NVRTC and ptxas, see RINGKERNEL_CUDA_HOME
@@ -53,7 +58,8 @@ pub struct Args {
     pub include_dir: PathBuf,
     pub vulkan: bool,
     pub depfile: Option<String>,
-    pub cuda_report: Vec<Wish>,
+    pub cuda_code: Vec<cuda::Wish>,
+    pub cuda_report: Vec<report::Wish>,
     /// Of the report.
     pub lanes: u32,
 }
@@ -64,7 +70,7 @@ pub fn parse() -> Result<Action, Error> {
 
     let (mut sources, mut flags) = (Vec::new(), Vec::new());
     let (mut module, mut output, mut file, mut include_dir, mut depfile) = (None, None, None, None, None);
-    let (mut vulkan, mut cuda_report, mut lanes) = (true, Vec::new(), 1);
+    let (mut vulkan, mut cuda_code, mut cuda_report, mut lanes) = (true, Vec::new(), Vec::new(), 1);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next().map_err(usage)? {
         let (name, slot) = match argument {
@@ -80,8 +86,12 @@ pub fn parse() -> Result<Action, Error> {
                 vulkan = false;
                 continue;
             }
+            Long("cuda-code") => {
+                cuda_code.push(cuda::Wish::parse(&parser.value().and_then(|v| v.string()).map_err(usage)?)?);
+                continue;
+            }
             Long("cuda-report") => {
-                cuda_report.push(Wish::parse(&parser.value().and_then(|v| v.string()).map_err(usage)?)?);
+                cuda_report.push(report::Wish::parse(&parser.value().and_then(|v| v.string()).map_err(usage)?)?);
                 continue;
             }
             Long("lanes") => {
@@ -119,7 +129,9 @@ pub fn parse() -> Result<Action, Error> {
         return Err(Error::Usage("nothing to write: give -o MODULE.c, --file MODULE.rkm, or both".into()));
     }
     let include_dir = find_include_dir(include_dir)?;
-    Ok(Action::Build(Args { sources, module, output, file, flags, include_dir, vulkan, depfile, cuda_report, lanes }))
+    let args =
+        Args { sources, module, output, file, flags, include_dir, vulkan, depfile, cuda_code, cuda_report, lanes };
+    Ok(Action::Build(args))
 }
 
 /// A path has to fit between the quotes of an #include.

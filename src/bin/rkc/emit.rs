@@ -20,11 +20,16 @@ pub struct Section {
 pub enum Data {
     /// Followed by a NUL that does not count.
     Text(String),
-    /// SPIR-V.
+    /// SPIR-V, or CUDA's machine code or PTX.
     Words(Vec<u32>),
 }
 
 impl Data {
+    /// As many bytes as there are whole words.
+    pub fn words(bytes: &[u8]) -> Self {
+        Self::Words(bytes.chunks_exact(size_of::<u32>()).map(bytemuck::pod_read_unaligned).collect())
+    }
+
     fn size(&self) -> usize {
         match self {
             Data::Text(text) => text.len(),

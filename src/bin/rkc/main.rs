@@ -66,6 +66,8 @@ fn build(args: &Args) -> Result<(), Error> {
     if !args.cuda_report.is_empty() {
         report::print(args, &names, &sections)?;
     }
+    let code = cuda::code(args, &names, &sections)?;
+    sections.extend(code);
     if args.vulkan {
         sections.extend(vulkan::sections(args, &names)?);
     }

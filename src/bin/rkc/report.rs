@@ -2,7 +2,8 @@
 //! worker less on a multiprocessor, and what is spilled is written to memory and read again. No device is needed for it.
 
 use crate::args::Args;
-use crate::emit::{Data, Section};
+use crate::cuda;
+use crate::emit::Section;
 use crate::scan::{Actor, Names};
 use crate::Error;
 use std::path::{Path, PathBuf};
@@ -26,11 +27,7 @@ impl Wish {
 
 /// `sections`: with CUDA source.
 pub fn print(args: &Args, names: &Names, sections: &[Section]) -> Result<(), Error> {
-    let text = |section: &Section| match &section.data {
-        Data::Text(text) => Some((section.name.clone(), text.clone())),
-        Data::Words(_) => None,
-    };
-    let source: Vec<_> = sections.iter().filter_map(text).collect();
+    let source = cuda::source(sections);
     println!(
         "{:<18} {:<16} {:<7} {:>9} {:>12} {:>11} {:>6} {:>6}",
         "module", "actor", "device", "registers", "spill stores", "spill loads", "stack", "shared"
@@ -60,8 +57,7 @@ struct Ptx(PathBuf);
 impl Ptx {
     fn of(args: &Args, actor: &Actor, source: &[(String, String)], device: u32) -> Result<Self, Error> {
         let name = &actor.name;
-        let scratch = if actor.has_scratch { format!("((rk_u32)sizeof({name}_rk_scratch))") } else { "0".into() };
-        let text = ringkernel::cuda_ptx(source, name, &scratch, args.lanes, &format!("compute_{device}"))
+        let text = ringkernel::cuda_code(source, name, &cuda::scratch(actor), args.lanes, &format!("compute_{device}"))
             .map_err(|error| Error::Source(format!("{name} for sm_{device}: {error}")))?;
         let file = Self(std::env::temp_dir().join(format!("rkc-{}-{name}.ptx", std::process::id())));
         std::fs::write(&file.0, text).map_err(|error| Error::Io(file.0.display().to_string(), error))?;

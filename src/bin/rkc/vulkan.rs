@@ -12,11 +12,9 @@ pub fn sections(args: &Args, names: &Names) -> Result<Vec<Section>, Error> {
     let mut sections = Vec::new();
     for actor in &names.actors {
         match compile(args, &actor.name) {
-            Ok(spirv) => sections.push(Section {
-                kind: "RK_SECTION_SPIRV",
-                name: actor.name.clone(),
-                data: Data::Words(spirv.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()),
-            }),
+            Ok(spirv) => {
+                sections.push(Section { kind: "RK_SECTION_SPIRV", name: actor.name.clone(), data: Data::words(&spirv) })
+            }
             Err(Error::Io(tool, error)) if error.kind() == ErrorKind::NotFound => {
                 eprintln!(
                     "rkc: note: {tool} is not installed: the module has no Vulkan images (--no-vulkan says so too)"
