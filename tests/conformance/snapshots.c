@@ -319,7 +319,7 @@ static void move_thread(unsigned index, void *shared) {
         atomic_fetch_add(&with->finished, 1);
     } else {
         rk_kernel kernel = with->kernel;
-        while (atomic_load(&with->finished) < SENDERS) kernel = move_on(with, kernel, ++with->moves);
+        while (atomic_load(&with->finished) < SENDERS || with->moves < 2) kernel = move_on(with, kernel, ++with->moves);
     }
 }
 
@@ -422,12 +422,12 @@ static void watch_thread(unsigned index, void *shared) {
         move_thread(index, with);
         return;
     }
-    while (atomic_load(&with->finished) < SENDERS + 1) {
+    do {
         snapshot taken = take(with->kernel, 0);
         CHECK_EQ(info_of(taken).actors, ACTORS);
         rk_snapshot_free(taken.data);
         with->moves++;
-    }
+    } while (atomic_load(&with->finished) < SENDERS + 1);
 }
 
 /* Snapshots all the time of a kernel at work cost it nothing but time. */

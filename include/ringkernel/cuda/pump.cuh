@@ -163,6 +163,7 @@ RK_PUMP_FN bool rk_must_leave() {
 /* A quantum: the hot loop, and what it is left for. */
 RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
     rk_u32 idle = 0;
+    bool stuck = false;
     for (rk_u32 beat = 1;; beat++) {
         /* Posts that could not leave come before anything else. */
         if (rk_thread() == 0) rk_s.blocked = 0;
@@ -171,10 +172,14 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
             const rk_u64 wait = rk_flush();
             rk_waits_for(wait);
             if (wait) {
-                if (rk_must_leave() || (rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE)) return;
+                stuck = rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE;
                 /* Where workers wait for each other in a circle somebody must make room: we set our posts aside and take
-                 * one message from an actor, for only that makes room for one. */
-                if (!rk_is_in_cycle()) continue;
+                 * one message from an actor, for only that makes room for one. Also if we are to leave: of a host that
+                 * parks again and again nobody would make room. */
+                if (!rk_is_in_cycle()) {
+                    if (stuck || rk_must_leave()) return;
+                    continue;
+                }
                 rk_set_aside();
                 if (rk_thread() == 0) rk_s.blocked = 1;
                 __syncwarp();
@@ -188,7 +193,7 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         if (todo & RK_TO_FETCH) {
             if (!rk_fetch_or_bury(scratch) && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
         }
-        if (beat % RK_BEATS == 0 && rk_must_leave()) return;
+        if (stuck || (beat % RK_BEATS == 0 && rk_must_leave())) return;
     }
 }
 
