@@ -275,7 +275,7 @@ template <class T> static inline T rk_sized_() {
 
 /**
  * rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
- * that it works, else in the host's. On the CPU backend all are the same.
+ * that it works and is not slower there, else in the host's. On the CPU backend all are the same.
  */
 #define RK_INBOUND_AUTO 0
 

@@ -24,7 +24,7 @@ impl Measured {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Inbound {
-    /// In the device's own memory if the self-test finds that it works, else in the host's.
+    /// In the device's own memory if the self-test finds that it works and is not slower, else in the host's.
     #[default]
     Auto = 0,
     Host = 1,
@@ -46,9 +46,27 @@ pub(crate) struct Report {
     pub(crate) device: std::result::Result<Measured, String>,
 }
 
+impl Report {
+    /// Device memory is chosen where it works, unless a message that the processor keeps back for a while is slower there.
+    pub(crate) fn new(host: Measured, device: std::result::Result<Measured, String>) -> Self {
+        let slower = |device: &Measured| host.messages > 0 && device.p50 > host.p50;
+        let chosen = if device.as_ref().is_ok_and(|device| !slower(device)) { Inbound::Device } else { Inbound::Host };
+        Self { chosen, host, device }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_chosen() {
+        let of = |ns| Measured { messages: 9, p50: Duration::from_nanos(ns), ..Measured::default() };
+        assert_eq!(Report::new(of(2300), Ok(of(1600))).chosen, Inbound::Device);
+        assert_eq!(Report::new(of(2300), Ok(of(900_000))).chosen, Inbound::Host);
+        assert_eq!(Report::new(Measured::default(), Ok(of(1600))).chosen, Inbound::Device);
+        assert_eq!(Report::new(of(2300), Err("no window".into())).chosen, Inbound::Host);
+    }
 
     #[test]
     fn shares() {

@@ -301,7 +301,7 @@ pub const RK_ON_FAILURE_ESCALATE: u32 = 2;
 pub const RK_ON_FAILURE_FROM_SNAPSHOT: u32 = 4;
 
 /// rk_kernel_options.inbound_memory: in the device's own memory if it can be written by the host and rk_selftest() finds
-/// that it works, else in the host's. On the CPU backend all are the same.
+/// that it works and is not slower there, else in the host's. On the CPU backend all are the same.
 pub const RK_INBOUND_AUTO: u32 = 0;
 /// In the host's memory, which the device maps. Round trips take half as long again.
 pub const RK_INBOUND_HOST: u32 = 1;

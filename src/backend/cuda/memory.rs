@@ -112,7 +112,7 @@ impl KernelMemory {
     pub(super) fn new(context: &Arc<Context>, wish: Inbound) -> Result<Self> {
         let bar = match wish {
             Inbound::Host => false,
-            Inbound::Auto => context.trial().device.is_ok(),
+            Inbound::Auto => context.trial().chosen == Inbound::Device,
             Inbound::Device => {
                 let refused = |reason: &String| {
                     Error::Unsupported(format!("rings from the host cannot be in device memory: {reason}"))

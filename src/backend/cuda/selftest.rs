@@ -15,7 +15,7 @@ use super::memory::KernelMemory;
 use crate::error::{Error, Result};
 use crate::pins;
 use crate::ring::{flags, Cursor, Envelope, Memory, Ring, Slot};
-use crate::selftest::{Inbound, Measured, Report};
+use crate::selftest::{Measured, Report};
 
 const CAPACITY: usize = 64;
 /// Bytes of the largest body; multiples of 8 are sent, for the kernel folds whole words.
@@ -150,8 +150,7 @@ impl Course {
 pub(super) fn report(context: &Arc<Context>) -> Report {
     let host = run(context, false).unwrap_or_default();
     let device = run(context, true).map_err(|error| error.to_string());
-    let chosen = if device.is_ok() { Inbound::Device } else { Inbound::Host };
-    Report { chosen, host, device }
+    Report::new(host, device)
 }
 
 /// Tests one kind. An error says what went wrong, and that it is not to be used.
