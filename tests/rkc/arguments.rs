@@ -126,6 +126,12 @@ fn the_depfile_is_a_rule_that_make_understands() {
         assert!(depfile.contains(&format!(" {file}")), "{file} in {depfile}");
     }
     assert!(!depfile.contains("cuda_fp16.h"));
+
+    let pump = format!(" {INCLUDE}/ringkernel/vulkan/pump.comp");
+    assert!(!depfile.contains(&pump));
+    // With a compiler or without: the pump is part of what would be made.
+    run(rkc().current_dir(&out).args(["s.rk.h", "-m", "mod", "-o", "mod.c", "--depfile", "mod.d"]));
+    assert!(std::fs::read_to_string(out.join("mod.d")).unwrap().contains(&pump));
 }
 
 #[test]

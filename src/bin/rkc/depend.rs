@@ -29,10 +29,25 @@ pub fn closure(cc: &Compiler, args: &Args) -> Result<Files, Error> {
     let mut all = files(&include_lines(&args.sources))?;
     all.extend(files(&marking("VULKAN", &args.sources))?);
     all.extend_from_slice(&cuda);
+    if args.vulkan {
+        all.extend(pump_of_vulkan(args)?);
+    }
     all.sort();
     all.dedup();
     all.iter().try_for_each(|file| path(file.clone()).map(drop))?;
     Ok(Files { all, cuda: cuda.into_iter().filter(is_users).collect() })
+}
+
+/// The library's files that are compiled into the Vulkan images. Those of the CUDA pump are in the library itself.
+fn pump_of_vulkan(args: &Args) -> Result<Vec<String>, Error> {
+    let mut files = Vec::new();
+    for folder in ["ringkernel/vulkan", "ringkernel/device"].map(|folder| args.include_dir.join(folder)) {
+        let io = |error| Error::Io(folder.display().to_string(), error);
+        for entry in std::fs::read_dir(&folder).map_err(io)? {
+            files.push(entry.map_err(io)?.path().display().to_string());
+        }
+    }
+    Ok(files)
 }
 
 /// The right side of a Makefile rule as compilers write it.
