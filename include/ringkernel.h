@@ -241,8 +241,8 @@ template <class T> static inline T rk_sized_() {
  * whomever. If its parent has ended when it takes this, it ends at once.
  *
  * Children hear of their parent's end by a message, of normal priority, which rk_kernel_statistics counts as others: it takes
- * its time. What the parent sends to a child after it was started again comes after that, as of one sender. What waits for a
- * child that has ended becomes dead letters.
+ * its time. What the parent sends to a child after it was started again comes after that, as of one sender, unless its
+ * priority is higher. What waits for a child that has ended becomes dead letters.
  */
 #define RK_ACTOR_START 65281
 

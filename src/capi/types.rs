@@ -280,8 +280,8 @@ pub struct rk_kernel_options {
 /// whomever. If its parent has ended when it takes this, it ends at once.
 ///
 /// Children hear of their parent's end by a message, of normal priority, which rk_kernel_statistics counts as others: it takes
-/// its time. What the parent sends to a child after it was started again comes after that, as of one sender. What waits for a
-/// child that has ended becomes dead letters.
+/// its time. What the parent sends to a child after it was started again comes after that, as of one sender, unless its
+/// priority is higher. What waits for a child that has ended becomes dead letters.
 pub const RK_ACTOR_START: u32 = 65281;
 /// The same: it stops, and its children with it; messages become dead letters until it is started.
 pub const RK_ACTOR_STOP: u32 = 65282;

@@ -1,6 +1,6 @@
 //! What a handler sends, from when it wrote it to when it leaves its kernel.
 
-use crate::layout::{Outgoing, POST_EMIT, POST_FORWARD, POST_REPLY};
+use crate::layout::{Outgoing, POST_EMIT, POST_FORWARD, POST_REPLY, TYPE_ORPHANED};
 use crate::message::level_of;
 use crate::ring::{flags, Envelope};
 
@@ -37,6 +37,12 @@ pub(crate) struct Post {
 }
 
 impl Post {
+    /// Whether it tells the children of an actor of its kernel that this has ended.
+    #[inline]
+    pub(crate) fn is_to_orphan(&self) -> bool {
+        u32::from(self.envelope.kind) == TYPE_ORPHANED && self.envelope.size == 0 && self.to >> 32 == self.by >> 32
+    }
+
     pub(crate) fn new(entry: &Outgoing, origin: &Origin) -> Self {
         let (to, sender, correlation, extra) = match entry.kind {
             POST_REPLY => (origin.sender, origin.actor, origin.correlation, origin.call | flags::REPLY),

@@ -117,9 +117,11 @@ pub(super) unsafe fn read(image: *const ModuleImage) -> Result<Module> {
         let bytes = unsafe { std::slice::from_raw_parts(section.data.cast::<u8>(), section.size as usize) };
         match section.kind {
             SECTION_CUDA_SOURCE => cuda_source.push((section_name, String::from_utf8_lossy(bytes).into_owned())),
-            SECTION_CUDA_CUBIN => cuda_code.push((section_name, bytes.to_vec())),
-            // The driver's word for where it ends is a NUL.
-            SECTION_CUDA_PTX => cuda_code.push((section_name, [bytes, &[0]].concat())),
+            SECTION_CUDA_CUBIN if !bytes.starts_with(b"\x7fELF") => {
+                return Err(bad(format!("section {section_name} is no machine code")));
+            }
+            // The driver is not told how long it is: PTX ends with a NUL.
+            SECTION_CUDA_CUBIN | SECTION_CUDA_PTX => cuda_code.push((section_name, [bytes, &[0]].concat())),
             SECTION_SPIRV => spirv.push((section_name, bytes.to_vec())),
             _ => {}
         }

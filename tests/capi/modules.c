@@ -142,6 +142,7 @@ CASE(modules_forged_messages_and_sections) {
     CONTRADICTS((module.image.section_count = 1, module.section.data = NULL));
     CONTRADICTS((module.image.section_count = 1, module.section.name = NULL));
     CONTRADICTS((module.image.section_count = 1, module.section.kind = 0));
+    CONTRADICTS((module.image.section_count = 1, module.section.kind = RK_SECTION_CUDA_CUBIN));
     CONTRADICTS((module.image.section_count = 1, module.section.size = UINT64_MAX));
     fixture_verify(all.actor);
     fixture_close(&all);

@@ -7,6 +7,13 @@
 #include <ringkernel/cuda/letters.cuh>
 
 #define RK_POST_SENT 0u /* an entry of the outbox that has left */
+/* Of rk_flush: nobody is waited for, but the quantum is over. */
+#define RK_LATER (~0ull - 2)
+/* Children told of an end between looks at the command word and at the time. */
+#define RK_TOLD 16u
+
+/* Whether to leave, asked where work is out of line: pump.cuh. */
+RK_PUMP_FN bool rk_must_leave();
 
 /* The four words of a slot for a message, without stamp and time. */
 struct rk_slot {
@@ -258,8 +265,9 @@ RK_COLD_FN rk_u32 rk_next_orphan(const rk_dev_post &post) {
     return __shfl_sync(RK_WARP, next, 0);
 }
 
-/* Sends what waits, what was set aside first. Gives what we wait for; at the end of the kernel, nothing waits. */
+/* Sends what waits, what was set aside first. Gives what we wait for, or RK_LATER; at the end of the kernel, nothing waits. */
 RK_COLD_FN rk_u64 rk_flush() {
+    rk_u32 told = 0;
     /* At the end: once something for the host is left behind, what follows it is too, to stay behind it. */
     bool behind = false;
     for (;;) {
@@ -295,9 +303,16 @@ RK_COLD_FN rk_u64 rk_flush() {
             else rk_s.w.outbox_sent = next;
         }
         __syncwarp();
+        if (orphan && ++told % RK_TOLD == 0 && rk_must_leave()) return RK_LATER;
     }
     rk_empty_outbox();
     return 0;
+}
+
+/* Bytes that posts of a type may fill of what is set aside. The last of it is for what an actor's children learn its end from:
+ * one post stands for all of them. */
+RK_PUMP_FN rk_u64 rk_room_aside(rk_u32 type) {
+    return type == RK_TYPE_ORPHANED ? rk_s.k.aside_size : rk_s.k.aside_size - rk_s.k.aside_size / 8;
 }
 
 /* Moves what waits in the outbox behind what is set aside, so that a handler can use the outbox again. */
@@ -308,7 +323,7 @@ RK_COLD_FN void rk_set_aside() {
         const rk_u8 *payload = (const rk_u8 *)(entry + 1);
         rk_u64 need = rk_record(post.size), tail = rk_s.w.aside_tail;
         rk_u64 at = tail & (rk_s.k.aside_size - 1), skip = rk_s.k.aside_size - at >= need ? 0 : rk_s.k.aside_size - at;
-        if (tail + skip + need - rk_s.w.aside_head > rk_s.k.aside_size) {
+        if (tail + skip + need - rk_s.w.aside_head > rk_room_aside(post.type)) {
             rk_undeliverable(post, payload, RK_D_OVERFLOW);
         } else {
             if (skip && rk_thread() == 0) ((rk_dev_post *)(rk_s.w.aside + at))->by = ~0ull;

@@ -87,7 +87,8 @@ RK_COLD_FN void rk_deliver_rest() {
     }
     __syncwarp();
     /* Behind what was set aside before, if there is any. */
-    rk_waits_for(rk_flush());
+    const rk_u64 wait = rk_flush();
+    rk_waits_for(wait == RK_LATER ? 0 : wait);
 }
 
 /* Starts or stops an actor, if that is what a message asks for that cannot be handled for this reason, or its parent has
@@ -163,23 +164,25 @@ RK_PUMP_FN bool rk_must_leave() {
 /* A quantum: the hot loop, and what it is left for. */
 RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
     rk_u32 idle = 0;
-    bool stuck = false;
     for (rk_u32 beat = 1;; beat++) {
+        bool stuck = false, leaving = false;
         /* Posts that could not leave come before anything else. */
         if (rk_thread() == 0) rk_s.blocked = 0;
         __syncwarp();
         if (!rk_is_flushed()) {
             const rk_u64 wait = rk_flush();
-            rk_waits_for(wait);
+            rk_waits_for(wait == RK_LATER ? 0 : wait);
+            if (wait == RK_LATER) return;
             if (wait) {
                 stuck = rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE;
                 /* Where workers wait for each other in a circle somebody must make room: we set our posts aside and take
-                 * one message from an actor, for only that makes room for one. Also if we are to leave: of a host that
-                 * parks again and again nobody would make room. */
+                 * one message from an actor, for only that makes room for one. Once also if we are to leave: of a host
+                 * that parks again and again nobody would make room. */
                 if (!rk_is_in_cycle()) {
                     if (stuck || rk_must_leave()) return;
                     continue;
                 }
+                leaving = rk_must_leave();
                 rk_set_aside();
                 if (rk_thread() == 0) rk_s.blocked = 1;
                 __syncwarp();
@@ -193,7 +196,8 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         if (todo & RK_TO_FETCH) {
             if (!rk_fetch_or_bury(scratch) && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
         }
-        if (stuck || (beat % RK_BEATS == 0 && rk_must_leave())) return;
+        /* What was fetched is handled in the next round. */
+        if (stuck || (leaving && !rk_s.fetched) || (beat % RK_BEATS == 0 && rk_must_leave())) return;
     }
 }
 

@@ -73,7 +73,9 @@ rk_u64 rk_aside_front() {
 bool rk_set_aside() {
     rk_u64 need = rk_record(rk_post.size), size = rk_kernel.aside_size, at = rk_aside_tail & (size - rk_u64(1));
     rk_u64 skip = size - at >= need ? rk_u64(0) : size - at;
-    if (rk_aside_tail + skip + need - rk_aside_head > size) return false;
+    /* The last of it is for what an actor's children learn its end from: one post stands for all of them. */
+    rk_u64 room = rk_post.type == RK_TYPE_ORPHANED ? size : size - size / rk_u64(8);
+    if (rk_aside_tail + skip + need - rk_aside_head > room) return false;
     if (skip != rk_u64(0)) rk_u64_at(rk_aside + at + RK_SKIP_AT).v = ~rk_u64(0);
     rk_out.record = rk_aside + (skip != rk_u64(0) ? rk_u64(0) : at);
     rk_aside_tail += skip + need;

@@ -17,6 +17,9 @@ use crate::layout::Outgoing;
 /// each message with several are filling memory for ever, and posts become dead letters.
 const ASIDE_LIMIT: usize = 64 << 20;
 
+/// Of those, bytes for what an actor's children learn its end from: one post stands for all of them.
+const ASIDE_RESERVE: usize = ASIDE_LIMIT / 8;
+
 const HEADER: usize = std::mem::size_of::<Outgoing>();
 
 /// What became of a post that was to be delivered.
@@ -165,7 +168,8 @@ impl Outbox {
             let post = Post::new(&entry, &self.origin);
             let payload = self.payload(self.sent, entry.size);
             let bytes = payload.len() + std::mem::size_of::<Post>();
-            if self.aside_bytes + bytes > ASIDE_LIMIT {
+            let limit = if post.is_to_orphan() { ASIDE_LIMIT } else { ASIDE_LIMIT - ASIDE_RESERVE };
+            if self.aside_bytes + bytes > limit {
                 lost(&post, payload);
             } else {
                 self.aside.push_back((post, payload.into()));

@@ -554,9 +554,10 @@ impl Worker {
         let Self { outbox, courier, actors, .. } = self;
         let mut wait = Wait::Nothing;
         let done = outbox.drain(|post, payload| {
-            let outcome = match u32::from(post.envelope.kind) {
-                TYPE_ORPHANED => courier.tell_orphan(actors, post),
-                _ => courier.deliver(post, payload).map(|()| Step::Left),
+            let outcome = if post.is_to_orphan() {
+                courier.tell_orphan(actors, post)
+            } else {
+                courier.deliver(post, payload).map(|()| Step::Left)
             };
             outcome.unwrap_or_else(|blocked| {
                 wait = blocked;

@@ -46,6 +46,10 @@ impl Images {
         if let Some((_, image)) = images.get(&key).filter(|(_, image)| Arc::ptr_eq(&image.context, context)) {
             return Ok(image.clone());
         }
+        // Unloading waits for all that runs, as loading does.
+        if !context.await_boundaries() {
+            return Err(Error::Occupied);
+        }
         images.retain(|_, (module, _)| module.strong_count() > 0);
         let actor = &plan.module.actors()[plan.actor];
         let target = compile::Target {
@@ -54,9 +58,15 @@ impl Images {
             lanes: plan.lanes,
             capability: context.properties.capability,
         };
-        let image = match prebuilt::find(&plan.module, &actor.name, plan.lanes, target.capability) {
-            Some(code) => Image::load(context, code)?,
-            None => Image::load(context, &compile::compile(&plan.module.cuda_source, &target)?)?,
+        let prebuilt = prebuilt::find(&plan.module, &actor.name, plan.lanes, target.capability);
+        let image = match prebuilt.map(|code| Image::load(context, code)) {
+            Some(Ok(image)) => image,
+            Some(Err(Error::Occupied)) => return Err(Error::Occupied),
+            // An older driver may not know that PTX. Why is said if there is no other way.
+            unloadable => match compile::compile(&plan.module.cuda_source, &target) {
+                Ok(code) => Image::load(context, &code)?,
+                Err(error) => return Err(unloadable.and_then(Result::err).unwrap_or(error)),
+            },
         };
         let image = Arc::new(image);
         images.insert(key, (Arc::downgrade(&plan.module), image.clone()));

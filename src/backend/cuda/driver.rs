@@ -1,6 +1,5 @@
 //! The driver: devices, the context that we are guests in, memory. Every unsafe call of it but launches is here.
 
-use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -11,7 +10,7 @@ use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attri
 
 use super::bar::Window;
 use super::memory::Pool;
-use super::{compile, prebuilt, selftest};
+use super::{prebuilt, selftest};
 use crate::backend::gpu::Directory;
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -253,12 +252,9 @@ impl Context {
         }
     }
 
-    /// Code of the self-test.
-    pub(super) fn selftest_code(&self) -> Result<Cow<'_, [u8]>> {
-        match self.selftest.get() {
-            Some(code) => Ok(Cow::Borrowed(code)),
-            None => compile::selftest(self.properties.capability).map(Cow::Owned),
-        }
+    /// What a module has brought for it.
+    pub(super) fn brought_selftest(&self) -> Option<&[u8]> {
+        self.selftest.get().map(Vec::as_slice)
     }
 
     /// What the self-test found. Takes some hundredths of a second when it is first asked for.

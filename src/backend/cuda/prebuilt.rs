@@ -21,7 +21,9 @@ fn best<'a>(
     let fitting = all.filter_map(|(name, code)| {
         let (target, its_lanes) = name.strip_prefix(actor)?.strip_prefix('.')?.split_once('.')?;
         let (kind, number) = target.split_once('_')?;
-        let (number, is_machine_code) = (number.parse::<i32>().ok()?, kind == "sm");
+        let is_machine_code = code.starts_with(b"\x7fELF");
+        let number = (kind == if is_machine_code { "sm" } else { "compute" }).then(|| number.parse::<u16>().ok())??;
+        let number = i32::from(number);
         let runs = number <= device && (!is_machine_code || number / 10 == capability.0);
         (runs && its_lanes.parse() == Ok(lanes)).then_some(((is_machine_code, number), code))
     });
@@ -34,22 +36,25 @@ mod tests {
 
     #[test]
     fn the_best_that_runs() {
-        let all: [(&str, &[u8]); 7] = [
-            ("counter.sm_80.1", b"80"),
-            ("counter.sm_86.1", b"86"),
-            ("counter.sm_90.1", b"90"),
-            ("counter.sm_90.64", b"90 with 64 lanes"),
+        let all: [(&str, &[u8]); 10] = [
+            ("counter.sm_80.1", b"\x7fELF 80"),
+            ("counter.sm_86.1", b"\x7fELF 86"),
+            ("counter.sm_90.1", b"\x7fELF 90"),
+            ("counter.sm_90.64", b"\x7fELF 90 with 64 lanes"),
             ("counter.compute_75.1", b"75"),
             ("counter.compute_100.1", b"100"),
-            ("counters.sm_90.1", b"another's"),
+            ("counters.sm_90.1", b"\x7fELF another's"),
+            ("counter.sm_89.1", b"PTX that says it is machine code"),
+            ("counter.compute_90.1", b"\x7fELF that says it is PTX"),
+            ("counter.other_90.1", b"nothing"),
         ];
         let best = |lanes, capability| best(all.into_iter(), "counter", lanes, capability);
-        let of_one = [((9, 0), "90"), ((8, 0), "80"), ((8, 6), "86"), ((8, 9), "86"), ((7, 5), "75"), ((12, 0), "100")];
-        for (capability, expected) in of_one {
-            assert_eq!(best(1, capability), Some(expected.as_bytes()), "{capability:?}");
+        for (capability, expected) in [((9, 0), "90"), ((8, 0), "80"), ((8, 6), "86"), ((8, 9), "86")] {
+            assert_eq!(best(1, capability), Some(format!("\x7fELF {expected}").as_bytes()), "{capability:?}");
         }
+        assert_eq!((best(1, (7, 5)), best(1, (12, 0))), (Some(&b"75"[..]), Some(&b"100"[..])));
         assert_eq!(best(1, (7, 0)), None);
-        assert_eq!(best(64, (9, 0)), Some(&b"90 with 64 lanes"[..]));
+        assert_eq!(best(64, (9, 0)), Some(&b"\x7fELF 90 with 64 lanes"[..]));
         assert_eq!((best(64, (10, 0)), best(32, (9, 0))), (None, None));
     }
 }

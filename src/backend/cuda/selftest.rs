@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cudarc::driver::sys;
 
 use super::super::gpu::{Block, Memories, Place, Ring as DeviceRing};
+use super::compile;
 use super::driver::{check, Context, Stream};
 use super::memory::KernelMemory;
 use crate::error::{Error, Result};
@@ -208,12 +209,22 @@ struct Kernel {
 
 impl Kernel {
     fn start(context: &Arc<Context>, inbound: &Block, host: &Block, slots: usize) -> Result<Self> {
-        let code = context.selftest_code()?;
         let stream = Stream::new(context.clone())?;
         let _entered = context.enter()?;
-        let (mut module, mut function) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the code is whole; the module is unloaded when the kernel is dropped.
-        unsafe { check(sys::cuModuleLoadData(&mut module, code.as_ptr().cast()), "loading the self-test") }?;
+        let mut function = std::ptr::null_mut();
+        let load = |code: &[u8]| {
+            let mut module = std::ptr::null_mut();
+            // SAFETY: the code is whole; the module is unloaded when the kernel is dropped.
+            let loaded = unsafe { sys::cuModuleLoadData(&mut module, code.as_ptr().cast()) };
+            check(loaded, "loading the self-test").map(|()| module)
+        };
+        let compiled = || compile::selftest(context.properties.capability).and_then(|code| load(&code));
+        let module = match context.brought_selftest().map(load) {
+            Some(Ok(module)) => module,
+            // An older driver may not know that PTX.
+            Some(Err(error)) => compiled().map_err(|_| error)?,
+            None => compiled()?,
+        };
         let kernel = Self { stream, module, context: context.clone() };
         // SAFETY: the module is loaded, the pointer is a place for the answer.
         let found = unsafe { sys::cuModuleGetFunction(&mut function, module, c"rk_selftest_kernel".as_ptr()) };

@@ -395,19 +395,33 @@ impl Arena {
         unsafe { host_of(block, at).cast::<AtomicU64>().as_ref() }
     }
 
-    /// A worker's report. Between launches, when the device does not write it.
     /// What a worker has measured, as of its last quantum's end.
     pub(super) fn latency(self: &Arc<Self>, worker: usize) -> Option<View> {
         let at = host_of(&self.host, self.latencies? + worker * size_of::<Latencies>()).cast();
         let arena = self.clone();
-        let tick_ns = move || match arena.report(worker) {
-            Report { ticks: 0, .. } => 0.0,
-            Report { ticks, ticks_ns, .. } => ticks_ns as f64 / ticks as f64,
+        let tick_ns = move || {
+            let both = || {
+                let report = arena.report(worker);
+                (report.ticks, report.ticks_ns)
+            };
+            // The device may be writing them, one behind the other.
+            let mut read = both();
+            loop {
+                match both() {
+                    again if again == read => break,
+                    again => read = again,
+                }
+            }
+            match read {
+                (0, _) => 0.0,
+                (ticks, ns) => ns as f64 / ticks as f64,
+            }
         };
         // SAFETY: within the arena's memory, zeroed, and nobody but the worker on the device writes it.
         Some(unsafe { View::new(at, Box::new(tick_ns), self.clone()) })
     }
 
+    /// A worker's report, whole between launches, when the device does not write it.
     pub(super) fn report(&self, worker: usize) -> Report {
         assert!(worker < self.workers);
         // SAFETY: within the memory and plain data.

@@ -6,6 +6,7 @@ use crate::cuda;
 use crate::emit::Section;
 use crate::scan::{Actor, Names};
 use crate::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,9 +60,12 @@ impl Ptx {
         let name = &actor.name;
         let text = ringkernel::cuda_code(source, name, &cuda::scratch(actor), args.lanes, &format!("compute_{device}"))
             .map_err(|error| Error::Source(format!("{name} for sm_{device}: {error}")))?;
-        let file = Self(std::env::temp_dir().join(format!("rkc-{}-{name}.ptx", std::process::id())));
-        std::fs::write(&file.0, text).map_err(|error| Error::Io(file.0.display().to_string(), error))?;
-        Ok(file)
+        let path = std::env::temp_dir().join(format!("rkc-{}-{name}-{device}.ptx", std::process::id()));
+        let io = |error| Error::Io(path.display().to_string(), error);
+        // New: in a folder that all share, somebody may have put a link there.
+        let mut file = std::fs::File::create_new(&path).map_err(io)?;
+        file.write_all(&text).map_err(io)?;
+        Ok(Self(path))
     }
 
     /// Registers of a thread; bytes that it spills, reads again, and has as a stack; bytes of a worker's shared memory, to
