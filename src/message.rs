@@ -130,9 +130,6 @@ pub(crate) trait Payload {
     }
 }
 
-// Not inline: the compiler makes one call of `memcpy` of this and of a copy of known length beside it, and the call reads what
-// was just written from registers, in other pieces than it was written in, for which it waits (8 ns of 28 that a poll took).
-#[inline(never)]
 fn copy(bytes: &[u8], room: &mut [MaybeUninit<u8>]) {
     // SAFETY: bytes are good as bytes that may be uninitialised.
     let bytes = unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) };
@@ -152,6 +149,13 @@ impl Payload for &[u8] {
     }
 }
 
+/// [`copy`] of one that is still in registers. Not inline: of this and of a copy of known length beside it the compiler makes one
+/// call of `memcpy`, which reads the words in other pieces than they were written in, and waits (8 ns of 28 that a poll took).
+#[inline(never)]
+fn copy_part(bytes: &[u8], room: &mut [MaybeUninit<u8>]) {
+    copy(bytes, room);
+}
+
 /// One that came in a slot, and is still in registers.
 pub(crate) struct Inline {
     pub(crate) words: [u64; AREA],
@@ -169,7 +173,7 @@ impl Payload for Inline {
         match room.first_chunk_mut::<INLINE_BYTES>() {
             // SAFETY: as large as the words, and any bytes will do.
             Some(whole) => unsafe { whole.as_mut_ptr().cast::<[u64; AREA]>().write_unaligned(self.words) },
-            None => copy(self.bytes(), room),
+            None => copy_part(self.bytes(), room),
         }
     }
 }

@@ -601,7 +601,7 @@ impl Worker {
         let mut behind = false;
         let all = outbox.drain(|post, payload| {
             // Who is still to be told of a parent's end has ended too.
-            if u32::from(post.envelope.kind) == TYPE_ORPHANED {
+            if post.is_to_orphan() {
                 return Step::Left;
             }
             if (behind && post.to == 0) || courier.deliver(post, payload).is_err() {
