@@ -74,6 +74,21 @@ struct rk_todo {
     rk_i32 code;
 };
 
+/* A small reply to the host. The words of its slot are read past its payload. */
+struct alignas(16) rk_reply_kept {
+    rk_u64 payload[4];
+    rk_u32 code, item; /* type (16), size (6); and which item is answered */
+    rk_u64 unused;
+};
+
+/* Where the second warp is to look, and what it has found: scout.cuh. */
+struct rk_scouted {
+    rk_u64 slots, position;
+    rk_u32 mask, shift, ring, limit;
+    rk_u32 count;
+    rk_item items[RK_BATCH];
+};
+
 struct rk_block {
     rk_dev_worker w;
     rk_dev_kernel k;
@@ -93,6 +108,8 @@ struct rk_block {
     rk_u64 waited;   /* how long that message had */
     rk_u64 began, ended; /* its handler, in ticks */
     rk_u32 blocked; /* posts wait: in a circle of waiting workers one message from an actor is taken all the same */
+    rk_scouted scouted;
+    rk_reply_kept replies[RK_BATCH]; /* to the host, about to be sent */
     /* With room to read a whole inline payload at its end. */
     alignas(16) rk_u8 front[RK_FRONT + 32];
 };

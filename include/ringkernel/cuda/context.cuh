@@ -2,7 +2,9 @@
  *
  * A thread has a context of its own, in registers once it is all inlined: all lanes make the same calls with the same
  * arguments, so their copies stay equal and posting needs no barrier. Only the outbox is memory, of which the beginning
- * may lie in shared memory: an entry that does not fit there, and all after it, go to the part behind it.
+ * may lie in shared memory: an entry that does not fit there, and all after it, go to the part behind it. A handler's first
+ * post, if it is small, has its place there but stays in registers, where the pump lends it some: most are answered from
+ * there.
  */
 #ifndef RINGKERNEL_CUDA_CONTEXT_CUH
 #define RINGKERNEL_CUDA_CONTEXT_CUH
@@ -58,6 +60,19 @@ RK_DEVICE rk_u64 rk_uniform_(rk_u64 value) {
 /* Entries whose offsets the pump finds in a table. */
 #define RK_INDEXED 64u
 
+/* Payloads up to this size fit in a slot. */
+#define RK_INLINE 32u
+
+/* An entry of the outbox that is in registers. */
+struct rk_first {
+    rk_u64 to, correlation, deadline;
+    rk_u32 kind, type, size, priority;
+    rk_u32 at, number; /* its place in the outbox, and which of its entries it is */
+};
+/* That a handler's first post is in registers; and that it is a mere reply, and the only one: its type and size. */
+#define RK_KEPT 0x80000000u
+#define RK_KEPT_REPLY 0x40000000u
+
 /* What a handler's thread knows. */
 struct rk_lane_context : rk_context {
     rk_u8 *front;     /* the outbox's first bytes */
@@ -70,11 +85,14 @@ struct rk_lane_context : rk_context {
     rk_u32 opened;    /* 1: the handler found a buffer */
     rk_u32 *offsets;   /* of the first RK_INDEXED entries */
     rk_u32 readable;  /* bytes of the payload that can be read, whatever its size */
+    rk_u8 *own;       /* RK_INLINE bytes of registers for the first post's payload, or 0 */
+    rk_first first;
+    rk_u32 kept;      /* 0, or RK_KEPT and so on */
 
     __device__ __forceinline__ rk_lane_context() {}
     /* All of the outbox in one piece, and not indexed. */
     __device__ __forceinline__ explicit rk_lane_context(const rk_context &plain)
-        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), kinds(0), origin(0), opened(0), offsets(0), readable(~0u) {}
+        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), kinds(0), origin(0), opened(0), offsets(0), readable(~0u), own(0) {}
 
     /* Bytes of an entry with so large a payload. */
     static __device__ __forceinline__ rk_u32 entry(rk_u32 size) {
@@ -87,12 +105,26 @@ struct rk_lane_context : rk_context {
     __device__ __forceinline__ rk_u8 *at(rk_u32 offset) const {
         return (offset < front_size ? front : outbox) + offset;
     }
+    /* Whether the next post, with so large a payload, stays in registers. */
+    __device__ __forceinline__ bool keeps(rk_u32 size) const {
+        return own != 0 && filled == 0 && size <= RK_INLINE;
+    }
 };
 
 /* The pump leaves room for one largest message past the limit, so staging never checks. */
 RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
     const rk_lane_context *cx = static_cast<const rk_lane_context *>(rk_cx);
-    return __builtin_assume_aligned(cx->at(cx->place(size)) + sizeof(rk_outgoing), 16);
+    rk_u8 *const payload = cx->keeps(size) ? cx->own : cx->at(cx->place(size)) + sizeof(rk_outgoing);
+    return __builtin_assume_aligned(payload, 16);
+}
+
+/* The head of an entry, as rk_outgoing has it, in three stores. */
+RK_DEVICE void rk_write_entry_(const rk_lane_context &cx, const rk_first &post) {
+    ulonglong2 *entry = (ulonglong2 *)cx.at(post.at);
+    entry[0] = make_ulonglong2(post.to, post.correlation);
+    entry[1] = make_ulonglong2(post.deadline, post.kind | (rk_u64)post.type << 32);
+    entry[2] = make_ulonglong2(post.size | (rk_u64)post.priority << 32, cx.origin);
+    if (post.number < RK_INDEXED) cx.offsets[post.number] = post.at;
 }
 
 RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 type, rk_u32 size, rk_u32 priority,
@@ -107,15 +139,13 @@ RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 
     if (at != cx->outbox_used) {
         cx->front_end = cx->outbox_used;
     }
-    if (rk_lane() == 0u) {
-        /* As rk_outgoing has it, in three stores. */
-        ulonglong2 *entry = (ulonglong2 *)cx->at(at);
-        entry[0] = make_ulonglong2(to, correlation);
-        entry[1] = make_ulonglong2(deadline, kind | (rk_u64)type << 32);
-        entry[2] = make_ulonglong2(size | (rk_u64)priority << 32, cx->origin);
-        if (cx->posts < RK_INDEXED) {
-            cx->offsets[cx->posts] = at;
-        }
+    const rk_first entry = {to, correlation, deadline, kind, type, size, priority, at, cx->posts};
+    if (cx->keeps(size)) {
+        cx->first = entry;
+        cx->kept = RK_KEPT | (kind == RK_POST_REPLY && priority == 0 ? RK_KEPT_REPLY | type | size << 16 : 0);
+    } else {
+        if (rk_lane() == 0u) rk_write_entry_(*cx, entry);
+        cx->kept &= RK_KEPT;
     }
     cx->posts++;
     cx->kinds |= kind;

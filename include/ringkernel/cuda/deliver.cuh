@@ -3,6 +3,7 @@
 #ifndef RINGKERNEL_CUDA_DELIVER_CUH
 #define RINGKERNEL_CUDA_DELIVER_CUH
 
+#include <ringkernel/cuda/handler.cuh>
 #include <ringkernel/cuda/posts.cuh>
 
 #define RK_OUTGOING_WORDS (sizeof(rk_outgoing) / 4)
@@ -51,6 +52,46 @@ RK_PUMP_FN rk_out rk_out_at(const rk_pump &p, rk_u32 rank) {
     out.at = p.out_slots + (position & p.out_mask) * 64 + (p.thread & 3) * 16;
     out.lap = (rk_u32)((position >> p.out_shift) + 1) << 16;
     return out;
+}
+
+/* Whether all that a handler for a message with `d1` did is a small reply to the host; `call` is what came of it, and before it
+ * there were `posts` in the outbox. */
+RK_PUMP_FN bool rk_is_plain_reply(const rk_own &own, const rk_call &call, rk_u32 posts, rk_u32 d1) {
+    return ((own.kept & RK_KEPT_REPLY) != 0) & ((posts | call.result | call.refused | (d1 >> 24 & RK_F_SENDER)) == 0);
+}
+
+/* By one thread: such a reply, number `rank` from now, to the message of an item. The rest is done for all at once. */
+RK_PUMP_FN void rk_keep_reply(const rk_pump &p, rk_u32 rank, const rk_own &own, rk_u32 item) {
+    rk_reply_kept &reply = rk_here(p).replies[rank];
+    ulonglong2 *payload = (ulonglong2 *)reply.payload;
+    payload[0] = make_ulonglong2(own.payload[0], own.payload[1]);
+    payload[1] = make_ulonglong2(own.payload[2], own.payload[3]);
+    reply.code = own.kept, reply.item = item;
+}
+
+/* Sends the replies that were kept, `count` of them, four threads one, by one store, as one transfer over the bus: `out` is where
+ * each thread writes the one of its number by four. */
+RK_PUMP_FN void rk_send_kept(rk_pump &p, rk_u32 count, const rk_out &out) {
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 rank = p.thread >> 2, i = p.thread & 3;
+    const bool mine = rank < count;
+    const rk_reply_kept &reply = rk_s.replies[mine ? rank : 0];
+    const rk_u32 code = reply.code;
+    const rk_item_head &asked = rk_s.items[reply.item];
+    const volatile rk_u32 *area = (const volatile rk_u32 *)reply.payload + (i < 2 ? 0 : 3 * i - 4);
+    const rk_u32 x = area[0], y = area[1], z = area[2];
+    const rk_u32 actor = asked.actor, d1 = asked.d1;
+    const rk_u64 correlation = asked.correlation, clock = p.clock + 1 + rank;
+    /* Twelve bytes of data in each word. */
+    const rk_u32 answers = d1 & (3 << 22 | RK_F_CALL << 24);
+    const rk_u32 a = i == 0 ? actor : i == 1 ? (rk_u32)(correlation >> 32) : x;
+    const rk_u32 b = i == 0 ? (code & 0x3fffff) | answers | RK_F_REPLY << 24 : i == 1 ? x : y;
+    const rk_u32 c = i == 0 ? (rk_u32)correlation : i == 1 ? y : z;
+    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | out.lap;
+    if (mine) rk_store_word(out.at, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
+    p.clock += count;
+    p.out_tail += count;
+    p.sent_host += count;
 }
 
 /* The posts of a batch, which are as many replies as it has messages, if it is one small one to the host for each, and there is room: written by the

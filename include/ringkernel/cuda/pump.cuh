@@ -298,18 +298,23 @@ RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
+extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : RK_LANES == 1 ? 64 : 32, 1)
     rk_pump_kernel(const __grid_constant__ rk_dev_kernel k, rk_dev_kernel *kernel, rk_u64 launch, rk_u64 unix_ns, rk_u64 quantum_ns, rk_u32 mode) {
     extern __shared__ __align__(64) rk_u8 scratch[];
     const rk_u32 thread = threadIdx.x;
     const rk_u64 now = rk_timer();
-    if (thread >= 32) {
+    if (RK_LANES == 1 && thread >= 32) {
+        rk_scout(k);
+        return;
+    }
+    if (RK_LANES > 32 && thread >= 32) {
         const rk_place at = rk_place_of(k, scratch);
         for (;;) {
             __syncthreads();
             if (rk_s.leave) return;
             const rk_item &m = rk_s.items[rk_s.call.number];
-            rk_run_handler(rk_s, at, k, m.actor, m.d1, rk_s.call);
+            rk_own own;
+            rk_run_handler(rk_s, at, k, m.actor, m.d1, m.correlation, rk_s.call, own);
             __syncthreads();
         }
     }
@@ -341,6 +346,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : 32)
     __syncwarp();
     if (thread == 0) rk_s.leave = 1;
     __syncwarp();
+    if (RK_LANES == 1) rk_bar_pass(RK_BAR_GO);
     if (RK_LANES > 32) __syncthreads();
     if (k.near) rk_copy_states(true, scratch);
     rk_leave(consumed);

@@ -3,7 +3,8 @@
 #define RINGKERNEL_CUDA_SERVE_CUH
 
 #include <ringkernel/cuda/deliver.cuh>
-#include <ringkernel/cuda/take.cuh>
+#include <ringkernel/cuda/handler.cuh>
+#include <ringkernel/cuda/scout.cuh>
 
 /* Between looks at the command word and at the time: looks that found nothing, of which a round with messages takes the time
  * of four or more. */
@@ -11,99 +12,8 @@
 #define RK_LOOKS_A_ROUND 4u
 /* Rounds with nothing to do after which a worker that is asked to leave when idle does. */
 #define RK_IDLE 16u
-/* No more messages are added to a batch that has led to so many posts. */
-#define RK_POSTS_ENOUGH 56u
 #define RK_ALL_RINGS 0x11111111u
 #define RK_PEER_RINGS 0x1111u
-/* Runs the handler of an item, whose beginning is `actor` and `d1`: by every lane. What comes of it is the same in all of them. */
-RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_dev_kernel &k, rk_u32 actor, rk_u32 d1,
-                                  rk_call call) {
-    const rk_item &m = rk_s.items[call.number];
-    rk_lane_context cx;
-    cx.state = (void *)(at.states + (rk_u64)(actor & 0xfffff) * k.stride);
-    cx.message = (const void *)call.message;
-    cx.scratch = (void *)at.scratch;
-    cx.outbox = (rk_u8 *)at.outbox;
-    cx.outbox_used = call.used;
-    cx.outbox_limit = at.outbox_limit;
-    cx.type = d1 & 0xffff;
-    cx.size = call.size;
-    cx.index = actor & 0xfffff;
-    cx.actors = k.actors;
-    cx.self = (rk_u64)k.key << 32 | actor;
-    cx.sender = m.sender();
-    cx.correlation = m.correlation;
-    cx.time = call.time;
-    cx.counters = (rk_u64 *)((rk_dev_worker *)k.workers)[blockIdx.x].counters;
-    cx.priority = 64 * (d1 >> 22 & 3);
-    cx.result = 0;
-    cx.fail_code = 0;
-    cx.refused = 0;
-    cx.buffers = (const rk_buffer_table *)k.buffers;
-    cx.opened = 0;
-    cx.front = (rk_u8 *)(at.base + ((rk_u8 *)&rk_s.front - (rk_u8 *)&rk_s));
-    cx.front_size = RK_FRONT;
-    cx.front_end = call.front_end;
-    cx.filled = 0;
-    cx.posts = call.posts, cx.kinds = call.kinds;
-    cx.origin = call.number;
-    cx.offsets = (rk_u32 *)(at.base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
-    cx.readable = call.readable;
-    bool handled = false;
-    if (RK_LANES < 32 || threadIdx.x < RK_LANES) handled = RK_DISPATCH(&cx) != ~0u;
-#if defined(RK_DEBUG) && RK_LANES > 1
-    /* An index may have been out of bounds in some lanes only, and all are to know. */
-    const bool fails = cx.result & RK_RESULT_FAIL;
-    const bool any = RK_LANES > 32 ? __syncthreads_or(fails)
-                                   : __any_sync(RK_LANES < 32 ? (1u << RK_LANES % 32) - 1 : RK_WARP, fails);
-    if (any && !fails) cx.result |= RK_RESULT_FAIL, cx.fail_code = RK_FAIL_OUT_OF_BOUNDS;
-#endif
-    /* Release, by every lane for what it wrote, before anything is sent; at system scope, for the host may download it. */
-    if (cx.opened) __threadfence_system();
-    call.used = cx.outbox_used;
-    call.front_end = cx.front_end;
-    call.posts = cx.posts, call.kinds = cx.kinds;
-    call.result = handled ? cx.result : RK_RESULT_UNHANDLED;
-    call.code = cx.fail_code;
-    call.refused = cx.refused;
-    return call;
-}
-
-/* Takes up to `count` messages from our position in a row apart, four threads with the words of each, from item `first`
- * on: the item of a thread is that of its number by four. Gives how many can be handled, as far as that can be told without
- * their handlers: up to the first that there is something special about. */
-RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, const rk_row &row, rk_u32 ring, rk_u32 first, rk_u32 count,
-                          const rk_word &word) {
-    rk_block &rk_s = rk_here(p);
-    const rk_u32 group = (p.thread >> 2) - first, part = p.thread & 3, lane = p.thread & ~3u;
-    const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
-    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
-    const bool mine = group < count;
-    bool plain = rk_is_plain(p, actor, d1);
-    rk_item &m = rk_s.items[p.thread >> 2];
-    rk_take_apart(m, word, d1, part);
-    if (part == 0) m.size = d1 >> 16 & 0x3f;
-    if (!k.near && mine && plain && part * 128 < k.stride)
-        rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
-    if (__any_sync(RK_WARP, mine && d1 >> 24 & RK_F_BODY)) {
-        __syncwarp(); /* the sibling's word is there */
-        /* Only where it is certain to be handled is the size replaced by the body. */
-        const rk_u32 size = (rk_u32)m.payload[0], declared = RK_DECLARED(d1 & 0xffff);
-        plain = plain && (!(d1 >> 24 & RK_F_BODY) || (declared <= RK_MEDIUM && size <= declared));
-        __syncwarp();
-        if (mine && plain && d1 >> 24 & RK_F_BODY) {
-            const rk_dev_ring &from = rk_s.w.rings[ring];
-            const rk_u64 body = from.bodies + (rk_u64)((rk_u32)row.position + group & row.mask) * from.body;
-            for (rk_u32 at = 16 * part; at < size; at += 64) {
-                const rk_word some = rk_load_word(body + at);
-                m.payload[at / 8] = some.a, m.payload[at / 8 + 1] = some.b;
-            }
-            if (part == 0) m.size = size;
-        }
-    }
-    const rk_u32 special = __ballot_sync(RK_WARP, mine && !plain);
-    return special ? (rk_u32)(__ffs((int)special) - 1) / 4 - first : count;
-}
 
 /* A message that came alone. */
 struct rk_alone {
@@ -126,57 +36,50 @@ RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, rk_u32 ring, const rk_word &
     return m;
 }
 
-/* Bits of what a batch came to, beside its number of posts. */
-#define RK_B_POSTS 0xffffffu
-#define RK_B_SENDS (1u << 27)     /* not all of them are replies */
-#define RK_B_UNHANDLED (1u << 28) /* and nothing else */
-#define RK_B_RESULT (1u << 29)
-#define RK_B_REFUSED (1u << 30)
-#define RK_B_FAR (1u << 31) /* posts lie behind the front of the outbox */
-
-RK_PUMP_FN rk_u32 rk_outcome_of(const rk_call &call) {
-    return call.posts | (call.kinds > RK_POST_REPLY ? RK_B_SENDS : 0) | (call.result & ~RK_RESULT_UNHANDLED ? RK_B_RESULT : 0) | (call.refused ? RK_B_REFUSED : 0) |
-           (call.used >= RK_FRONT ? RK_B_FAR : 0);
-}
-
-RK_PUMP_FN rk_call rk_new_call() {
-    rk_call call;
-    call.used = call.posts = call.kinds = call.result = call.refused = 0;
-    call.front_end = RK_FRONT;
-    return call;
-}
-
 /* Runs the handlers of a batch in items from `first` on, until one has too many posts or there is none. Gives how many were
- * handled, and in `call` the last. */
+ * handled, in `call` the last, and in `outcome` what they came to. Where one lane does it, plain replies to the host do not
+ * count there, up to the first post that is none: `kept` of them are to be sent before everything else. */
 RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first, rk_u32 count, bool fetched, rk_call &call,
-                               rk_u32 &outcome) {
+                               rk_u32 &outcome, rk_u32 &kept) {
     rk_block &rk_s = rk_here(p);
     call = rk_new_call();
     rk_u32 taken = 0;
     rk_u64 latest = p.clock;
-    outcome = 0;
+    outcome = kept = 0;
     /* Lanes fewer than a warp go through the whole batch by themselves. */
     if (RK_LANES >= 32 || p.thread < RK_LANES) {
         rk_item_head m = rk_s.items[first];
         call.number = first, call.readable = RK_MEDIUM;
         call.message = p.at.base + ((rk_u8 *)rk_s.items[first].payload - (rk_u8 *)&rk_s);
         if (fetched) call.message = rk_s.call.message, call.readable = ~0u;
+        /* A batch has no more messages than an empty ring has places. */
+        const bool room = !p.blocked && (rk_u32)p.out_tail + count - (rk_u32)p.out_head <= p.out_mask + 1;
         for (;;) {
             latest = latest > m.time ? latest : m.time;
             /* The clock's rule, for all messages before at once. */
             call.time = latest + 1 + taken, call.size = m.size;
-            const rk_u32 actor = m.actor, d1 = m.d1;
+            const rk_u32 actor = m.actor, d1 = m.d1, posts = call.posts;
+            const rk_u64 correlation = m.correlation;
             /* On its way while this one is handled. */
             m = rk_s.items[call.number + 1];
             if (RK_LANES > 32) {
                 if (p.thread == 0) rk_s.call = call;
                 __syncthreads();
             }
-            call = rk_run_handler(rk_s, p.at, k, actor, d1, call);
+            rk_own own;
+            const rk_call done = rk_run_handler(rk_s, p.at, k, actor, d1, correlation, call, own);
             if (RK_LANES > 32) __syncthreads();
-            if (call.result == RK_RESULT_UNHANDLED) break;
-            taken++;
-            if (taken == count || call.posts >= RK_POSTS_ENOUGH || call.used >= RK_FRONT || (call.result | call.refused)) break;
+            if (RK_LANES == 1 && (room & rk_is_plain_reply(own, done, posts, d1))) {
+                rk_keep_reply(p, kept, own, call.number);
+                kept++;
+                if (++taken == count) break;
+            } else {
+                const rk_u32 number = call.number;
+                call = done;
+                if (call.result == RK_RESULT_UNHANDLED) break;
+                if (own.kept) rk_lay_out(rk_s, p.at, own, number);
+                if (++taken == count || rk_is_enough(call)) break;
+            }
             call.number++, call.message += sizeof(rk_item);
         }
         if (taken) outcome = rk_outcome_of(call);
@@ -187,6 +90,7 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
         taken = __shfl_sync(RK_WARP, taken, 0);
         latest = rk_shfl(latest, 0);
     }
+    if (RK_LANES == 1) kept = __shfl_sync(RK_WARP, kept, 0);
     p.clock = latest + taken;
     return taken;
 }
@@ -199,23 +103,32 @@ RK_PUMP_FN rk_u64 rk_clock_after(const rk_pump &p, rk_u32 number) {
 
 /* The same of a message that came alone. Its handler is compiled once more here, where much of what it is called with is
  * known; for more than a warp of lanes it is not, whose barriers take longer than what this saves. */
-RK_PUMP_FN rk_u32 rk_run_alone(rk_pump &p, const rk_dev_kernel &k, const rk_alone &m, rk_call &call, rk_u32 &outcome) {
+RK_PUMP_FN rk_u32 rk_run_alone(rk_pump &p, const rk_dev_kernel &k, const rk_alone &m, rk_call &call, rk_u32 &outcome,
+                               rk_u32 &kept) {
     rk_block &rk_s = rk_here(p);
     call = rk_new_call();
-    outcome = 0;
+    outcome = kept = 0;
     if (RK_LANES == 32 || p.thread < RK_LANES) {
         call.number = 0;
         call.message = p.at.base + ((rk_u8 *)rk_s.items[0].payload - (rk_u8 *)&rk_s);
         call.size = m.d1 >> 16 & 0x3f, call.readable = RK_MEDIUM, call.time = rk_clock_after(p, 0);
-        call = rk_run_handler(rk_s, p.at, k, m.actor, m.d1, call);
+        rk_own own;
+        call = rk_run_handler(rk_s, p.at, k, m.actor, m.d1, rk_s.items[0].correlation, call, own);
         outcome = call.result == RK_RESULT_UNHANDLED ? RK_B_UNHANDLED : rk_outcome_of(call);
+        if ((rk_u32)p.out_tail - (rk_u32)p.out_head <= p.out_mask && rk_is_plain_reply(own, call, 0, m.d1)) {
+            rk_keep_reply(p, 0, own, 0);
+            outcome = RK_B_KEPT;
+        } else if (own.kept) {
+            rk_lay_out(rk_s, p.at, own, 0);
+        }
     }
     __syncwarp();
     /* Once more: few handlers ask for the time, and who does not is not to wait for it. */
     p.clock = rk_clock_after(p, 0);
     if (RK_LANES < 32) outcome = __shfl_sync(RK_WARP, outcome, 0);
     const rk_u32 taken = outcome == RK_B_UNHANDLED ? 0 : 1;
-    if (taken == 0) outcome = 0;
+    kept = outcome == RK_B_KEPT ? 1 : 0;
+    if (kept || !taken) outcome = 0;
     return taken;
 }
 
@@ -228,10 +141,11 @@ RK_PUMP_FN rk_u32 rk_to_fetch(const rk_pump &p, rk_u32 number) {
 /* What handlers led to, delivered as far as it is small. `taken` messages from our position of a ring, in items from `first` on,
  * were handled; their words are with the groups of threads from `holder` on. Gives RK_TO_... */
 RK_PUMP_FN rk_u32 rk_settle(rk_pump &p, const rk_dev_kernel &k, rk_u32 ring, rk_u32 first, rk_u32 holder, rk_u32 taken,
-                            const rk_word &word, const rk_out &out, const rk_call &call, rk_u32 outcome) {
+                            const rk_word &word, const rk_out &out, const rk_call &call, rk_u32 outcome, rk_u32 kept) {
     rk_block &rk_s = rk_here(p);
     rk_u32 todo = 0;
-    if (outcome == taken && !p.blocked && rk_answer(p, taken, first, holder, word, out)) {
+    if (RK_LANES == 1 && kept) rk_send_kept(p, kept, out);
+    if (RK_LANES > 1 && outcome == taken && !p.blocked && rk_answer(p, taken, first, holder, word, out)) {
     } else if (outcome == (1 | RK_B_SENDS) && !p.blocked && rk_pass_on(p, k)) {
     } else if (outcome) {
         const rk_u32 posts = outcome & RK_B_POSTS;
@@ -275,6 +189,34 @@ RK_PUMP_FN bool rk_time_is_up(rk_pump &p, const rk_dev_kernel &k, rk_u32 &looks)
     return rk_is_over(p, k);
 }
 
+/* Where there are many in a row: the second warp takes the next apart while we run the handlers of those before. Ends where it
+ * found none, or some elsewhere, or something must be done: RK_TO_... */
+RK_PUMP_FN rk_u32 rk_serve_scouted(rk_pump &p, const rk_dev_kernel &k, rk_row &row, rk_u32 ring, rk_u32 &looks) {
+    rk_block &rk_s = rk_here(p);
+    /* Of the other rings, which are looked at too. */
+    if ((p.thread & 3) == 0) rk_s.w.position[p.thread >> 2] = p.position;
+    rk_send_scout(p, row, ring, p.ahead);
+    for (;; looks += RK_LOOKS_A_ROUND) {
+        const rk_u32 count = rk_await_scout(p);
+        if (count == 0) return 0;
+        if (rk_time_is_up(p, k, looks)) return RK_TO_LEAVE;
+        rk_copy_scouted(p);
+        row.position += count;
+        rk_send_scout(p, row, ring, p.ahead - count);
+        const rk_out out = rk_out_at(p, p.thread >> 2);
+        const rk_word none = {0, 0};
+        rk_call call;
+        rk_u32 outcome, kept;
+        const rk_u32 taken = rk_run_batch(p, k, 0, count, false, call, outcome, kept);
+        const rk_u32 todo = rk_settle(p, k, ring, 0, 0, taken, none, out, call, outcome, kept);
+        if (todo || taken != count) {
+            rk_await_scout(p);
+            row.position -= count - taken;
+            return todo;
+        }
+    }
+}
+
 /* Messages that come in a row, `ring`'s ahead of the others: as many as can be taken at a time, while what comes next is on its
  * way. First the one that was fetched, if there is one. Ends where nothing is there, or something must be done elsewhere:
  * RK_TO_... */
@@ -308,19 +250,19 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             ring = chosen;
             word = count > 1 ? ahead : next;
             first = count > 1 ? 0 : ring;
-            count = rk_take(p, k, row, ring, first, count > 1 ? count : 1, word);
+            count = rk_take(p, k, row, ring, first, count > 1 ? count : 1, word, rk_s.items);
             if (count == 0) return rk_to_fetch(p, first);
         }
         rk_look(p, row, ring, count, next, ahead);
         /* The words of item i are with group i. Of a message that was fetched all groups have them. */
-        const rk_out out = rk_out_at(p, (p.thread >> 2) - first);
+        const rk_out out = rk_out_at(p, RK_LANES == 1 ? p.thread >> 2 : (p.thread >> 2) - first);
         rk_call call;
-        rk_u32 outcome;
+        rk_u32 outcome, kept;
         __syncwarp();
         if (fetched && p.thread == 0) rk_s.began = rk_ticks();
-        const rk_u32 taken = rk_run_batch(p, k, first, count, fetched, call, outcome);
+        const rk_u32 taken = rk_run_batch(p, k, first, count, fetched, call, outcome, kept);
         if (fetched && p.thread == 0) rk_s.ended = rk_ticks();
-        rk_u32 todo = rk_settle(p, k, ring, first, first, taken, word, out, call, outcome);
+        rk_u32 todo = rk_settle(p, k, ring, first, first, taken, word, out, call, outcome, kept);
         row.position += taken;
         if (fetched) {
             fetched = false;
@@ -330,6 +272,11 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             if (p.thread == 0) rk_s.fetched = rk_s.measured = 0;
         }
         if (todo || taken != count || p.blocked) return todo;
+        if (RK_LANES == 1 && count == RK_BATCH) {
+            todo = rk_serve_scouted(p, k, row, ring, looks);
+            if (todo) return todo;
+            rk_look(p, row, ring, 0, next, ahead);
+        }
     }
 }
 
@@ -349,7 +296,7 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             }
             rk_word word;
             const rk_u32 limit = leaves_idle ? looks + RK_IDLE : RK_LOOKS;
-            const rk_out out = rk_out_at(p, 0);
+            const rk_out out = rk_out_at(p, RK_LANES == 1 ? p.thread >> 2 : 0);
             const rk_u32 ready = rk_watch(rk_aim_at(p), allowed, looks, limit, word);
             if (ready == 0) {
                 if (!leaves_idle) continue;
@@ -361,10 +308,10 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
                 const rk_alone alone = rk_take_alone(p, ring, word);
                 if (alone.taken) {
                     rk_call call;
-                    rk_u32 outcome;
+                    rk_u32 outcome, kept;
                     __syncwarp();
-                    const rk_u32 taken = rk_run_alone(p, k, alone, call, outcome);
-                    todo = rk_settle(p, k, ring, 0, ring, taken, word, out, call, outcome);
+                    const rk_u32 taken = rk_run_alone(p, k, alone, call, outcome, kept);
+                    todo = rk_settle(p, k, ring, 0, ring, taken, word, out, call, outcome, kept);
                     if (todo) break;
                 }
             }

@@ -136,6 +136,42 @@ RK_PUMP_FN bool rk_is_plain(const rk_pump &p, rk_u32 actor, rk_u32 d1) {
     return !(d1 >> 24 & RK_F_DEADLINE) && actor < p.at.actors && !p.irregular && p.ahead != 0;
 }
 
+/* Takes up to `count` messages from our position in a row apart, four threads with the words of each, into `items` from
+ * `first` on: the item of a thread is that of its number by four. Gives how many can be handled, as far as that can be told without
+ * their handlers: up to the first that there is something special about. */
+RK_PUMP_FN rk_u32 rk_take(const rk_pump &p, const rk_dev_kernel &k, const rk_row &row, rk_u32 ring, rk_u32 first, rk_u32 count,
+                          const rk_word &word, rk_item *items) {
+    rk_block &rk_s = rk_here(p);
+    const rk_u32 group = (p.thread >> 2) - first, part = p.thread & 3, lane = p.thread & ~3u;
+    const rk_u32 d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), lane);
+    const rk_u32 actor = __shfl_sync(RK_WARP, (rk_u32)word.a, lane);
+    const bool mine = group < count;
+    bool plain = rk_is_plain(p, actor, d1);
+    rk_item &m = items[p.thread >> 2];
+    rk_take_apart(m, word, d1, part);
+    if (part == 0) m.size = d1 >> 16 & 0x3f;
+    if (!k.near && mine && plain && part * 128 < k.stride)
+        rk_prefetch(k.states + (rk_u64)actor * k.stride + part * 128);
+    if (__any_sync(RK_WARP, mine && d1 >> 24 & RK_F_BODY)) {
+        __syncwarp(); /* the sibling's word is there */
+        /* Only where it is certain to be handled is the size replaced by the body. */
+        const rk_u32 size = (rk_u32)m.payload[0], declared = RK_DECLARED(d1 & 0xffff);
+        plain = plain && (!(d1 >> 24 & RK_F_BODY) || (declared <= RK_MEDIUM && size <= declared));
+        __syncwarp();
+        if (mine && plain && d1 >> 24 & RK_F_BODY) {
+            const rk_dev_ring &from = rk_s.w.rings[ring];
+            const rk_u64 body = from.bodies + (rk_u64)((rk_u32)row.position + group & row.mask) * from.body;
+            for (rk_u32 at = 16 * part; at < size; at += 64) {
+                const rk_word some = rk_load_word(body + at);
+                m.payload[at / 8] = some.a, m.payload[at / 8 + 1] = some.b;
+            }
+            if (part == 0) m.size = size;
+        }
+    }
+    const rk_u32 special = __ballot_sync(RK_WARP, mine && !plain);
+    return special ? (rk_u32)(__ffs((int)special) - 1) / 4 - first : count;
+}
+
 /* Why a message cannot be handled, or 0. */
 RK_PUMP_FN rk_i32 rk_verdict(const rk_item &m, rk_u32 declared, rk_u32 size) {
     const rk_u32 index = m.actor & 0xfffff;

@@ -138,7 +138,8 @@ impl Code {
     /// `near`: bytes of states that each worker keeps close.
     pub(super) fn load(images: &Images, context: &Arc<Context>, plan: &Plan, workers: u32, near: u32) -> Result<Self> {
         let image = images.get(context, plan)?;
-        let threads = plan.lanes.max(32);
+        // With one lane there is a second warp, see include/ringkernel/cuda/scout.cuh.
+        let threads = if plan.lanes == 1 { 64 } else { plan.lanes.max(32) };
         let shared = plan.module.actors()[plan.actor].scratch_size.next_multiple_of(64) + near;
         let stream = Stream::new(context.clone())?;
         let mut fitting = 0;

@@ -9,7 +9,7 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 17] = [
+const HEADERS: [(&str, &str); 19] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
@@ -21,7 +21,9 @@ const HEADERS: [(&str, &str); 17] = [
     ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
     ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
     ("ringkernel/cuda/family.cuh", include_str!("../../../include/ringkernel/cuda/family.cuh")),
+    ("ringkernel/cuda/handler.cuh", include_str!("../../../include/ringkernel/cuda/handler.cuh")),
     ("ringkernel/cuda/take.cuh", include_str!("../../../include/ringkernel/cuda/take.cuh")),
+    ("ringkernel/cuda/scout.cuh", include_str!("../../../include/ringkernel/cuda/scout.cuh")),
     ("ringkernel/cuda/serve.cuh", include_str!("../../../include/ringkernel/cuda/serve.cuh")),
     ("ringkernel/device/histogram.h", include_str!("../../../include/ringkernel/device/histogram.h")),
     ("ringkernel/cuda/latency.cuh", include_str!("../../../include/ringkernel/cuda/latency.cuh")),
