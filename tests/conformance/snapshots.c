@@ -151,9 +151,9 @@ CASE(snapshot_of_all_that_there_is) {
         rk_kernel other = restore(&w, large, RK_RESTORE_NEW_ADDRESSES, place(turn));
         CHECK_DONE(rk_kernel_activate(other, &test_error));
         next_message(&w, &got, sizeof got);
-        CHECK(memcmp(&got, &first, sizeof got) == 0);
+        CHECK(got.hash == first.hash && got.size == first.size);
         next_message(&w, &got, sizeof got);
-        CHECK(memcmp(&got, &second, sizeof got) == 0);
+        CHECK(got.hash == second.hash && got.size == second.size);
         CHECK_OK(rk_kernel_destroy(other));
 
         other = restore(&w, taken, RK_RESTORE_NEW_ADDRESSES, place(turn));

@@ -63,13 +63,12 @@ RK_DEVICE rk_u64 rk_uniform_(rk_u64 value) {
 /* Payloads up to this size fit in a slot. */
 #define RK_INLINE 32u
 
-/* An entry of the outbox that is in registers. */
+/* A post that stays in registers, and has no place in the outbox yet. */
 struct rk_first {
     rk_u64 to, correlation, deadline;
     rk_u32 kind, type, size, priority;
-    rk_u32 at, number; /* its place in the outbox, and which of its entries it is */
 };
-/* That a handler's first post is in registers; and that it is a mere reply, and the only one: its type and size. */
+/* That there is one; and that it is a mere reply: its type and size. */
 #define RK_KEPT 0x80000000u
 #define RK_KEPT_REPLY 0x40000000u
 
@@ -87,12 +86,13 @@ struct rk_lane_context : rk_context {
     rk_u32 readable;  /* bytes of the payload that can be read, whatever its size */
     rk_u8 *own;       /* RK_INLINE bytes of registers for the first post's payload, or 0 */
     rk_first first;
-    rk_u32 kept;      /* 0, or RK_KEPT and so on */
+    rk_u32 kept;      /* 0, or RK_KEPT and so on: until there is another post */
+    bool posted;      /* the first was made, or refused */
 
     __device__ __forceinline__ rk_lane_context() {}
     /* All of the outbox in one piece, and not indexed. */
     __device__ __forceinline__ explicit rk_lane_context(const rk_context &plain)
-        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), kinds(0), origin(0), opened(0), offsets(0), readable(~0u), own(0) {}
+        : rk_context(plain), front(0), front_size(0), front_end(0), filled(0), posts(RK_INDEXED), kinds(0), origin(0), opened(0), offsets(0), readable(~0u), own(0), kept(0), posted(false) {}
 
     /* Bytes of an entry with so large a payload. */
     static __device__ __forceinline__ rk_u32 entry(rk_u32 size) {
@@ -107,50 +107,73 @@ struct rk_lane_context : rk_context {
     }
     /* Whether the next post, with so large a payload, stays in registers. */
     __device__ __forceinline__ bool keeps(rk_u32 size) const {
-        return own != 0 && filled == 0 && size <= RK_INLINE;
+        return own != 0 && !posted && size <= RK_INLINE;
+    }
+
+    /* An entry, but for its payload. */
+    __device__ __forceinline__ void add(const rk_first &post) {
+        const rk_u32 need = entry(post.size), to = place(post.size);
+        if (to != outbox_used) {
+            front_end = outbox_used;
+        }
+        if (rk_lane() == 0u) {
+            /* As rk_outgoing has it, in three stores. */
+            ulonglong2 *head = (ulonglong2 *)at(to);
+            head[0] = make_ulonglong2(post.to, post.correlation);
+            head[1] = make_ulonglong2(post.deadline, post.kind | (rk_u64)post.type << 32);
+            head[2] = make_ulonglong2(post.size | (rk_u64)post.priority << 32, origin);
+            if (posts < RK_INDEXED) {
+                offsets[posts] = to;
+            }
+        }
+        posts++;
+        kinds |= post.kind;
+        outbox_used = to + need;
+    }
+
+    /* Puts what was kept into the outbox, for it is followed by another. */
+    __device__ __forceinline__ void let_go() {
+        if (kept == 0u) return;
+        ulonglong2 *payload = (ulonglong2 *)(at(place(first.size)) + sizeof(rk_outgoing));
+        const rk_u64 *from = (const rk_u64 *)__builtin_assume_aligned(own, 16);
+        /* No further than the entry goes. */
+        if (first.size > 0u) payload[0] = make_ulonglong2(from[0], from[1]);
+        if (first.size > 16u) payload[1] = make_ulonglong2(from[2], from[3]);
+        add(first);
+        kept = 0u;
     }
 };
 
 /* The pump leaves room for one largest message past the limit, so staging never checks. */
 RK_DEVICE void *rk_stage_(rk_context *rk_cx, rk_u32 size) {
-    const rk_lane_context *cx = static_cast<const rk_lane_context *>(rk_cx);
-    rk_u8 *const payload = cx->keeps(size) ? cx->own : cx->at(cx->place(size)) + sizeof(rk_outgoing);
-    return __builtin_assume_aligned(payload, 16);
-}
-
-/* The head of an entry, as rk_outgoing has it, in three stores. */
-RK_DEVICE void rk_write_entry_(const rk_lane_context &cx, const rk_first &post) {
-    ulonglong2 *entry = (ulonglong2 *)cx.at(post.at);
-    entry[0] = make_ulonglong2(post.to, post.correlation);
-    entry[1] = make_ulonglong2(post.deadline, post.kind | (rk_u64)post.type << 32);
-    entry[2] = make_ulonglong2(post.size | (rk_u64)post.priority << 32, cx.origin);
-    if (post.number < RK_INDEXED) cx.offsets[post.number] = post.at;
+    rk_lane_context *cx = static_cast<rk_lane_context *>(rk_cx);
+    if (cx->keeps(size)) return __builtin_assume_aligned(cx->own, 16);
+    cx->let_go();
+    return __builtin_assume_aligned(cx->at(cx->place(size)) + sizeof(rk_outgoing), 16);
 }
 
 RK_DEVICE rk_u32 rk_post_(rk_context *rk_cx, rk_u32 kind, rk_address to, rk_u32 type, rk_u32 size, rk_u32 priority,
                           rk_u64 correlation, rk_u64 deadline) {
     rk_lane_context *cx = static_cast<rk_lane_context *>(rk_cx);
     const rk_u32 need = rk_lane_context::entry(size);
+    const rk_first post = {to, correlation, deadline, kind, type, size, priority};
+    if (cx->keeps(size)) {
+        /* Without a branch: what hardly ever happens is not to cost one. */
+        const bool fits = cx->outbox_limit >= need;
+        const rk_u32 reply = kind == RK_POST_REPLY && priority == 0 ? RK_KEPT_REPLY | type | size << 16 : 0;
+        cx->first = post, cx->kept = fits ? RK_KEPT | reply : 0u;
+        cx->filled = fits ? need : 0u, cx->refused += fits ? 0u : 1u;
+        cx->posted = true;
+        return fits ? 0u : 1u;
+    }
+    cx->posted = true;
     if (cx->outbox_limit - cx->filled < need) {
         cx->refused++;
         return 1u;
     }
-    const rk_u32 at = cx->place(size);
-    if (at != cx->outbox_used) {
-        cx->front_end = cx->outbox_used;
-    }
-    const rk_first entry = {to, correlation, deadline, kind, type, size, priority, at, cx->posts};
-    if (cx->keeps(size)) {
-        cx->first = entry;
-        cx->kept = RK_KEPT | (kind == RK_POST_REPLY && priority == 0 ? RK_KEPT_REPLY | type | size << 16 : 0);
-    } else {
-        if (rk_lane() == 0u) rk_write_entry_(*cx, entry);
-        cx->kept &= RK_KEPT;
-    }
-    cx->posts++;
-    cx->kinds |= kind;
+    cx->let_go();
+    cx->add(post);
     cx->filled += need;
-    cx->outbox_used = at + need;
     return 0u;
 }
 

@@ -37,7 +37,7 @@ RK_PUMP_FN rk_lane_context rk_context_for(rk_block &rk_s, const rk_place &at, co
     cx.origin = call.number;
     cx.offsets = (rk_u32 *)(at.base + ((rk_u8 *)&rk_s.index - (rk_u8 *)&rk_s));
     cx.readable = call.readable;
-    cx.own = 0, cx.kept = 0;
+    cx.own = 0, cx.kept = 0, cx.posted = false;
     return cx;
 }
 
@@ -81,16 +81,17 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
     return call;
 }
 
-/* Puts the post where it would be had it not stayed in registers. */
-RK_PUMP_FN void rk_lay_out(rk_block &rk_s, const rk_place &at, const rk_own &own, rk_u32 origin) {
+/* Puts the post into the outbox after all. */
+RK_PUMP_FN void rk_let_go(rk_block &rk_s, const rk_place &at, const rk_own &own, rk_call &call) {
+    alignas(16) rk_u64 payload[RK_INLINE / 8];
+    for (int i = 0; i < (int)RK_INLINE / 8; i++) payload[i] = own.payload[i];
     rk_lane_context cx;
-    cx.outbox = (rk_u8 *)at.outbox, cx.front = rk_s.front, cx.front_size = RK_FRONT;
-    cx.offsets = rk_s.index, cx.origin = origin;
-    rk_write_entry_(cx, own.first);
-    ulonglong2 *payload = (ulonglong2 *)(cx.at(own.first.at) + sizeof(rk_outgoing));
-    /* No further than the entry goes. */
-    if (own.first.size > 0) payload[0] = make_ulonglong2(own.payload[0], own.payload[1]);
-    if (own.first.size > 16) payload[1] = make_ulonglong2(own.payload[2], own.payload[3]);
+    cx.outbox = (rk_u8 *)at.outbox, cx.front = rk_s.front, cx.front_size = RK_FRONT, cx.front_end = call.front_end;
+    cx.outbox_used = call.used, cx.posts = call.posts, cx.kinds = call.kinds;
+    cx.offsets = rk_s.index, cx.origin = call.number;
+    cx.own = (rk_u8 *)payload, cx.first = own.first, cx.kept = own.kept;
+    cx.let_go();
+    call.used = cx.outbox_used, call.posts = cx.posts, call.kinds = cx.kinds, call.front_end = cx.front_end;
 }
 
 /* No more messages are added to a batch that has led to so many posts. */

@@ -3,10 +3,12 @@
  * launched again while there is work. src/ring/mod.rs says how rings work, and src/backend/cpu is the same machine on the
  * CPU.
  *
- *   memory.cuh ── block.cuh ─┬─ letters.cuh ─┬─ take.cuh ────────────────┬─ serve.cuh ─┬─ pump.cuh
- *                            └─ family.cuh ──┴─ posts.cuh ── deliver.cuh ┘  latency.cuh ┘
+ *   memory.cuh ── block.cuh ─┬─ letters.cuh ─┬─ take.cuh ── scout.cuh ─────┐
+ *                            ├─ family.cuh ──┴─ posts.cuh ─┬─ deliver.cuh ──┴─ serve.cuh ─┬─ pump.cuh
+ *                            └─ handler.cuh ───────────────┘                latency.cuh ──┘
  *
- * Warp 0 is the pump: its 32 threads take every decision together, on equal values; other warps wait for handlers to run.
+ * Warp 0 is the pump: its 32 threads take every decision together, on equal values; other warps wait for handlers to run, or
+ * where one lane runs them, a second one takes messages apart ahead of it.
  * What costs time is not bandwidth but the way to memory, a third of a microsecond, and the length of the path through one
  * warp, some four cycles an instruction. So up to eight messages are taken with one look, and the look for the next is
  * under way while their handlers run; slots are taken apart, looked up and written by four threads each, side by side;
@@ -346,7 +348,7 @@ extern "C" __global__ void __launch_bounds__(RK_LANES > 32 ? RK_LANES : RK_LANES
     __syncwarp();
     if (thread == 0) rk_s.leave = 1;
     __syncwarp();
-    if (RK_LANES == 1) rk_bar_pass(RK_BAR_GO);
+    if (rk_has_scout()) rk_bar_pass(RK_BAR_GO);
     if (RK_LANES > 32) __syncthreads();
     if (k.near) rk_copy_states(true, scratch);
     rk_leave(consumed);

@@ -1,7 +1,7 @@
 /* A second warp, which takes the next messages of a row apart while the first runs handlers: the way from a slot to an item is
  * some 1,700 cycles for eight messages, nearly all of them spent waiting for one instruction or the other, in which time
  * another warp's run. Where one lane handles messages, for handlers that have a warp or more would have to share the
- * multiprocessor with it.
+ * multiprocessor with it; and not where workers are more than fit on the device with it.
  *
  * It looks and takes; what it finds counts only once the first warp has handled it, and if that stops before, is forgotten: no
  * position of a ring is changed here. The two wait for each other at barriers of their own, which also order what they
@@ -11,6 +11,10 @@
 #define RINGKERNEL_CUDA_SCOUT_CUH
 
 #include <ringkernel/cuda/take.cuh>
+
+RK_PUMP_FN bool rk_has_scout() {
+    return RK_LANES == 1 && blockDim.x > 32;
+}
 
 /* Looks at a row after which the scout comes back with nothing. */
 #define RK_SCOUT_LOOKS 4u

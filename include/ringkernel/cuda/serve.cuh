@@ -74,10 +74,9 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
                 kept++;
                 if (++taken == count) break;
             } else {
-                const rk_u32 number = call.number;
                 call = done;
                 if (call.result == RK_RESULT_UNHANDLED) break;
-                if (own.kept) rk_lay_out(rk_s, p.at, own, number);
+                rk_let_go(rk_s, p.at, own, call);
                 if (++taken == count || rk_is_enough(call)) break;
             }
             call.number++, call.message += sizeof(rk_item);
@@ -114,12 +113,12 @@ RK_PUMP_FN rk_u32 rk_run_alone(rk_pump &p, const rk_dev_kernel &k, const rk_alon
         call.size = m.d1 >> 16 & 0x3f, call.readable = RK_MEDIUM, call.time = rk_clock_after(p, 0);
         rk_own own;
         call = rk_run_handler(rk_s, p.at, k, m.actor, m.d1, rk_s.items[0].correlation, call, own);
-        outcome = call.result == RK_RESULT_UNHANDLED ? RK_B_UNHANDLED : rk_outcome_of(call);
         if ((rk_u32)p.out_tail - (rk_u32)p.out_head <= p.out_mask && rk_is_plain_reply(own, call, 0, m.d1)) {
             rk_keep_reply(p, 0, own, 0);
             outcome = RK_B_KEPT;
-        } else if (own.kept) {
-            rk_lay_out(rk_s, p.at, own, 0);
+        } else {
+            rk_let_go(rk_s, p.at, own, call);
+            outcome = call.result == RK_RESULT_UNHANDLED ? RK_B_UNHANDLED : rk_outcome_of(call);
         }
     }
     __syncwarp();
@@ -272,7 +271,7 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             if (p.thread == 0) rk_s.fetched = rk_s.measured = 0;
         }
         if (todo || taken != count || p.blocked) return todo;
-        if (RK_LANES == 1 && count == RK_BATCH) {
+        if (rk_has_scout() && count == RK_BATCH) {
             todo = rk_serve_scouted(p, k, row, ring, looks);
             if (todo) return todo;
             rk_look(p, row, ring, 0, next, ahead);

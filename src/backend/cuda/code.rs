@@ -138,12 +138,10 @@ impl Code {
     /// `near`: bytes of states that each worker keeps close.
     pub(super) fn load(images: &Images, context: &Arc<Context>, plan: &Plan, workers: u32, near: u32) -> Result<Self> {
         let image = images.get(context, plan)?;
-        // With one lane there is a second warp, see include/ringkernel/cuda/scout.cuh.
-        let threads = if plan.lanes == 1 { 64 } else { plan.lanes.max(32) };
         let shared = plan.module.actors()[plan.actor].scratch_size.next_multiple_of(64) + near;
         let stream = Stream::new(context.clone())?;
-        let mut fitting = 0;
-        {
+        let together = |threads: u32| -> Result<u32> {
+            let mut fitting = 0;
             let _entered = context.enter()?;
             // SAFETY: the function is loaded, the pointer is a place for the answer.
             let asked = unsafe {
@@ -155,11 +153,15 @@ impl Code {
                 )
             };
             check(asked, "asking how many workers fit")?;
-        }
+            Ok(fitting as u32 * context.properties.multiprocessors)
+        };
+        // With one lane, a second warp, if there is room for one each: include/ringkernel/cuda/scout.cuh.
+        let threads = if plan.lanes == 1 && together(64)? >= workers { 64 } else { plan.lanes.max(32) };
+        let fitting = together(threads)?;
         if fitting < 1 {
             return Err(Error::Unsupported(format!("a worker with {threads} threads does not fit the device")));
         }
-        let crowded = workers > fitting as u32 * context.properties.multiprocessors;
+        let crowded = workers > fitting;
         let running = Arc::new(Running { image, stream, pulse: context.pulse() });
         Ok(Self { running, workers, threads, shared, crowded })
     }
