@@ -74,11 +74,10 @@ struct rk_todo {
     rk_i32 code;
 };
 
-/* A small reply to the host. The words of its slot are read past its payload. */
+/* A small reply to the host. */
 struct alignas(16) rk_reply_kept {
     rk_u64 payload[4];
     rk_u32 code, item; /* type (16), size (6); and which item is answered */
-    rk_u64 unused;
 };
 
 /* Where the second warp is to look, and what it has found: scout.cuh. */
@@ -86,7 +85,7 @@ struct rk_scouted {
     rk_u64 slots, position;
     rk_u32 mask, shift, ring, limit;
     rk_u32 count;
-    rk_item items[RK_BATCH];
+    rk_item items[RK_LANES == 1 ? RK_BATCH : 1];
 };
 
 struct rk_block {
@@ -109,7 +108,7 @@ struct rk_block {
     rk_u64 began, ended; /* its handler, in ticks */
     rk_u32 blocked; /* posts wait: in a circle of waiting workers one message from an actor is taken all the same */
     rk_scouted scouted;
-    rk_reply_kept replies[RK_BATCH]; /* to the host, about to be sent */
+    rk_reply_kept replies[RK_LANES == 1 ? RK_BATCH : 1]; /* to the host, about to be sent */
     /* With room to read a whole inline payload at its end. */
     alignas(16) rk_u8 front[RK_FRONT + 32];
 };

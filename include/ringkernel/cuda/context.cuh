@@ -3,8 +3,7 @@
  * A thread has a context of its own, in registers once it is all inlined: all lanes make the same calls with the same
  * arguments, so their copies stay equal and posting needs no barrier. Only the outbox is memory, of which the beginning
  * may lie in shared memory: an entry that does not fit there, and all after it, go to the part behind it. A handler's first
- * post, if it is small, has its place there but stays in registers, where the pump lends it some: most are answered from
- * there.
+ * post, if it is small and the pump lends it registers, stays in those until another follows it: most are the only one.
  */
 #ifndef RINGKERNEL_CUDA_CONTEXT_CUH
 #define RINGKERNEL_CUDA_CONTEXT_CUH

@@ -32,8 +32,7 @@ RK_PUMP_FN void rk_load_words(rk_u64 at, rk_word &w, rk_u64 other_at, rk_word &o
                  "mov.b128 {%0, %1}, t; mov.b128 {%2, %3}, u; }"
                  : "=l"(w.a), "=l"(w.b), "=l"(other.a), "=l"(other.b) : "l"(at), "l"(other_at) : "memory");
 #else
-    asm volatile("ld.volatile.global.v2.u64 {%0, %1}, [%4]; ld.volatile.global.v2.u64 {%2, %3}, [%5];"
-                 : "=&l"(w.a), "=&l"(w.b), "=l"(other.a), "=l"(other.b) : "l"(at), "l"(other_at) : "memory");
+    w = rk_load_word(at), other = rk_load_word(other_at);
 #endif
 }
 

@@ -15,7 +15,7 @@
  * a batch lies in shared memory. Whatever is seldom needed is out of line: the hot loop calls nothing, for with a call in
  * it the compiler would keep half of its registers in memory. It is left for such work, and entered again.
  *
- * Compiled after the user's actors, with RK_PUMP_ACTOR the actor's name, RK_LANES the threads of a worker, and
+ * Compiled after the user's actors, with RK_PUMP_ACTOR the actor's name, RK_LANES the threads that run handlers, and
  * RK_SCRATCH_BYTES of scratch memory.
  */
 #ifndef RINGKERNEL_CUDA_PUMP_CUH

@@ -1,7 +1,7 @@
 /* A second warp, which takes the next messages of a row apart while the first runs handlers: the way from a slot to an item is
  * some 1,700 cycles for eight messages, nearly all of them spent waiting for one instruction or the other, in which time
  * another warp's run. Where one lane handles messages, for handlers that have a warp or more would have to share the
- * multiprocessor with it; and not where workers are more than fit on the device with it.
+ * multiprocessor with it; and not where the device would have no room left for the workers of others.
  *
  * It looks and takes; what it finds counts only once the first warp has handled it, and if that stops before, is forgotten: no
  * position of a ring is changed here. The two wait for each other at barriers of their own, which also order what they

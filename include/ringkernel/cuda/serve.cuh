@@ -52,7 +52,7 @@ RK_PUMP_FN rk_u32 rk_run_batch(rk_pump &p, const rk_dev_kernel &k, rk_u32 first,
         call.number = first, call.readable = RK_MEDIUM;
         call.message = p.at.base + ((rk_u8 *)rk_s.items[first].payload - (rk_u8 *)&rk_s);
         if (fetched) call.message = rk_s.call.message, call.readable = ~0u;
-        /* A batch has no more messages than an empty ring has places. */
+        /* For all of the batch. */
         const bool room = !p.blocked && (rk_u32)p.out_tail + count - (rk_u32)p.out_head <= p.out_mask + 1;
         for (;;) {
             latest = latest > m.time ? latest : m.time;
@@ -253,7 +253,8 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             if (count == 0) return rk_to_fetch(p, first);
         }
         rk_look(p, row, ring, count, next, ahead);
-        /* The words of item i are with group i. Of a message that was fetched all groups have them. */
+        /* The words of item i are with group i; of a message that was fetched all groups have them. With one lane they are not
+         * needed, and replies are counted by themselves. */
         const rk_out out = rk_out_at(p, RK_LANES == 1 ? p.thread >> 2 : (p.thread >> 2) - first);
         rk_call call;
         rk_u32 outcome, kept;
@@ -271,7 +272,8 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             if (p.thread == 0) rk_s.fetched = rk_s.measured = 0;
         }
         if (todo || taken != count || p.blocked) return todo;
-        if (rk_has_scout() && count == RK_BATCH) {
+        /* With messages elsewhere, or one whose time is to be taken, the way would be in vain. */
+        if (rk_has_scout() && count == RK_BATCH && p.ahead != 0 && !(rk_ready(p, next) & ~(1u << 4 * ring))) {
             todo = rk_serve_scouted(p, k, row, ring, looks);
             if (todo) return todo;
             rk_look(p, row, ring, 0, next, ahead);

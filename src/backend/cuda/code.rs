@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use cudarc::driver::sys;
@@ -132,6 +133,30 @@ pub(super) struct Code {
     /// Bytes of shared memory: scratch, and behind it states that are kept close.
     shared: u32,
     crowded: bool,
+    _scouts: Option<Scouts>,
+}
+
+/// Second warps of workers, see `include/ringkernel/cuda/scout.cuh`, as long as their kernel is there.
+struct Scouts {
+    context: Arc<Context>,
+    workers: u32,
+}
+
+impl Scouts {
+    /// `fitting`: how many workers with one fit on the device when it is empty. Those of all kernels together take a quarter
+    /// of it at most: others are to find room, for who finds none waits for the end of a quantum.
+    fn claim(context: &Arc<Context>, workers: u32, fitting: u32) -> Option<Self> {
+        let claimed = |taken: u32| taken.checked_add(workers).filter(|all| *all <= fitting / 4);
+        // Relaxed, here and below: only the number counts.
+        context.scouts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claimed).ok()?;
+        Some(Self { context: context.clone(), workers })
+    }
+}
+
+impl Drop for Scouts {
+    fn drop(&mut self) {
+        self.context.scouts.fetch_sub(self.workers, Ordering::Relaxed);
+    }
 }
 
 impl Code {
@@ -155,15 +180,19 @@ impl Code {
             check(asked, "asking how many workers fit")?;
             Ok(fitting as u32 * context.properties.multiprocessors)
         };
-        // With one lane, a second warp, if there is room for one each: include/ringkernel/cuda/scout.cuh.
-        let threads = if plan.lanes == 1 && together(64)? >= workers { 64 } else { plan.lanes.max(32) };
+        // Code of an older rkc has no second warp, and fits with none.
+        let scouts = match plan.lanes {
+            1 => Scouts::claim(context, workers, together(64).unwrap_or(0)),
+            _ => None,
+        };
+        let threads = if scouts.is_some() { 64 } else { plan.lanes.max(32) };
         let fitting = together(threads)?;
         if fitting < 1 {
             return Err(Error::Unsupported(format!("a worker with {threads} threads does not fit the device")));
         }
         let crowded = workers > fitting;
         let running = Arc::new(Running { image, stream, pulse: context.pulse() });
-        Ok(Self { running, workers, threads, shared, crowded })
+        Ok(Self { running, workers, threads, shared, crowded, _scouts: scouts })
     }
 }
 

@@ -133,6 +133,8 @@ pub(super) struct Context {
     occupants: Mutex<Vec<Arc<dyn Occupant>>>,
     /// How many use it.
     runtimes: AtomicU32,
+    /// Workers that have a second warp.
+    pub(super) scouts: AtomicU32,
     /// Of all kernels in it.
     pulses: Mutex<Vec<Weak<Pulse>>>,
     /// Memory for the next kernel.
@@ -220,6 +222,7 @@ impl Context {
             is_lost: AtomicBool::new(false),
             occupants: Mutex::default(),
             runtimes: AtomicU32::new(1),
+            scouts: AtomicU32::new(0),
             pulses: Mutex::default(),
             pool: Pool::default(),
         });
