@@ -69,8 +69,24 @@ RK_PUMP_FN void rk_keep_reply(const rk_pump &p, rk_u32 rank, const rk_own &own, 
     reply.code = own.kept, reply.item = item;
 }
 
-/* Sends the replies that were kept, `count` of them, four threads one, by one store, as one transfer over the bus: `out` is where
- * each thread writes the one of its number by four. */
+/* Sends `count` small replies to the host, four threads one, by one store, as one transfer over the bus: the one of number `rank`
+ * from now at `out`, by the threads for which it is `mine`. `asked` is where actor and correlation lie in what is answered, with
+ * `d1`; `what` type and size; x, y and z the twelve bytes of payload, as far as this thread's word has any. */
+RK_PUMP_FN void rk_send_replies(rk_pump &p, rk_u32 count, bool mine, rk_u32 rank, const rk_out &out, const rk_word &asked, rk_u32 d1,
+                                rk_u32 what, rk_u32 x, rk_u32 y, rk_u32 z) {
+    const rk_u32 i = p.thread & 3, answers = d1 & (3 << 22 | RK_F_CALL << 24);
+    const rk_u64 clock = p.clock + 1 + rank;
+    const rk_u32 a = i < 2 ? (rk_u32)asked.a : x;
+    const rk_u32 b = i == 0 ? what | answers | RK_F_REPLY << 24 : i == 1 ? x : y;
+    const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
+    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | out.lap;
+    if (mine) rk_store_word(out.at, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
+    p.clock += count;
+    p.out_tail += count;
+    p.sent_host += count;
+}
+
+/* Sends the replies that were kept, `count` of them: `out` is where each thread writes the one of its number by four. */
 RK_PUMP_FN void rk_send_kept(rk_pump &p, rk_u32 count, const rk_out &out) {
     rk_block &rk_s = rk_here(p);
     const rk_u32 rank = p.thread >> 2, i = p.thread & 3;
@@ -80,18 +96,10 @@ RK_PUMP_FN void rk_send_kept(rk_pump &p, rk_u32 count, const rk_out &out) {
     const rk_item_head &asked = rk_s.items[reply.item];
     const volatile rk_u32 *area = (const volatile rk_u32 *)reply.payload + (i < 2 ? 0 : 3 * i - 4);
     const rk_u32 x = area[0], y = area[1], z = area[2];
-    const rk_u32 actor = asked.actor, d1 = asked.d1;
-    const rk_u64 correlation = asked.correlation, clock = p.clock + 1 + rank;
-    /* Twelve bytes of data in each word. */
-    const rk_u32 answers = d1 & (3 << 22 | RK_F_CALL << 24);
-    const rk_u32 a = i == 0 ? actor : i == 1 ? (rk_u32)(correlation >> 32) : x;
-    const rk_u32 b = i == 0 ? (code & 0x3fffff) | answers | RK_F_REPLY << 24 : i == 1 ? x : y;
-    const rk_u32 c = i == 0 ? (rk_u32)correlation : i == 1 ? y : z;
-    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | out.lap;
-    if (mine) rk_store_word(out.at, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
-    p.clock += count;
-    p.out_tail += count;
-    p.sent_host += count;
+    const rk_u32 actor = asked.actor;
+    const rk_u64 correlation = asked.correlation;
+    const rk_word as_asked = {i == 0 ? actor : (rk_u32)(correlation >> 32), (rk_u32)correlation};
+    rk_send_replies(p, count, mine, rank, out, as_asked, asked.d1, code & 0x3fffff, x, y, z);
 }
 
 /* The posts of a batch, which are as many replies as it has messages, if it is one small one to the host for each, and there is room: written by the
@@ -114,17 +122,7 @@ RK_PUMP_FN bool rk_answer(rk_pump &p, rk_u32 count, rk_u32 first, rk_u32 holder,
                        offset < RK_FRONT && origin == first + rank;
     if (!__all_sync(RK_WARP, !mine || plain) || (rk_u32)p.out_tail + count - (rk_u32)p.out_head > p.out_mask + 1)
         return false;
-    const rk_u32 answers = d1 & (3 << 22 | RK_F_CALL << 24);
-    const rk_u64 clock = p.clock + 1 + rank;
-    /* Twelve bytes of data in each word. Actor and correlation lie where they lay in what is answered. */
-    const rk_u32 a = i < 2 ? (rk_u32)asked.a : x;
-    const rk_u32 b = i == 0 ? type | size << 16 | answers | RK_F_REPLY << 24 : i == 1 ? x : y;
-    const rk_u32 c = i == 0 ? (rk_u32)asked.b : i == 1 ? y : z;
-    const rk_u32 stamp = (rk_u32)(clock >> (16 * i)) & 0xffff | out.lap;
-    if (mine) rk_store_word(out.at, a | (rk_u64)b << 32, c | (rk_u64)stamp << 32);
-    p.clock += count;
-    p.out_tail += count;
-    p.sent_host += count;
+    rk_send_replies(p, count, mine, rank, out, asked, d1, type | size << 16, x, y, z);
     return true;
 }
 

@@ -74,7 +74,7 @@ RK_PUMP_FN rk_call rk_run_handler(rk_block &rk_s, const rk_place &at, const rk_d
                                   rk_u64 correlation, rk_call call, rk_own &own) {
     alignas(16) rk_u64 payload[RK_INLINE / 8];
     rk_lane_context cx = rk_context_for(rk_s, at, k, actor, d1, rk_s.items[call.number].sender(), correlation, call);
-    cx.own = RK_LANES == 1 ? (rk_u8 *)payload : (rk_u8 *)0, cx.kept = 0;
+    cx.own = RK_LANES == 1 ? (rk_u8 *)payload : (rk_u8 *)0;
     rk_run(cx, call);
     own.first = cx.first, own.kept = cx.kept;
     for (int i = 0; i < (int)RK_INLINE / 8; i++) own.payload[i] = payload[i];

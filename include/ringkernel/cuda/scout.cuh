@@ -1,5 +1,5 @@
 /* A second warp, which takes the next messages of a row apart while the first runs handlers: the way from a slot to an item is
- * some 1,700 cycles for eight messages, nearly all of them spent waiting for one instruction or the other, in which time
+ * some 2,000 cycles for eight messages, nearly all of them spent waiting for one instruction or the other, in which time
  * another warp's run. Where one lane handles messages, for handlers that have a warp or more would have to share the
  * multiprocessor with it; and not where the device would have no room left for the workers of others.
  *
