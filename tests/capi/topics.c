@@ -871,13 +871,16 @@ CASE(topics_races) {
     }
     test_threads(8, struggle, &with);
     for (int i = 0; i < 16; i++) CHECK_ORDINARY(rk_unsubscribe((rk_subscription){with.subscriptions[i]}));
+    /* What the actor was still told to publish it has published once it answers. */
+    fixture_verify(with.all.actor);
     /* Whatever happened, of what was published everything is accounted for. */
     for (int i = 0; i < 4; i++) {
         rk_topic_statistics stats = RK_TOPIC_STATISTICS_INIT;
         rk_status status = rk_topic_stats((rk_topic){with.topics[i]}, &stats, NULL);
-        if (status == RK_OK) CHECK(stats.waiting == 0 && stats.subscriptions == 0);
+        if (status != RK_OK) continue;
+        CHECK_EQ(stats.waiting, 0);
+        CHECK_EQ(stats.subscriptions, 0);
     }
-    fixture_verify(with.all.actor);
     CHECK_DONE(rk_kernel_deactivate(with.all.kernel, &test_error));
     rk_kernel_statistics stats = RK_KERNEL_STATISTICS_INIT;
     CHECK_DONE(rk_kernel_stats(with.all.kernel, &stats, &test_error));
