@@ -10,11 +10,12 @@ out=$root/build/ringkernel
 rm -rf "$out" "$out.tar.gz"
 cmake --install "$build" --prefix "$out" --strip >/dev/null
 mkdir -p "$out/examples" "$out/lib"
-cp "$build/tests/conformance/conformance" "$build/tests/cuda/cuda_tests" "$build/c-examples/benchmark/benchmark" "$out/bin/"
+cp "$build/tests/conformance/conformance" "$build/tests/conformance/conformance_checked" "$build/tests/cuda/cuda_tests" \
+    "$build/c-examples/benchmark/benchmark" "$out/bin/"
 for example in hello_actor request_response kernel_states plant_monitor market_data failover checkpoint heat_plate batch_processor audio_fft; do
     [ ! -e "$build/c-examples/$example" ] || cp "$build/c-examples/$example" "$out/examples/"
 done
-strip "$out/bin/conformance" "$out/bin/cuda_tests" "$out/bin/benchmark" "$out"/examples/*
+strip "$out"/bin/conformance* "$out/bin/cuda_tests" "$out/bin/benchmark" "$out"/examples/*
 cp -r "$root/c-examples/data" "$out/examples/data"
 # What the examples load that is no part of a C compiler's system.
 ldd "$out"/examples/* 2>/dev/null | awk '$2 == "=>" && $1 !~ /^lib(c|m|gcc_s|pthread|dl|rt)\.so/ { print $3 }' | sort -u |
@@ -22,22 +23,41 @@ ldd "$out"/examples/* 2>/dev/null | awk '$2 == "=>" && $1 !~ /^lib(c|m|gcc_s|pth
 
 cat >"$out/run.sh" <<'RUN'
 #!/bin/sh
-# run.sh conformance|cuda|benchmark|sanitizer|EXAMPLE [ARGUMENT...]: runs that program of the bundle, on the CUDA backend if no
-# argument says --backend.
+# run.sh conformance|cuda|benchmark|EXAMPLE [ARGUMENT...]: runs that program of the bundle, on the CUDA backend if no argument
+# says --backend. run.sh sanitizer TOOL [ARGUMENT...]: each case of the conformance suite under compute-sanitizer's memcheck,
+# racecheck, synccheck or initcheck; under racecheck with actors compiled with RK_DEBUG, for it knows fewer barriers.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 what=${1:?conformance, cuda, benchmark, sanitizer or an example}
 shift
-[ "$what" != cuda ] || exec "$here/bin/cuda_tests" "$@"
+case $what in
+cuda) exec "$here/bin/cuda_tests" "$@" ;;
+sanitizer)
+    tool=${1:?memcheck, racecheck, synccheck or initcheck}
+    shift
+    program=$here/bin/conformance clean=0 found=0 skipped=0
+    [ "$tool" != racecheck ] || program=$here/bin/conformance_checked
+    for case in $("$program" "$@" --list); do
+        status=0
+        said=$(compute-sanitizer --tool "$tool" --error-exitcode 1 "$program" --no-fork --backend cuda --load 1 "$@" \
+            --filter "$case" 2>&1) || status=$?
+        case $status in
+        0) clean=$((clean + 1)) ;;
+        77) skipped=$((skipped + 1)) ;;
+        *) found=$((found + 1)); printf '%s: %s\n%s\n' "$tool" "$case" "$said" | head -n 40 ;;
+        esac
+    done
+    echo "$tool: $clean clean, $found not, $skipped skipped"
+    [ "$found" = 0 ]
+    exit
+    ;;
+esac
 case " $* " in
 *" --backend "*) ;;
 *) set -- --backend cuda "$@" ;;
 esac
+case $what in conformance | benchmark) exec "$here/bin/$what" "$@" ;; esac
 export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-case $what in
-conformance | benchmark) exec "$here/bin/$what" "$@" ;;
-sanitizer) exec compute-sanitizer --error-exitcode 1 "$here/bin/conformance" --no-fork "$@" ;;
-esac
 [ -x "$here/examples/$what" ] || { echo "run.sh: there is no $what here" >&2; exit 2; }
 exec "$here/examples/$what" "$@"
 RUN
@@ -51,7 +71,7 @@ CUDA 12 or later, which is found where the linker finds it, or in RINGKERNEL_CUD
     ./run.sh cuda                              a host program's own CUDA beside it, and handlers that break the device
     ./run.sh benchmark                         what messages cost, beside the card's floors: --only floors, --only calls
     ./run.sh audio_fft --output picture.png    an example; the others are in examples/
-    ./run.sh sanitizer --filter delivery       the tests under compute-sanitizer
+    ./run.sh sanitizer racecheck               the semantics under compute-sanitizer, each case in a process of its own
 
 For programs of your own: include/, lib/, bin/rkc, and lib/cmake for find_package(ringkernel CONFIG).
 README

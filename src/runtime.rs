@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// The host program's own Vulkan objects.
     pub(crate) vulkan: Option<VulkanContext>,
+    /// Of a device, for all kernels; 0: all.
+    pub(crate) cuda_multiprocessors: u32,
     /// For what is launched and sent later.
     pub(crate) settings: Settings,
 }
@@ -132,9 +134,10 @@ impl Runtime {
             return Err(Error::Unsupported("the processor has no AVX".into()));
         }
         let home = Arc::new(Home::new(config.drift, config.log, config.spin, config.quantum));
-        let backends = Backends::new(&home, config.backend, config.cpu_threads, &config.cpus, config.vulkan)?;
+        let Config { backend, cpu_threads, cpus, vulkan, cuda_multiprocessors, .. } = config;
+        let backends = Backends::new(&home, backend, cpu_threads, &cpus, vulkan, cuda_multiprocessors)?;
         let queue = Queue::create(&home);
-        home.log.write(Level::Info, format_args!("runtime created with {} threads", config.cpu_threads));
+        home.log.write(Level::Info, format_args!("runtime created with {cpu_threads} threads"));
         for source in config.settings.sources() {
             home.log.write(Level::Info, format_args!("options are also from {source}"));
         }

@@ -50,7 +50,7 @@ fn assertions() -> String {
         "rk_error" = capi::rk_error { status native_domain native_code flags reserved message }
         "rk_runtime_options" = capi::rk_runtime_options {
             struct_size backend cpu_threads spin_us quantum_us log_level log log_user cpus cpu_count reserved
-            clock_drift_ms reserved2 config config_length vulkan
+            clock_drift_ms cuda_multiprocessors config config_length vulkan
         }
         "rk_vulkan_context" = capi::rk_vulkan_context {
             struct_size queue_family instance physical_device device queue get_instance_proc_addr features reserved lock

@@ -115,6 +115,7 @@ pub(crate) struct Backends {
     home: Arc<Home>,
     /// The host program's, if it gives us its own.
     vulkan_context: Option<Arc<VulkanContext>>,
+    cuda_multiprocessors: u32,
     preferred: Kind,
 }
 
@@ -125,6 +126,7 @@ impl Backends {
         threads: usize,
         cpus: &[u32],
         vulkan_context: Option<VulkanContext>,
+        cuda_multiprocessors: u32,
     ) -> Result<Self> {
         let preferred = kind.unwrap_or(Kind::Cpu);
         let backends = Self {
@@ -133,6 +135,7 @@ impl Backends {
             vulkan: OnceLock::new(),
             home: home.clone(),
             vulkan_context: vulkan_context.map(Arc::new),
+            cuda_multiprocessors,
             preferred,
         };
         // Found out now rather than at the first launch.
@@ -150,7 +153,7 @@ impl Backends {
                 if let Some(cuda) = self.cuda.get() {
                     return Ok(cuda.clone());
                 }
-                let cuda = cuda::Cuda::start()?;
+                let cuda = cuda::Cuda::start(self.cuda_multiprocessors)?;
                 Ok(self.cuda.get_or_init(|| cuda).clone())
             }
             Kind::Vulkan => {

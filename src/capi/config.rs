@@ -93,12 +93,12 @@ pub(super) fn runtime_options(mut options: rk_runtime_options, view: &View<'_>) 
         cpu_count,
         reserved: _,
         clock_drift_ms,
-        reserved2: _,
+        cuda_multiprocessors,
         config: _,
         config_length: _,
         vulkan: _, // handles of this process, which nothing outside it can say
     } = &mut options;
-    numbers!(view; backend cpu_threads spin_us quantum_us log_level clock_drift_ms);
+    numbers!(view; backend cpu_threads spin_us quantum_us log_level clock_drift_ms cuda_multiprocessors);
     if cpus.is_null() && *cpu_count == 0 {
         if let Some(Value::Numbers(numbers)) = view.get("cpus") {
             (*cpus, *cpu_count) = (numbers.as_ptr(), numbers.len() as u32);

@@ -165,8 +165,11 @@ pub struct rk_runtime_options {
     /// How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
     /// 0: 1000. RK_NONE: no bound.
     pub clock_drift_ms: u32,
-    /// Zero.
-    pub reserved2: u32,
+    /// Multiprocessors of a CUDA device that all kernels of the runtime together may use at most, rounded up to what the
+    /// device can set apart (groups of 8 on compute capability 9.0); the others never run them. 0, or as many as there are:
+    /// all. Launches fail with RK_ERROR_UNSUPPORTED where the driver is older than CUDA 12.5. Two runtimes may be given the
+    /// same ones.
+    pub cuda_multiprocessors: u32,
     /// Path of a TOML file with options for what is zero here and in other structs of options, see
     /// rk_runtime_create(); UTF-8. NULL: what RINGKERNEL_CONFIG from the environment names, if set. Read during the call
     /// only.

@@ -72,6 +72,7 @@ const RUNTIME: &[Field] = &[
     field("log_level", LOG_LEVEL),
     field("cpus", Form::Numbers),
     field("clock_drift_ms", OR_NONE),
+    field("cuda_multiprocessors", PLAIN),
 ];
 
 const KERNEL: &[Field] = &[

@@ -29,6 +29,7 @@ const cuda_driver *cuda(void) {
         {&driver.free, "cuMemFree_v2"},
         {&driver.host_alloc, "cuMemHostAlloc"},
         {&driver.host_free, "cuMemFreeHost"},
+        {&driver.reserve, "cuMemAddressReserve"},
         {&driver.set32, "cuMemsetD32_v2"},
         {&driver.copy_to_host, "cuMemcpyDtoH_v2"},
         {&driver.module_load, "cuModuleLoadData"},

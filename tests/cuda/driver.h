@@ -24,6 +24,7 @@ typedef struct cuda_driver {
     cu_result (*free)(uint64_t address);
     cu_result (*host_alloc)(void **address, size_t size, unsigned flags);
     cu_result (*host_free)(void *address);
+    cu_result (*reserve)(uint64_t *address, size_t size, size_t alignment, uint64_t wish, unsigned long long flags);
     cu_result (*set32)(uint64_t address, unsigned value, size_t count);
     cu_result (*copy_to_host)(void *to, uint64_t from, size_t size);
     cu_result (*module_load)(cu_module *module, const void *image);

@@ -1,4 +1,5 @@
 /* Handlers that do on a CUDA device what no handler should, and what becomes of everybody else. */
+#include "driver.h"
 #include "victims.h"
 
 #include <ringkernel/module.h>
@@ -21,9 +22,11 @@ static void await_failure(const victims *v, int32_t reason, int64_t within) {
     const int64_t begin = test_now();
     for (;;) {
         rk_message message;
+        uint64_t payload[8];
         uint32_t count = 0;
-        CHECK_OK(rk_poll(v->runtime, &message, 1, NULL, 0, PATIENCE, &count));
-        if (message.kind != RK_MESSAGE_EVENT) continue; /* a dead letter of a message that was under way */
+        CHECK_OK(rk_poll(v->runtime, &message, 1, payload, sizeof payload, PATIENCE, &count));
+        /* A dead letter of a message that was under way, or a reply: a store that fails does so when the handler is over. */
+        if (message.kind != RK_MESSAGE_EVENT) continue;
         CHECK_EQ(message.type, RK_EVENT_KERNEL_FAILED);
         CHECK_EQ(message.reason, reason);
         break;
@@ -84,12 +87,21 @@ CASE(faults_trap) {
     survives((cause){.what = CAUSE_TRAP});
 }
 
+/* At an address that is reserved and has no memory: at any other there may be some, of ours or of the host's. */
+static void survives_access(rk_u32 what) {
+    const size_t size = (size_t)1 << 21; /* a page of the device's */
+    uint64_t hole = 0;
+    own_context(); /* which may break with the others, and ends with the process */
+    CHECK_CU(cuda()->reserve(&hole, size, 0, 0, 0));
+    survives((cause){.what = what, .address = hole + size / 2});
+}
+
 CASE(faults_read_out_of_bounds) {
-    survives((cause){.what = CAUSE_READ, .address = 0x1000});
+    survives_access(CAUSE_READ);
 }
 
 CASE(faults_write_out_of_bounds) {
-    survives((cause){.what = CAUSE_WRITE, .address = UINT64_C(0x7f0000000000)});
+    survives_access(CAUSE_WRITE);
 }
 
 CASE(faults_while_a_call_waits) {

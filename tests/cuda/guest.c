@@ -2,6 +2,8 @@
 #include "driver.h"
 #include "victims.h"
 
+#include <ringkernel/module.h>
+
 #include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
@@ -11,6 +13,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+RK_DECLARE_MODULE(guest);
 
 /* What the host program's own kernel is: adds 1 to each of 32 words. */
 static const char OWN_KERNEL[] = ".version 6.0\n.target sm_70\n.address_size 64\n"
@@ -113,6 +117,68 @@ CASE(guest_of_a_program_without_nvrtc) {
     (void)is_loaded;
     test_skip("built where there was no NVRTC (RINGKERNEL_CUDA_HOME)");
 #endif
+}
+
+/* Highest number of a multiprocessor that there may be. */
+#define MULTIPROCESSORS 4096
+
+/* On how many multiprocessors that are not yet among `seen` a kernel's workers are seen now. */
+static uint32_t spread(victims *v, uint32_t actors, bool *seen) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < 4 * actors; i++) {
+        const where question = {0};
+        here answer = {0};
+        rk_actor actor;
+        CHECK_OK(rk_kernel_actor(v->kernel, i % actors, &actor));
+        CHECK_DONE(rk_call(actor, RK_TYPE(where), &question, RK_SIZE(where), NULL, &answer, sizeof answer, NULL, PATIENCE,
+                           &test_error));
+        CHECK(answer.multiprocessor < MULTIPROCESSORS);
+        if (!seen[answer.multiprocessor]) count++;
+        seen[answer.multiprocessor] = true;
+    }
+    return count;
+}
+
+static uint32_t workers_of(rk_kernel kernel) {
+    rk_kernel_statistics statistics = RK_KERNEL_STATISTICS_INIT;
+    CHECK_DONE(rk_kernel_stats(kernel, &statistics, &test_error));
+    return statistics.workers;
+}
+
+/* Two kernels of a runtime with a share of the device stay in it, also with more workers than it has multiprocessors, while
+ * another runtime's spread over the whole. */
+CASE(guest_with_a_share_of_the_device) {
+    enum { WANTED = 5, GROUP = 16 /* no device sets more apart at a time */, MANY = 64 };
+    cuda();
+    uint64_t random = test_seed();
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.actors = MANY, options.quantum_us = 500;
+    victims all = victims_start(&options);
+    if (workers_of(all.kernel) < 2 * GROUP) test_skip("the device is too small for a part of it to be told from the whole");
+    const rk_runtime runtime = cuda_runtime_of(WANTED);
+    rk_module module;
+    CHECK_DONE(rk_module_create(runtime, &guest, &module, &test_error));
+    rk_kernel kernel;
+    rk_error error;
+    if (rk_kernel_launch(runtime, module, "victim", 6, &options, &kernel, &error) == RK_ERROR_UNSUPPORTED)
+        test_skip(error.message);
+    CHECK_OK(rk_kernel_destroy(kernel));
+    victims few = victims_start_in(runtime, &options);
+    const uint32_t share = workers_of(few.kernel); /* as many as it has multiprocessors */
+    CHECK(share >= WANTED && share <= GROUP);
+    options.workers = MANY;
+    victims crowd = victims_start_in(runtime, &options);
+    CHECK_EQ(workers_of(crowd.kernel), MANY);
+    bool seen[MULTIPROCESSORS] = {false}, elsewhere[MULTIPROCESSORS] = {false};
+    CHECK(spread(&few, MANY, seen) + spread(&crowd, MANY, seen) <= share);
+    CHECK(spread(&all, MANY, elsewhere) > GROUP);
+    for (int i = 0; i < 100; i++) victims_add(&few, &random), victims_add(&crowd, &random), victims_add(&all, &random);
+    victims_end(&few);
+    victims_end(&all);
+    /* As many as there are, and more, are all. */
+    victims most = victims_start_in(cuda_runtime_of(UINT32_MAX), NULL);
+    victims_add(&most, &random);
+    victims_end(&most);
 }
 
 /* --- What the host program's calls wait for --- */

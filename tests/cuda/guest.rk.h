@@ -13,6 +13,8 @@
 RK_MESSAGE(add, 1, rk_u64 value;)
 RK_MESSAGE(sum, 2, rk_u64 total;)
 RK_MESSAGE(cause, 3, rk_u32 what; rk_u32 ms; rk_u64 address;)
+RK_MESSAGE(where, 4, rk_u32 nothing;)
+RK_MESSAGE(here, 5, rk_u32 multiprocessor;)
 RK_STATE(victim, rk_u64 total; rk_u64 seen;)
 
 RK_ON(victim, add) {
@@ -39,7 +41,16 @@ RK_ON(victim, cause) {
     rk_reply(sum);
 }
 
-RK_ACTOR(victim, RK_HANDLES(victim, add) RK_HANDLES(victim, cause))
+RK_ON(victim, where) {
+    rk_u32 number = 0u;
+#if RK_IS_CUDA
+    asm volatile("mov.u32 %0, %%smid;" : "=r"(number));
+#endif
+    RK_OUT(here).multiprocessor = number + rk_msg.nothing;
+    rk_reply(here);
+}
+
+RK_ACTOR(victim, RK_HANDLES(victim, add) RK_HANDLES(victim, cause) RK_HANDLES(victim, where))
 
 /* Too large for any card if there are many. */
 RK_STATE(hog, rk_u64 words[131072];)

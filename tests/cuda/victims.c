@@ -11,8 +11,12 @@ void need_driver(void) {
 }
 
 rk_runtime cuda_runtime(void) {
+    return cuda_runtime_of(0);
+}
+
+rk_runtime cuda_runtime_of(uint32_t multiprocessors) {
     rk_runtime_options options = RK_RUNTIME_OPTIONS_INIT;
-    options.backend = RK_BACKEND_CUDA;
+    options.backend = RK_BACKEND_CUDA, options.cuda_multiprocessors = multiprocessors;
     rk_runtime runtime = {0};
     rk_error error;
     const rk_status status = rk_runtime_create(RK_VERSION, &options, &runtime, &error);

@@ -22,6 +22,8 @@ typedef struct victims {
 void need_driver(void);
 /* Skips the case where there is no CUDA device. `options` may be NULL. */
 rk_runtime cuda_runtime(void);
+/* The same, where kernels may use so many multiprocessors. */
+rk_runtime cuda_runtime_of(uint32_t multiprocessors);
 victims victims_start(const rk_kernel_options *options);
 victims victims_start_in(rk_runtime runtime, const rk_kernel_options *options);
 victims victims_start_of(const rk_module_image *image, rk_runtime runtime, const rk_kernel_options *options);

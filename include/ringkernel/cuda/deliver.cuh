@@ -257,6 +257,7 @@ RK_PUMP_FN bool rk_deliver(rk_pump &p, const rk_dev_kernel &k, rk_u32 posts) {
         }
         p.clock += RK_BATCH;
         if (!__all_sync(RK_WARP, !mine || granted)) {
+            __syncwarp(); /* the others have read the entry */
             if (mine && granted && word == 0) ((rk_outgoing *)entry)->kind = RK_POST_SENT;
             if (p.thread == 0) rk_s.w.outbox_sent = rk_s.index[first];
             return false;

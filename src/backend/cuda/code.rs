@@ -9,6 +9,7 @@ use cudarc::driver::sys;
 
 use super::super::gpu::{Program, Quantum};
 use super::driver::{check, Context, Occupant, Pulse, Stream};
+use super::share::Share;
 use super::{compile, prebuilt};
 use crate::error::{Error, Result};
 use crate::kernel::Plan;
@@ -161,10 +162,21 @@ impl Drop for Scouts {
 
 impl Code {
     /// `near`: bytes of states that each worker keeps close.
-    pub(super) fn load(images: &Images, context: &Arc<Context>, plan: &Plan, workers: u32, near: u32) -> Result<Self> {
+    pub(super) fn load(
+        images: &Images,
+        context: &Arc<Context>,
+        share: Option<Arc<Share>>,
+        plan: &Plan,
+        workers: u32,
+        near: u32,
+    ) -> Result<Self> {
         let image = images.get(context, plan)?;
         let shared = plan.module.actors()[plan.actor].scratch_size.next_multiple_of(64) + near;
-        let stream = Stream::new(context.clone())?;
+        let multiprocessors = share.as_ref().map_or(context.properties.multiprocessors, |share| share.multiprocessors);
+        let stream = match share {
+            Some(share) => Stream::within(context.clone(), share)?,
+            None => Stream::new(context.clone())?,
+        };
         let together = |threads: u32| -> Result<u32> {
             let mut fitting = 0;
             let _entered = context.enter()?;
@@ -178,7 +190,7 @@ impl Code {
                 )
             };
             check(asked, "asking how many workers fit")?;
-            Ok(fitting as u32 * context.properties.multiprocessors)
+            Ok(fitting as u32 * multiprocessors)
         };
         // Code of an older rkc has no second warp, and fits with none.
         let scouts = match plan.lanes {

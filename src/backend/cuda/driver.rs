@@ -10,6 +10,7 @@ use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdevice_attribute as Attri
 
 use super::bar::Window;
 use super::memory::Pool;
+use super::share::Share;
 use super::{prebuilt, selftest};
 use crate::backend::gpu::Directory;
 use crate::error::{Error, Result};
@@ -64,7 +65,7 @@ pub(super) fn device_count() -> Result<u32> {
 /// What a device is.
 #[derive(Clone, Debug)]
 pub(super) struct Properties {
-    device: CUdevice,
+    pub(super) device: CUdevice,
     pub(super) name: String,
     pub(super) memory: u64,
     pub(super) multiprocessors: u32,
@@ -520,6 +521,8 @@ impl Drop for DeviceMemory {
 pub(super) struct Stream {
     stream: CUstream,
     context: Arc<Context>,
+    /// In which its kernels run, if not on the whole device.
+    _share: Option<Arc<Share>>,
 }
 
 // SAFETY: streams may be used by any thread with the context current.
@@ -534,7 +537,12 @@ impl Stream {
         let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
         // SAFETY: a context is current.
         check(unsafe { sys::cuStreamCreate(&mut stream, flags) }, "creating a stream")?;
-        Ok(Self { stream, context })
+        Ok(Self { stream, context, _share: None })
+    }
+
+    pub(super) fn within(context: Arc<Context>, share: Arc<Share>) -> Result<Self> {
+        let _entered = context.enter()?;
+        Ok(Self { stream: share.create_stream()?, context, _share: Some(share) })
     }
 
     pub(super) fn raw(&self) -> CUstream {

@@ -192,8 +192,11 @@ impl Memories for KernelMemory {
         self.context.register(key, address);
     }
 
-    fn unregister(&self, key: u32, address: u64) -> bool {
+    fn unregister(&self, key: u32, address: u64) {
         self.context.unregister(key, address);
+    }
+
+    fn outlast_others(&self) -> bool {
         self.context.await_boundaries()
     }
 }

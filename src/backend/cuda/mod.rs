@@ -10,6 +10,7 @@ mod driver;
 mod memory;
 mod prebuilt;
 mod selftest;
+mod share;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,6 +19,7 @@ use self::code::{Code, Images};
 pub use self::compile::{code, selftest_code};
 use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
+use self::share::Share;
 use super::gpu::{self, Block, BufferTable, Pumps};
 use super::{Backend, Device, Kind};
 use crate::buffer::Memory;
@@ -37,6 +39,8 @@ struct Opened {
     context: Arc<Context>,
     /// The runtime's, made when the first kernel or buffer needs it.
     buffers: Option<Arc<BufferTable>>,
+    /// Made with the first kernel, if the runtime is to have a part of the device only.
+    share: Option<Arc<Share>>,
 }
 
 /// The backend.
@@ -45,12 +49,14 @@ pub(super) struct Cuda {
     /// Devices that are in use, by ordinal.
     opened: Mutex<HashMap<u32, Opened>>,
     images: Images,
+    /// Multiprocessors of a device that kernels may use; 0: all.
+    multiprocessors: u32,
     me: Weak<Cuda>,
 }
 
 impl Cuda {
     /// An error if there is no driver or no device that can be used.
-    pub(super) fn start() -> Result<Arc<Self>> {
+    pub(super) fn start(multiprocessors: u32) -> Result<Arc<Self>> {
         let usable = (0..driver::device_count()?).filter_map(|ordinal| Properties::of(ordinal).ok());
         if !usable.into_iter().any(|properties| properties.unusable().is_none()) {
             return Err(Error::NoDevice("the CUDA driver has no device of compute capability 7.0 or later".into()));
@@ -59,6 +65,7 @@ impl Cuda {
             pumps: Arc::default(),
             opened: Mutex::default(),
             images: Images::default(),
+            multiprocessors,
             me: me.clone(),
         }))
     }
@@ -70,9 +77,20 @@ impl Cuda {
     fn with_device<R>(&self, device: u32, with: impl FnOnce(&mut Opened) -> Result<R>) -> Result<R> {
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&device).is_none_or(|opened| opened.context.is_lost()) {
-            all.insert(device, Opened { context: Context::get(device)?, buffers: None });
+            all.insert(device, Opened { context: Context::get(device)?, buffers: None, share: None });
         }
         with(all.get_mut(&device).expect("inserted above"))
+    }
+
+    /// Where kernels run, if not on the whole device.
+    fn share(&self, device: u32) -> Result<Option<Arc<Share>>> {
+        self.with_device(device, |opened| {
+            let some = 1..opened.context.properties.multiprocessors;
+            if opened.share.is_none() && some.contains(&self.multiprocessors) {
+                opened.share = Some(Arc::new(Share::new(&opened.context, self.multiprocessors)?));
+            }
+            Ok(opened.share.clone())
+        })
     }
 
     fn buffers(&self, device: u32) -> Result<Arc<BufferTable>> {
@@ -115,7 +133,8 @@ impl Backend for Cuda {
     }
 
     fn default_workers(&self, device: u32) -> Result<u32> {
-        Ok(self.context(device)?.properties.multiprocessors)
+        let share = self.share(device)?;
+        Ok(share.map_or(self.context(device)?.properties.multiprocessors, |share| share.multiprocessors))
     }
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
@@ -127,7 +146,8 @@ impl Backend for Cuda {
         context.try_selftest_of(&plan.module);
         let states = gpu::states_of_a_worker(&plan);
         let near = if states <= NEAR_LIMIT { states as u32 } else { 0 };
-        let code = Code::load(&self.images, &context, &plan, workers, near)?;
+        let share = self.share(plan.device)?;
+        let code = Code::load(&self.images, &context, share, &plan, workers, near)?;
         let memories = Arc::new(KernelMemory::new(&context, plan.inbound)?);
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
         let buffers = self.buffers(plan.device)?;

@@ -123,11 +123,13 @@ impl Arena {
                 capacities(plan.actor_capacity).map(|capacity| (device.take(256 + capacity * (64 + body)), capacity))
             })
             .collect();
-        let zeroed = device.0;
-        let initial_at = plan.initial_state.as_ref().map(|_| device.take(stride));
+        // Payloads are copied from these in whole words, of which the last may not have been written.
         let message = types.largest() as usize + INLINE_BYTES;
         let entry = size_of::<Outgoing>() + largest.next_multiple_of(16);
         let outbox = FRONT + plan.outbox_bytes as usize + entry + INLINE_BYTES;
+        let own: Vec<[usize; 2]> = (0..workers).map(|_| [device.take(outbox), device.take(message)]).collect();
+        let zeroed = device.0;
+        let initial_at = plan.initial_state.as_ref().map(|_| device.take(stride));
         let aside = (ASIDE_BUDGET / workers).clamp(*ASIDE.start(), *ASIDE.end());
         let begun = shares.iter().map(|share| share.aside.len()).max().unwrap_or(0);
         if begun * workers > ASIDE_BUDGET.max(64 * shares.iter().map(|share| share.aside.len()).sum::<usize>()) {
@@ -135,7 +137,7 @@ impl Arena {
         }
         let aside = aside.max(4 * (size_of::<Post>() + largest)).max(begun).next_power_of_two();
         let each: Vec<[usize; 3]> =
-            (0..workers).map(|_| [device.take(outbox), device.take(message), device.take(aside)]).collect();
+            own.iter().map(|[outbox, message]| [*outbox, *message, device.take(aside)]).collect();
 
         let mut inbound = Places(0);
         let command_at = inbound.take(size_of::<Command>());
@@ -324,12 +326,17 @@ impl Arena {
         Channel::over(unsafe { Memory::foreign(slots, head, far_head, size, self.memories.combines(), self.clone()) })
     }
 
-    /// Has no other kernel on the device send to this one any more. False if one may do so for ever.
-    pub(super) fn leave_directory(&self) -> bool {
-        let unused = self.memories.unregister(self.key, self.kernel());
+    /// Has no handler that begins from now on send to this kernel on the device.
+    pub(super) fn leave_directory(&self) {
+        self.memories.unregister(self.key, self.kernel());
         // Who waits to be able to send to the kernel learns that it is gone.
         super::made_room_for_others();
-        unused
+    }
+
+    /// The same, also of those that run. False if one may do so for ever.
+    pub(super) fn leave_others(&self) -> bool {
+        self.leave_directory();
+        self.memories.outlast_others()
     }
 
     /// The kernel's descriptor, as it was when it was made.
@@ -452,7 +459,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if !self.leave_directory() {
+        if !self.leave_others() {
             // Lost rather than given to somebody else while a kernel may write to it.
             for block in [&self.device, &self.host, &self.inbound] {
                 std::mem::forget(block.owner.clone());

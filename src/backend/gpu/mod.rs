@@ -87,9 +87,12 @@ pub(super) trait Memories: Send + Sync {
     /// Makes a kernel known to all others on the device.
     fn register(&self, key: u32, address: u64);
 
-    /// Makes it unknown again, and returns when no kernel uses the address any more: at the end of the quanta that run
-    /// now. False if one did not end in time; its memory is not to be used again then.
-    fn unregister(&self, key: u32, address: u64) -> bool;
+    /// Makes it unknown again, to handlers that look for it from now on.
+    fn unregister(&self, key: u32, address: u64);
+
+    /// Returns when no kernel uses an address any more that is not known now: at the end of the quanta that run. False if
+    /// one did not end in time; the memory is not to be used again then.
+    fn outlast_others(&self) -> bool;
 }
 
 /// Bytes of the states of a worker's actors.

@@ -583,7 +583,7 @@ impl Pump {
             self.arena.check_failures(&self.kernel)?;
             self.kernel.note_closed();
             // What other kernels on the device send from now on the host takes over, and finds the rings closed.
-            if !self.arena.leave_directory() {
+            if !self.arena.leave_others() {
                 return Err(Error::Unfinished("another kernel on the device does not leave it"));
             }
             self.kernel.ports.iter().flat_map(Port::channels).for_each(|channel| {
@@ -626,6 +626,8 @@ impl Pump {
         }
         // Before the event that is to come last.
         self.deliver_forwards(true);
+        // And before anybody can know that it is gone.
+        self.arena.leave_directory();
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             port.peers.iter().for_each(|channel| {
                 channel.close();

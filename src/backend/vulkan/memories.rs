@@ -93,8 +93,11 @@ impl Memories for KernelMemory {
         self.device.register(key, address);
     }
 
-    fn unregister(&self, key: u32, address: u64) -> bool {
+    fn unregister(&self, key: u32, address: u64) {
         self.device.unregister(key, address);
+    }
+
+    fn outlast_others(&self) -> bool {
         self.device.outlast_dispatches()
     }
 }

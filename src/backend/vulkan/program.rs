@@ -24,8 +24,10 @@ const IDLE: u32 = 2;
 const THOROUGH: u32 = 64;
 /// How long to look at the semaphore before waiting for it in the driver, which takes long to wake up.
 const SPIN: Duration = Duration::from_micros(50);
-/// How long to wait in the driver between two looks at everything else.
-const WAIT: Duration = Duration::from_micros(20);
+/// How long to wait in the driver between two looks at everything else: an eighth of the time since the submission, within
+/// these. What waits long, waits for those before it on the queue, and looking on does not make them faster.
+const SHORTEST_WAIT: Duration = Duration::from_micros(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
 /// `rk_order` in `include/ringkernel/vulkan/worker.glsl`.
 #[repr(C)]
@@ -211,11 +213,12 @@ impl Program for Pump {
             _ => {}
         }
         // An error is met again by `is_over`.
-        let _ended = self.device.wait(self.timeline.semaphore, self.value(), WAIT);
+        let wait = (self.submitted.elapsed() / 8).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        let _ended = self.device.wait(self.timeline.semaphore, self.value(), wait);
     }
 
     fn settle(&mut self) -> Result<()> {
-        while !self.device.wait(self.timeline.semaphore, self.value(), WAIT)? {}
+        while !self.device.wait(self.timeline.semaphore, self.value(), LONGEST_WAIT)? {}
         Ok(())
     }
 

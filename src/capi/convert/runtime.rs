@@ -20,7 +20,7 @@ const THREADS_MAX: u32 = 1024;
 /// `vulkan` is NULL or points to a struct whose first field is its size, with handles of objects that live as long as the
 /// runtime. `cpus` points to `cpu_count` numbers, `log` may be called with `log_user` from any thread while the runtime lives.
 pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options, settings: Settings) -> Result<Config> {
-    if options.reserved != 0 || options.reserved2 != 0 {
+    if options.reserved != 0 {
         return Err(Error::invalid("reserved is not zero"));
     }
     let threads = match options.cpu_threads {
@@ -55,6 +55,7 @@ pub(in crate::capi) unsafe fn runtime_config(options: &rk_runtime_options, setti
         log: log(options)?,
         // SAFETY: the caller's promise.
         vulkan: unsafe { vulkan_context(options.vulkan) }?,
+        cuda_multiprocessors: options.cuda_multiprocessors,
         settings,
     })
 }
