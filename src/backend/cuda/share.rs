@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 
 /// The version whose functions these are, as the driver is asked for them.
 const VERSION: i32 = 12050;
-const TOO_OLD: &str = "cuda_multiprocessors: the CUDA driver cannot set multiprocessors apart, which one for CUDA 12.5 can";
+const TOO_OLD: &str =
+    "cuda_multiprocessors: the CUDA driver cannot set multiprocessors apart, which one for CUDA 12.5 can";
 
 /// `CU_DEV_RESOURCE_TYPE_SM`
 const MULTIPROCESSORS: u32 = 1;
