@@ -31,27 +31,35 @@ struct Resource {
 
 const NOTHING: Resource = Resource { kind: 0, internal: [0; 92], multiprocessors: 0, rest: [0; 156] };
 
+type ResourceOf = unsafe extern "C" fn(CUdevice, *mut Resource, u32) -> CUresult;
+type Split = unsafe extern "C" fn(*mut Resource, *mut u32, *const Resource, *mut Resource, u32, u32) -> CUresult;
+type Describe = unsafe extern "C" fn(*mut *mut c_void, *mut Resource, u32) -> CUresult;
+type Create = unsafe extern "C" fn(*mut *mut c_void, *mut c_void, CUdevice, u32) -> CUresult;
+type Destroy = unsafe extern "C" fn(*mut c_void) -> CUresult;
+type CreateStream = unsafe extern "C" fn(*mut CUstream, *mut c_void, u32, i32) -> CUresult;
+
 /// The functions of cuda.h that cudarc does not have for the oldest driver that we run with.
 struct Functions {
-    resource_of: unsafe extern "C" fn(CUdevice, *mut Resource, u32) -> CUresult,
-    split: unsafe extern "C" fn(*mut Resource, *mut u32, *const Resource, *mut Resource, u32, u32) -> CUresult,
-    describe: unsafe extern "C" fn(*mut *mut c_void, *mut Resource, u32) -> CUresult,
-    create: unsafe extern "C" fn(*mut *mut c_void, *mut c_void, CUdevice, u32) -> CUresult,
-    destroy: unsafe extern "C" fn(*mut c_void) -> CUresult,
-    create_stream: unsafe extern "C" fn(*mut CUstream, *mut c_void, u32, i32) -> CUresult,
+    resource_of: ResourceOf,
+    split: Split,
+    describe: Describe,
+    create: Create,
+    destroy: Destroy,
+    create_stream: CreateStream,
 }
 
 impl Functions {
     fn find() -> Result<Self> {
-        // SAFETY: each has in cuda.h, of that version, the type that its field has here.
+        use std::mem::transmute;
+        // SAFETY: each has in cuda.h, of that version, the type that it is given here.
         unsafe {
             Ok(Self {
-                resource_of: std::mem::transmute::<*mut c_void, _>(find(c"cuDeviceGetDevResource")?),
-                split: std::mem::transmute::<*mut c_void, _>(find(c"cuDevSmResourceSplitByCount")?),
-                describe: std::mem::transmute::<*mut c_void, _>(find(c"cuDevResourceGenerateDesc")?),
-                create: std::mem::transmute::<*mut c_void, _>(find(c"cuGreenCtxCreate")?),
-                destroy: std::mem::transmute::<*mut c_void, _>(find(c"cuGreenCtxDestroy")?),
-                create_stream: std::mem::transmute::<*mut c_void, _>(find(c"cuGreenCtxStreamCreate")?),
+                resource_of: transmute::<*mut c_void, ResourceOf>(find(c"cuDeviceGetDevResource")?),
+                split: transmute::<*mut c_void, Split>(find(c"cuDevSmResourceSplitByCount")?),
+                describe: transmute::<*mut c_void, Describe>(find(c"cuDevResourceGenerateDesc")?),
+                create: transmute::<*mut c_void, Create>(find(c"cuGreenCtxCreate")?),
+                destroy: transmute::<*mut c_void, Destroy>(find(c"cuGreenCtxDestroy")?),
+                create_stream: transmute::<*mut c_void, CreateStream>(find(c"cuGreenCtxStreamCreate")?),
             })
         }
     }
