@@ -131,6 +131,10 @@ impl HostMemory {
     pub(crate) unsafe fn borrow(base: NonNull<u8>) -> Self {
         Self { base, owned: None }
     }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
 }
 
 impl Memory for HostMemory {

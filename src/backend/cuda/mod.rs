@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use self::code::{Code, Images};
 pub use self::compile::{code, selftest_code};
-use self::driver::{Context, Properties};
+use self::driver::{Context, Pinned, Properties};
 use self::memory::KernelMemory;
 use self::share::Share;
 use super::gpu::{self, Block, BufferTable, Pumps};
 use super::{Backend, Device, Kind};
-use crate::buffer::Memory;
+use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::runtime::Home;
@@ -159,6 +159,16 @@ impl Backend for Cuda {
             return Err(Error::Occupied);
         }
         self.buffers(device)?.allocate(size)
+    }
+
+    fn import_host(&self, device: u32, host: HostMemory, size: u64) -> Result<Box<dyn Memory>> {
+        let context = self.context(device)?;
+        if context.is_occupied() {
+            return Err(Error::Occupied);
+        }
+        let (base, size) = (host.base(), size as usize);
+        let memory = Pinned::new(context, base, size)?;
+        Ok(self.buffers(device)?.import(Block { host: Some(base), device: memory.device(), owner: Arc::new(memory) }))
     }
 
     fn import_device(&self, device: u32, address: u64, size: u64) -> Result<Box<dyn Memory>> {

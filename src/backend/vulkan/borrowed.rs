@@ -38,6 +38,8 @@ impl Borrowed {
     pub(super) fn restrict(&self, mut properties: Properties) -> Properties {
         properties.features = self.features;
         properties.family = Some(Family { index: self.family, queues: 1 });
+        // Extensions that it was made with are not told.
+        properties.host_import = None;
         properties
     }
 

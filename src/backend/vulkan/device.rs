@@ -108,6 +108,11 @@ impl Device {
         Ok(Arc::new(device))
     }
 
+    /// For devices that can import memory of the host program's.
+    pub(super) fn importer(&self) -> ash::ext::external_memory_host::Device {
+        ash::ext::external_memory_host::Device::new(&self.instance.raw, &self.raw)
+    }
+
     pub(super) fn family(&self) -> u32 {
         self.family
     }
@@ -271,6 +276,9 @@ fn create(instance: &Instance, properties: &Properties) -> Result<(ash::Device, 
     let mut extensions = Vec::new();
     if properties.portability_subset {
         extensions.push(ash::khr::portability_subset::NAME.as_ptr());
+    }
+    if properties.host_import.is_some() {
+        extensions.push(ash::ext::external_memory_host::NAME.as_ptr());
     }
     let raw = properties.features.to_sets().chained(|features| {
         let info = vk::DeviceCreateInfo::default()

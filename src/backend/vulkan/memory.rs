@@ -10,6 +10,17 @@ use super::physical::Use;
 use super::refused;
 use crate::error::{Error, Result};
 
+/// How the host program's memory comes in.
+const IMPORTED: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
+
+/// What pieces may be used for.
+const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::from_raw(
+    vk::BufferUsageFlags::STORAGE_BUFFER.as_raw()
+        | vk::BufferUsageFlags::SHADER_DEVICE_ADDRESS.as_raw()
+        | vk::BufferUsageFlags::TRANSFER_SRC.as_raw()
+        | vk::BufferUsageFlags::TRANSFER_DST.as_raw(),
+);
+
 /// A buffer with memory of its own, which whoever has it frees.
 pub(super) struct Piece {
     pub(super) buffer: vk::Buffer,
@@ -23,15 +34,39 @@ impl Piece {
     /// Memory that is not zeroed, except for what the host sees.
     pub(super) fn new(device: &Device, size: usize, purpose: Use) -> Result<Self> {
         let size = (size as u64).next_multiple_of(256);
-        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
-            | vk::BufferUsageFlags::SHADER_DEVICE_ADDRESS
-            | vk::BufferUsageFlags::TRANSFER_SRC
-            | vk::BufferUsageFlags::TRANSFER_DST;
-        let info = vk::BufferCreateInfo::default().size(size).usage(usage);
+        let info = vk::BufferCreateInfo::default().size(size).usage(USAGE);
+        Self::make(device, &info, |piece| piece.fill(device, size, purpose))
+    }
+
+    /// `size` bytes of the host program's memory, which stays as long as this: the pages that they are in.
+    pub(super) fn import(device: &Device, host: NonNull<u8>, size: usize) -> Result<Self> {
+        let Some(grain) = device.properties.host_import else {
+            return Err(Error::Unsupported(format!(
+                "{} cannot use memory of the host program: it has no VK_EXT_external_memory_host, or was lent to us",
+                device.properties.name
+            )));
+        };
+        let before = host.as_ptr() as u64 % grain;
+        let pages = host.as_ptr().wrapping_sub(before as usize);
+        let size = (before + size as u64).next_multiple_of(grain);
+        let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(IMPORTED);
+        let info = vk::BufferCreateInfo::default().size(size).usage(USAGE).push_next(&mut external);
+        let mut piece = Self::make(device, &info, |piece| piece.borrow(device, pages, size))?;
+        piece.address += before;
+        piece.host = Some(host);
+        Ok(piece)
+    }
+
+    /// A buffer that `fill` gives memory.
+    fn make(
+        device: &Device,
+        info: &vk::BufferCreateInfo<'_>,
+        fill: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<Self> {
         // SAFETY: the struct is whole. What is made is destroyed on every way out.
-        let buffer = unsafe { device.raw.create_buffer(&info, None) }.map_err(refused("a buffer for a kernel"))?;
+        let buffer = unsafe { device.raw.create_buffer(info, None) }.map_err(refused("a buffer for a kernel"))?;
         let mut piece = Self { buffer, address: 0, host: None, memory: vk::DeviceMemory::null() };
-        match piece.fill(device, size, purpose) {
+        match fill(&mut piece) {
             Ok(()) => Ok(piece),
             Err(error) => {
                 // SAFETY: just made, and used by nothing.
@@ -41,21 +76,18 @@ impl Piece {
         }
     }
 
+    fn borrow(&mut self, device: &Device, pages: *mut u8, size: u64) -> Result<()> {
+        let mut found = vk::MemoryHostPointerPropertiesEXT::default();
+        let ask = device.importer().fp().get_memory_host_pointer_properties_ext;
+        // SAFETY: the device has the extension; the pages are the host program's memory.
+        let asked = unsafe { ask(device.raw.handle(), IMPORTED, pages.cast(), &mut found) };
+        asked.result().map_err(refused("importing memory of the host program"))?;
+        let mut import = vk::ImportMemoryHostPointerInfoEXT::default().handle_type(IMPORTED).host_pointer(pages.cast());
+        self.bind(device, found.memory_type_bits, size, Use::Host, |info| info.push_next(&mut import)).map(|_| ())
+    }
+
     fn fill(&mut self, device: &Device, size: u64, purpose: Use) -> Result<()> {
-        // SAFETY: the buffer is the device's, here and below.
-        let needs = unsafe { device.raw.get_buffer_memory_requirements(self.buffer) };
-        let kind = device.properties.memory_type(needs.memory_type_bits, purpose).ok_or_else(|| {
-            Error::Unsupported(format!("{} has no memory that can be {purpose:?} memory", device.properties.name))
-        })?;
-        let mut flags = vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
-        let info =
-            vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(kind).push_next(&mut flags);
-        // SAFETY: the structs are whole; the memory is as large as the buffer needs and bound once.
-        unsafe {
-            self.memory = device.raw.allocate_memory(&info, None).map_err(refused("memory for a kernel"))?;
-            let bound = device.raw.bind_buffer_memory(self.buffer, self.memory, 0);
-            bound.map_err(refused("binding memory"))?;
-        }
+        let kind = self.bind(device, u32::MAX, 0, purpose, |info| info)?;
         if purpose != Use::Device || device.properties.is_host_visible(kind) {
             let all = (vk::WHOLE_SIZE, vk::MemoryMapFlags::empty());
             // SAFETY: the memory is visible to the host and not mapped yet; it has `size` bytes.
@@ -65,10 +97,36 @@ impl Piece {
                 self.host = NonNull::new(at.cast());
             }
         }
-        let of = vk::BufferDeviceAddressInfo::default().buffer(self.buffer);
-        // SAFETY: the buffer has memory and was made to have an address.
-        self.address = unsafe { device.raw.get_buffer_device_address(&of) };
         Ok(())
+    }
+
+    /// Gives the buffer memory of an allowed type, at least so much, as `with` says. Which type it is.
+    fn bind<'a>(
+        &mut self,
+        device: &Device,
+        allowed: u32,
+        size: u64,
+        purpose: Use,
+        with: impl FnOnce(vk::MemoryAllocateInfo<'a>) -> vk::MemoryAllocateInfo<'a>,
+    ) -> Result<u32> {
+        // SAFETY: the buffer is the device's, here and below.
+        let needs = unsafe { device.raw.get_buffer_memory_requirements(self.buffer) };
+        let kind = device.properties.memory_type(needs.memory_type_bits & allowed, purpose).ok_or_else(|| {
+            Error::Unsupported(format!("{} has no memory that can be {purpose:?} memory", device.properties.name))
+        })?;
+        let mut flags = vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
+        let info = vk::MemoryAllocateInfo::default().allocation_size(needs.size.max(size)).memory_type_index(kind);
+        let info = with(info).push_next(&mut flags);
+        let of = vk::BufferDeviceAddressInfo::default().buffer(self.buffer);
+        // SAFETY: the structs are whole; the memory is as large as the buffer needs and bound once, and the buffer was made
+        // to have an address.
+        unsafe {
+            self.memory = device.raw.allocate_memory(&info, None).map_err(refused("memory for a kernel"))?;
+            let bound = device.raw.bind_buffer_memory(self.buffer, self.memory, 0);
+            bound.map_err(refused("binding memory"))?;
+            self.address = device.raw.get_buffer_device_address(&of);
+        }
+        Ok(kind)
     }
 
     /// # Safety
@@ -96,6 +154,11 @@ unsafe impl Sync for Memory {}
 impl Memory {
     pub(super) fn new(device: &Arc<Device>, size: usize, purpose: Use) -> Result<Self> {
         Ok(Self { piece: Piece::new(device, size, purpose)?, device: device.clone() })
+    }
+
+    /// See [`Piece::import`].
+    pub(super) fn import(device: &Arc<Device>, host: NonNull<u8>, size: usize) -> Result<Self> {
+        Ok(Self { piece: Piece::import(device, host, size)?, device: device.clone() })
     }
 
     pub(super) fn buffer(&self) -> vk::Buffer {

@@ -31,10 +31,10 @@ use self::physical::Properties;
 use self::probe::Findings;
 use self::program::{Bounds, Pump};
 use self::spirv::Spirv;
-use super::gpu::{BufferTable, Pumps};
+use super::gpu::{Block, BufferTable, Pumps};
 use super::signals::SignalsBlocked;
 use super::{Backend, Device, Kind};
-use crate::buffer::Memory;
+use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::log::Level;
@@ -246,6 +246,15 @@ impl Backend for Vulkan {
         let buffers = self.open_device(&mut all, device)?.buffers.clone();
         drop(all);
         buffers.allocate(size)
+    }
+
+    fn import_host(&self, device: u32, host: HostMemory, size: u64) -> Result<Box<dyn Memory>> {
+        let mut all = self.opened();
+        let Opened { device, buffers, .. } = self.open_device(&mut all, device)?;
+        let (device, buffers) = (device.clone(), buffers.clone());
+        drop(all);
+        let memory = memory::Memory::import(&device, host.base(), size as usize)?;
+        Ok(buffers.import(Block { host: memory.host(), device: memory.address(), owner: Arc::new(memory) }))
     }
 
     fn selftest(&self, device: u32) -> Result<Arc<Report>> {

@@ -31,6 +31,8 @@ pub(super) struct Properties {
     pub(super) is_processor: bool,
     /// It conforms but for what an extension lists, which has to be switched on.
     pub(super) portability_subset: bool,
+    /// It takes memory of the host program's in pieces that are aligned to this: with VK_EXT_external_memory_host.
+    pub(super) host_import: Option<u64>,
     version: u32,
     memory_types: Vec<vk::MemoryType>,
 }
@@ -114,6 +116,7 @@ impl Properties {
             family: choose_family(&families),
             is_processor,
             portability_subset: has(ash::khr::portability_subset::NAME),
+            host_import: has(ash::ext::external_memory_host::NAME).then(|| import_alignment(instance, device)),
             version: core.api_version,
             memory_types: memory.memory_types_as_slice().to_vec(),
         })
@@ -157,6 +160,14 @@ impl Properties {
         let flags = self.memory_types[memory_type as usize].property_flags;
         flags.contains(vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT)
     }
+}
+
+fn import_alignment(instance: &Instance, device: vk::PhysicalDevice) -> u64 {
+    let mut imports = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
+    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut imports);
+    // SAFETY: the device is the instance's and has the extension that the struct is of.
+    unsafe { instance.raw.get_physical_device_properties2(device, &mut properties) };
+    imports.min_imported_host_pointer_alignment.max(1)
 }
 
 fn multiprocessors(instance: &Instance, device: vk::PhysicalDevice) -> u32 {
