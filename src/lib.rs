@@ -72,6 +72,8 @@ mod metrics;
 #[doc(hidden)]
 pub mod module;
 #[cfg(not(loom))]
+mod nvtx;
+#[cfg(not(loom))]
 mod pattern;
 #[cfg(not(loom))]
 #[doc(hidden)]

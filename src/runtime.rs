@@ -15,6 +15,7 @@ use crate::kernel::{directory, Kernel, Plan};
 use crate::log::{Level, Log};
 use crate::message::Timeout;
 use crate::module::Module;
+use crate::nvtx;
 use crate::queue::{self, Queue};
 use crate::registry::Registry;
 use crate::selftest::Report;
@@ -219,6 +220,7 @@ impl Runtime {
     }
 
     fn launch_at(&self, place: Vacant<'static, Arc<Kernel>>, backend: Arc<dyn Backend>, plan: Plan) -> Result<u32> {
+        let _range = nvtx::range(&nvtx::Name::new("launch of", &plan.name), u64::from(place.key()));
         let module = plan.module.clone();
         if !module.enlist() {
             return Err(Error::Stale);

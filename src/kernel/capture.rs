@@ -9,6 +9,7 @@ use super::lifecycle::State;
 use super::{Kernel, INBOUND_BIT};
 use crate::address::index_of;
 use crate::error::{Error, Result};
+use crate::nvtx;
 use crate::pins;
 use crate::ring::Slot;
 use crate::snapshot::{Image, Message, Part};
@@ -71,6 +72,7 @@ pub(crate) struct Captured<'a> {
 impl Kernel {
     /// Brings the kernel to rest and takes its image. `ends`: lets nothing in any more.
     pub(crate) fn capture(&self, ends: bool) -> Result<Captured<'_>> {
+        let _range = nvtx::range(&nvtx::Name::new("snapshot of", &self.name), u64::from(self.key));
         let captures = &self.life.captures;
         let turn = captures.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let number = {

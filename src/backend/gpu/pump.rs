@@ -15,6 +15,7 @@ use crate::hlc;
 use crate::kernel::{told_as, Command, Kernel, Plan, Port, Post, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
+use crate::nvtx;
 use crate::queue::Queue;
 use crate::snapshot::Part;
 use crate::time::Deadline;
@@ -69,6 +70,8 @@ pub(super) struct Pump {
     /// Those that were told so at any time since the last launch: they may wait, whatever has been told since.
     barred: Vec<bool>,
     tracer: Tracer,
+    /// Of quanta, in a profiler.
+    label: nvtx::Name,
 }
 
 impl Pump {
@@ -84,6 +87,7 @@ impl Pump {
         queues.sort_by_key(Arc::as_ptr);
         queues.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let workers = kernel.ports.len();
+        let label = nvtx::Name::new("quantum of", &kernel.name);
         Self {
             kernel,
             shared,
@@ -110,6 +114,7 @@ impl Pump {
             letters_full: vec![false; workers],
             barred: vec![false; workers],
             tracer: Tracer::default(),
+            label,
         }
     }
 
@@ -308,8 +313,10 @@ impl Pump {
         self.settle()?;
         self.launches += 1;
         let began = wall().ticks();
+        let range = nvtx::range(&self.label, self.launches);
         self.program.launch(&order(&self.arena, self.launches, self.length, mode))?;
         self.attend(mode, command)?;
+        drop(range);
         self.trace(began);
         let progressed = self.mirror() | self.program.wants_more();
         self.settle_with_others();
