@@ -1,6 +1,10 @@
 /* Latencies that workers measure. */
 #include "world.h"
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 CASE(latency_of_queues_and_handlers) {
     world w = world_open();
     rk_kernel_options options = OPTIONS(.actors = 4, .latency_every = 1, .lanes = world_lanes, .workers = world_workers);
@@ -57,5 +61,70 @@ CASE(latency_of_some) {
     /* Within six standard deviations of a binomial distribution: one run in a billion is not. */
     const double mean = hops / 10., allowed = 6 * sqrt(mean * 0.9);
     CHECK(latency.count > 0 && fabs((double)latency.count - mean) < allowed);
+    world_close(&w);
+}
+
+typedef struct text {
+    char *at;
+    size_t size;
+} text;
+
+static void gather(void *user, const char *part, size_t size) {
+    text *all = user;
+    all->at = realloc(all->at, all->size + size + 1);
+    CHECK(all->at != NULL);
+    memcpy(all->at + all->size, part, size);
+    all->size += size;
+    all->at[all->size] = 0;
+}
+
+/* The number behind a key of one event. */
+static double number_of(const char *event, const char *key) {
+    const char *found = strstr(event, key);
+    CHECK(found != NULL);
+    return strtod(found + strlen(key), NULL);
+}
+
+/* Handlers that are measured are in traces, one after the other, at times that agree with the host's. */
+CASE(latency_in_traces) {
+    enum { MESSAGES = 50 };
+    world w = world_open();
+    rk_kernel_options options = OPTIONS(.actors = 1, .latency_every = 1, .lanes = world_lanes);
+    rk_kernel kernel = {0};
+    rk_error error;
+    rk_status status = rk_kernel_launch(w.runtime, w.module, "station", 7, &options, &kernel, &error);
+    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
+    CHECK_OK(status);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    const rk_actor actor = actor_of(kernel, 0);
+    token sent = {.hops = 0}, got;
+    attach_to(actor, actor);
+    send_to(actor, RK_TYPE(token), &sent, sizeof sent);
+    (void)next_message(&w, &got, sizeof got); /* not recorded */
+    rk_trace_options trace = RK_TRACE_OPTIONS_INIT;
+    trace.events = RK_TRACE_HANDLERS;
+    CHECK_DONE(rk_trace_start(w.runtime, &trace, &test_error));
+    const int64_t begin = test_now();
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        send_to(actor, RK_TYPE(token), &sent, sizeof sent);
+        (void)next_message(&w, &got, sizeof got);
+    }
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    const double spent = (double)(test_now() - begin) / 1000;
+    CHECK_DONE(rk_trace_stop(w.runtime, &test_error));
+    text all = {0};
+    CHECK_DONE(rk_trace_write(w.runtime, gather, &all, &test_error));
+    uint32_t count = 0;
+    double last = 0, sum = 0;
+    for (const char *event = all.at; (event = strstr(event, "\"cat\":\"handler\"")) != NULL; event++, count++) {
+        const double ts = number_of(event, "\"ts\":"), took = number_of(event, "\"dur\":");
+        CHECK(strncmp(strstr(event, "\"name\":"), "\"name\":\"token\"", 14) == 0);
+        CHECK(number_of(event, "\"waited_us\":") <= spent);
+        CHECK(ts > last - 0.002 && took > 0); /* both are rounded */
+        last = ts + took, sum += took;
+    }
+    CHECK_EQ(count, MESSAGES);
+    CHECK(sum < spent && last < spent + 1000);
+    free(all.at);
     world_close(&w);
 }

@@ -23,14 +23,17 @@ RK_PUMP_FN void rk_begin_measuring() {
     w.ticks -= rk_ticks(), w.ticks_ns -= rk_timer();
 }
 
-/* The next that is to be measured was sent at `stamp`, and its handler is about to run: by one thread. The host's clock is
- * known here as well as the fastest message was fast: one that seems to come from the future says that the clock is late. */
-RK_PUMP_FN void rk_waited(rk_u64 stamp) {
+/* This one is measured, and its handler is about to run: by one thread. The host's clock is known here as well as the fastest
+ * message was fast: one that seems to come from the future says that the clock is late. */
+RK_PUMP_FN void rk_waited(const rk_item &m) {
     rk_dev_worker &w = rk_s.w;
-    const rk_i64 since = (rk_i64)(rk_units(rk_timer() + (rk_u64)w.sample_offset) >> 8) - (rk_i64)(stamp >> 8);
+    const rk_i64 since = (rk_i64)(rk_units(rk_timer() + (rk_u64)w.sample_offset) >> 8) - (rk_i64)(m.time >> 8);
     const rk_i64 late = (-since * 1000000000 >> 24) + 1;
     if (since < 0 && late < RK_LEAD) w.sample_offset += late;
     rk_s.waited = since < 0 ? 0 : since, rk_s.measured = 1;
+    rk_dev_span &span = ((rk_dev_span *)w.spans)[w.span_count % RK_SPANS];
+    span.stamp = m.time, span.correlation = m.correlation, span.from = m.sender(), span.waited = rk_s.waited;
+    span.actor = m.actor, span.type = m.type(), span.size = m.size, span.level = m.level();
 }
 
 /* Its handler has run. */
@@ -39,6 +42,7 @@ RK_COLD_FN void rk_took() {
     if (rk_thread() == 0) {
         rk_histogram_record(&((rk_latencies *)w.latencies)->queue, rk_s.waited);
         rk_histogram_record(&((rk_latencies *)w.latencies)->handler, rk_s.ended - rk_s.began);
+        ((rk_dev_span *)w.spans)[w.span_count++ % RK_SPANS].took = rk_s.ended - rk_s.began;
         w.sample_random = rk_sample_random(w.sample_random);
         w.sample_ahead = rk_sample_gap(w.sample_random, w.sample_every) - 1u;
         rk_s.sampled = 1;

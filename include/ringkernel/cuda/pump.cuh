@@ -138,7 +138,7 @@ RK_COLD_FN bool rk_fetch_or_bury(void *scratch) {
     if (why == 0) {
         if (rk_thread() == 0) {
             m.size = size, rk_s.call.message = payload, rk_s.call.number = rk_s.todo.number, rk_s.fetched = 1;
-            if (rk_s.w.sample_ahead == 0) rk_waited(m.time);
+            if (rk_s.w.sample_ahead == 0) rk_waited(m);
         }
         __syncwarp();
         return true;
@@ -277,7 +277,8 @@ RK_COLD_FN void rk_leave(rk_u64 consumed_before) {
     if (rk_thread() < RK_C_COUNT) report->counts[rk_thread()] = rk_s.w.counts[rk_thread()];
     if (rk_thread() < RK_COUNTERS) report->counters[rk_thread()] = rk_peek((rk_u64)&worker->counters[rk_thread()]);
     if (rk_thread() < RK_LEVELS) report->consumed[rk_thread()] = rk_s.w.position[rk_thread()];
-    if (rk_thread() == 0) report->ticks = rk_s.w.ticks, report->ticks_ns = rk_s.w.ticks_ns;
+    if (rk_thread() == 0)
+        report->ticks = rk_s.w.ticks, report->ticks_ns = rk_s.w.ticks_ns, report->span_count = rk_s.w.span_count;
     if (rk_thread() == 0) report->waits = rk_s.waits, report->ended = rk_s.w.ended, report->found_waiting = rk_s.w.found_waiting;
     /* Release, by every lane for its part: before the count, and before the host's word. */
     __threadfence_system();

@@ -101,6 +101,19 @@ struct rk_dev_post {
     rk_u32 actor, type, size, level, flags, reserved;
 };
 
+/* A handler that was measured, for traces. The host reads those that were written since it last looked, at a quantum's end.
+ * 64 bytes. */
+struct rk_dev_span {
+    rk_u64 stamp, correlation, from;
+    rk_u64 waited; /* the message, in units of 2^-24 s */
+    rk_u64 took;   /* the handler, in ticks of the device's timer */
+    rk_u32 actor, type, size, level;
+    rk_u64 reserved;
+};
+
+/* Spans of a worker that the host sees: the last ones. */
+#define RK_SPANS 128u
+
 /* A worker between two quanta; device memory. What comes before `position` the host sets once. */
 struct rk_dev_worker {
     rk_dev_ring rings[RK_RINGS];
@@ -110,6 +123,7 @@ struct rk_dev_worker {
     rk_u64 aside;   /* posts set aside, a ring of aside_size bytes */
     rk_u64 latencies;      /* rk_latencies; 0: nothing is measured. See device/histogram.h */
     rk_u64 latencies_host; /* where the host reads them, as of the end of the last quantum */
+    rk_u64 spans;          /* as those, in host memory */
     rk_u32 sample_every, sample_pad;
     rk_u64 position[RK_RINGS];
     rk_u64 out_tail, out_head;
@@ -125,6 +139,7 @@ struct rk_dev_worker {
     rk_u32 sample_random;
     rk_i64 sample_offset; /* as clock_offset, and no stamp that was measured is of a later time */
     rk_u64 ticks, ticks_ns; /* of the device's timer while the worker was measuring, and how long that was */
+    rk_u64 span_count;      /* all that were ever written */
     rk_u64 consumed, found_waiting;
     rk_u64 counts[RK_C_COUNT];
     rk_u64 counters[RK_COUNTERS];
@@ -139,7 +154,7 @@ struct rk_dev_report {
     rk_u64 counters[RK_COUNTERS];
     rk_u64 accepted[RK_LEVELS], consumed[RK_LEVELS]; /* of rings from actors */
     rk_u64 waits, ended, found_waiting;
-    rk_u64 ticks, ticks_ns;
+    rk_u64 ticks, ticks_ns, span_count;
 };
 
 /* From the device; host memory. Each on a line of its own. */

@@ -4,7 +4,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use super::layout::{Command, Control, Entry, Kernel, Kin, Letter, Orders, Post, Report, Ring, Worker, FRONT};
+use super::layout::{
+    Command, Control, Entry, Kernel, Kin, Letter, Orders, Post, Report, Ring, Span, Worker, FRONT, SPANS,
+};
 use super::snapshot::{self, Share};
 use super::{stride_of, Block, BufferTable, Memories, Place};
 use crate::error::{Error, Result};
@@ -53,6 +55,7 @@ pub(super) struct Arena {
     reports: usize,
     /// Of the first worker; none if nothing is measured.
     latencies: Option<usize>,
+    spans: usize,
     letters: usize,
     letter_stride: usize,
     pub(super) letter_count: u64,
@@ -149,6 +152,7 @@ impl Arena {
         let reports_at = host.take(workers * size_of::<Report>());
         let letters_at = host.take(letter_count * letter_stride);
         let latencies_seen = host.take(measured);
+        let spans_at = host.take(if measured > 0 { workers * SPANS * size_of::<Span>() } else { 0 });
         let inbound_rings: Vec<[HostRing; LEVELS]> = (0..workers)
             .map(|_| {
                 capacities(plan.inbound_capacity).map(|capacity| {
@@ -179,6 +183,7 @@ impl Arena {
             control: control_at,
             reports: reports_at,
             latencies: (measured > 0).then_some(latencies_seen),
+            spans: spans_at,
             letters: letters_at,
             letter_stride,
             letter_count: letter_count as u64,
@@ -210,6 +215,7 @@ impl Arena {
                     let own = (number * size_of::<Latencies>()) as u64;
                     worker.latencies = base + latencies_at as u64 + own;
                     worker.latencies_host = shared + latencies_seen as u64 + own;
+                    worker.spans = shared + (spans_at + number * SPANS * size_of::<Span>()) as u64;
                     (worker.sample_every, worker.sample_random) = (plan.latency_every, number as u32);
                 }
                 if let Some(image) = &plan.image {
@@ -426,6 +432,16 @@ impl Arena {
         };
         // SAFETY: within the arena's memory, zeroed, and nobody but the worker on the device writes it.
         Some(unsafe { View::new(at, Box::new(tick_ns), self.clone()) })
+    }
+
+    /// The handlers that a worker has measured, counted from `first`, as far as they are still there. Between launches; of
+    /// kernels that measure latencies.
+    pub(super) fn spans(&self, worker: usize, first: u64, end: u64) -> impl Iterator<Item = Span> + '_ {
+        assert!(worker < self.workers && self.latencies.is_some());
+        let own = host_of(&self.host, self.spans + worker * SPANS * size_of::<Span>()).cast::<Span>();
+        let first = first.max(end.saturating_sub(SPANS as u64));
+        // SAFETY: within the memory and plain data, which the device does not write now.
+        (first..end).map(move |number| unsafe { own.add(number as usize % SPANS).read_volatile() })
     }
 
     /// A worker's report, whole between launches, when the device does not write it.

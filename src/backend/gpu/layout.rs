@@ -64,6 +64,24 @@ pub(super) struct Post {
     pub(super) reserved: u32,
 }
 
+/// Spans of a worker that the host sees.
+pub(super) const SPANS: usize = 128;
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Span {
+    pub(super) stamp: u64,
+    pub(super) correlation: u64,
+    pub(super) from: u64,
+    pub(super) waited: u64,
+    pub(super) took: u64,
+    pub(super) actor: u32,
+    pub(super) r#type: u32,
+    pub(super) size: u32,
+    pub(super) level: u32,
+    reserved: u64,
+}
+
 /// Zeros but for what the host sets.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
@@ -75,6 +93,7 @@ pub(super) struct Worker {
     pub(super) aside: u64,
     pub(super) latencies: u64,
     pub(super) latencies_host: u64,
+    pub(super) spans: u64,
     pub(super) sample_every: u32,
     sample_pad: u32,
     pub(super) position: [u64; 2 * LEVELS],
@@ -96,6 +115,7 @@ pub(super) struct Worker {
     sample_offset: i64,
     ticks: u64,
     ticks_ns: u64,
+    span_count: u64,
     consumed: u64,
     found_waiting: u64,
     pub(super) counts: [u64; COUNTS],
@@ -123,6 +143,7 @@ pub(super) struct Report {
     pub(super) found_waiting: u64,
     pub(super) ticks: u64,
     pub(super) ticks_ns: u64,
+    pub(super) span_count: u64,
 }
 
 impl Report {
@@ -272,12 +293,13 @@ mod tests {
             "rk_dev_ring" = Ring { slots bodies head tail shift body }
             "rk_dev_origin" = Origin { actor sender correlation level call }
             "rk_dev_post" = Post { to by correlation sender deadline_ns actor r#type size level flags reserved }
+            "rk_dev_span" = Span { stamp correlation from waited took actor r#type size level reserved }
             "rk_dev_worker" = Worker {
-                rings outbound outbox message aside latencies latencies_host sample_every sample_pad position out_tail out_head clock clock_offset aside_head aside_tail
+                rings outbound outbox message aside latencies latencies_host spans sample_every sample_pad position out_tail out_head clock clock_offset aside_head aside_tail
                 origins outbox_used outbox_sent front_end turn ended irregular consumed found_waiting counts counters
-                failed_actor failed_code aside_count sample_ahead sample_random sample_offset ticks ticks_ns
+                failed_actor failed_code aside_count sample_ahead sample_random sample_offset ticks ticks_ns span_count
             }
-            "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting ticks ticks_ns }
+            "rk_dev_report" = Report { counts counters accepted consumed waits ended found_waiting ticks ticks_ns span_count }
             "rk_dev_control" = Control { left pad0 foreign pad1 }
             "rk_dev_command" = Command { leave pad0 letter_head now pad1 }
             "rk_dev_orders" = Orders { out_head end_at letters_full pad }
@@ -294,6 +316,7 @@ mod tests {
         }
         let names = [
             ("RK_FRONT", FRONT),
+            ("RK_SPANS", SPANS),
             ("RK_BATCH", BATCH),
             ("RK_C_COUNT", COUNTS),
             ("RK_C_COMPLETED", COMPLETED),

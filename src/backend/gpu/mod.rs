@@ -5,6 +5,7 @@ mod arena;
 mod buffers;
 mod directory;
 mod forwards;
+mod handlers;
 mod layout;
 mod pump;
 mod snapshot;

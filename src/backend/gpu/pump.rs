@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use super::forwards::Forwards;
+use super::handlers::Handlers;
 use super::layout::{Mode, FORWARD};
 use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, ROOM};
 use crate::address::Address;
@@ -70,6 +71,7 @@ pub(super) struct Pump {
     /// Those that were told so at any time since the last launch: they may wait, whatever has been told since.
     barred: Vec<bool>,
     tracer: Tracer,
+    handlers: Handlers,
     /// Of quanta, in a profiler.
     label: nvtx::Name,
 }
@@ -114,6 +116,7 @@ impl Pump {
             letters_full: vec![false; workers],
             barred: vec![false; workers],
             tracer: Tracer::default(),
+            handlers: Handlers::new(workers),
             label,
         }
     }
@@ -531,6 +534,7 @@ impl Pump {
         let mut waits_changed = false;
         for (worker, port) in self.kernel.ports.iter().enumerate() {
             let report = self.arena.report(worker);
+            self.handlers.trace(&self.kernel, &self.arena, worker, &report);
             for (level, channel) in port.peers.iter().enumerate() {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
