@@ -10,7 +10,7 @@ out=$root/build/ringkernel
 rm -rf "$out" "$out.tar.gz"
 cmake --install "$build" --prefix "$out" --strip >/dev/null
 mkdir -p "$out/examples" "$out/lib"
-cp "$build/tests/conformance/conformance" "$build/tests/conformance/conformance_checked" "$build/tests/cuda/cuda_tests" \
+cp "$build/tests/conformance/conformance" "$build/tests/conformance/conformance_racecheck" "$build/tests/cuda/cuda_tests" \
     "$build/c-examples/benchmark/benchmark" "$out/bin/"
 for example in hello_actor request_response kernel_states plant_monitor market_data failover checkpoint heat_plate batch_processor audio_fft; do
     [ ! -e "$build/c-examples/$example" ] || cp "$build/c-examples/$example" "$out/examples/"
@@ -25,7 +25,7 @@ cat >"$out/run.sh" <<'RUN'
 #!/bin/sh
 # run.sh conformance|cuda|benchmark|EXAMPLE [ARGUMENT...]: runs that program of the bundle, on the CUDA backend if no argument
 # says --backend. run.sh sanitizer TOOL [ARGUMENT...]: each case of the conformance suite under compute-sanitizer's memcheck,
-# racecheck, synccheck or initcheck; under racecheck with actors compiled with RK_DEBUG, for it knows fewer barriers.
+# racecheck, synccheck or initcheck; under racecheck with actors compiled with RK_RACECHECK, for it knows fewer barriers.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 what=${1:?conformance, cuda, benchmark, sanitizer or an example}
@@ -36,7 +36,7 @@ sanitizer)
     tool=${1:?memcheck, racecheck, synccheck or initcheck}
     shift
     program=$here/bin/conformance clean=0 found=0 skipped=0
-    [ "$tool" != racecheck ] || program=$here/bin/conformance_checked
+    [ "$tool" != racecheck ] || program=$here/bin/conformance_racecheck
     for case in $("$program" "$@" --list); do
         status=0
         said=$(compute-sanitizer --tool "$tool" --error-exitcode 1 "$program" --no-fork --backend cuda --load 1 "$@" \

@@ -137,12 +137,12 @@ impl Trace {
     }
 
     /// A tape in the recording that runs.
-    fn join(&self, kernel: &Kernel, worker: Option<u32>) -> (u32, Option<(Wish, Pen)>) {
+    fn join(&self, kernel: &Kernel, worker: Option<u32>) -> (u32, u64, Option<(Wish, Pen)>) {
         let (number, recording) = {
             let last = self.last();
             (self.running.load(Ordering::Relaxed), last.recording.clone())
         };
-        let Some(recording) = recording.filter(|_| number != 0) else { return (0, None) };
+        let Some(recording) = recording.filter(|_| number != 0) else { return (0, 0, None) };
         let mut tracks = recording.tracks();
         let pen = if tracks.len() < TRACKS_MAX {
             Pen::new(recording.wish.bytes)
@@ -154,14 +154,14 @@ impl Trace {
                 let messages = kernel.module.messages().clone();
                 let track = Track { kernel: kernel.key, name: kernel.name.clone(), worker, messages };
                 tracks.push((Arc::new(track), pen.tape()));
-                (number, Some((recording.wish, pen)))
+                (number, recording.start.0, Some((recording.wish, pen)))
             }
             Err(error) => {
                 drop(tracks); // who hears of it may call us
                 recording.without.fetch_add(1, Ordering::Relaxed);
                 let name = &kernel.name;
                 kernel.home.log.write(Level::Warn, format_args!("a worker of {name} is not in the trace: {error}"));
-                (number, None)
+                (number, recording.start.0, None)
             }
         }
     }
@@ -191,6 +191,8 @@ pub(crate) struct Tracer {
     /// Number of the recording that the rest is of.
     number: u32,
     pen: Option<(Wish, Pen)>,
+    /// When it was started, in ticks.
+    start: u64,
     /// Events recorded.
     count: u64,
 }
@@ -199,7 +201,7 @@ impl Tracer {
     fn pen(&mut self, kernel: &Kernel, worker: Option<u32>) -> Option<&mut (Wish, Pen)> {
         if kernel.home.trace.running.load(Ordering::Relaxed) != self.number {
             self.pen = None; // its memory goes first
-            (self.number, self.pen) = kernel.home.trace.join(kernel, worker);
+            (self.number, self.start, self.pen) = kernel.home.trace.join(kernel, worker);
         }
         self.pen.as_mut()
     }
@@ -214,6 +216,11 @@ impl Tracer {
     /// Whether such events are to be recorded.
     pub(crate) fn wants_all(&mut self, kernel: &Kernel, worker: Option<u32>, what: u32) -> bool {
         self.pen(kernel, worker).is_some_and(|(wish, _)| wish.what & what != 0)
+    }
+
+    /// When the recording began that `wants` spoke of last, in ticks.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
     }
 
     pub(crate) fn record(&mut self, kernel: &Kernel, worker: Option<u32>, event: Event) {

@@ -101,6 +101,8 @@ CASE(latency_in_traces) {
     attach_to(actor, actor);
     send_to(actor, RK_TYPE(token), &sent, sizeof sent);
     (void)next_message(&w, &got, sizeof got); /* not recorded */
+    CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
     rk_trace_options trace = RK_TRACE_OPTIONS_INIT;
     trace.events = RK_TRACE_HANDLERS;
     CHECK_DONE(rk_trace_start(w.runtime, &trace, &test_error));

@@ -28,10 +28,10 @@ RK_PUMP_FN void rk_bar_wait(int barrier) {
     asm volatile("bar.sync %0, 64;" :: "r"(barrier) : "memory");
 }
 
-/* Without waiting for the other warp; but in debug modules, for compute-sanitizer's racecheck does not know that this orders
- * what was written before it, and calls all of that a race. */
+/* Without waiting for the other warp. compute-sanitizer's racecheck does not know that this orders what was written before it,
+ * and calls all of that a race: in modules compiled with RK_RACECHECK it waits, in which its synccheck sees an error. */
 RK_PUMP_FN void rk_bar_pass(int barrier) {
-#if defined(RK_DEBUG)
+#if defined(RK_RACECHECK)
     rk_bar_wait(barrier);
 #else
     __syncwarp();

@@ -9,6 +9,9 @@ use crate::ring::Envelope;
 use crate::trace::{what, Event, Message, Tracer};
 use crate::wall::wall;
 
+/// How exactly stamps tell the time (`wall.rs`), in nanoseconds.
+const STAMPS_NS: f64 = 1000.0;
+
 /// Of the workers of one kernel.
 pub(super) struct Handlers(Vec<Own>);
 
@@ -42,7 +45,12 @@ impl Handlers {
             }
             // The device knows the host's time to some microseconds, but how long it was since the stamp was given.
             let began_ns = hlc::unix_ns(span.stamp) + hlc::unix_ns(span.waited << 8);
-            let began = now.saturating_sub(ticks(now_ns.saturating_sub(began_ns) as f64)).max(*until);
+            let began = now.saturating_sub(ticks(now_ns.saturating_sub(began_ns) as f64));
+            // Of a quantum that began before the recording. Stamps may be so far from ticks.
+            if began + ticks(STAMPS_NS) < tracer.start() {
+                continue;
+            }
+            let began = began.max(tracer.start()).max(*until);
             *until = began + ticks(span.took as f64 * report.ticks_ns as f64 / report.ticks as f64);
             let envelope = Envelope {
                 correlation: span.correlation,
