@@ -37,10 +37,11 @@ sanitizer)
     shift
     program=$here/bin/conformance clean=0 found=0 skipped=0
     [ "$tool" != racecheck ] || program=$here/bin/conformance_racecheck
-    for case in $("$program" "$@" --list); do
+    cases=$("$program" "$@" --list)
+    for case in $cases; do
         status=0
         said=$(compute-sanitizer --tool "$tool" --error-exitcode 1 "$program" --no-fork --backend cuda --load 1 "$@" \
-            --filter "$case" 2>&1) || status=$?
+            --case "$case" 2>&1) || status=$?
         case $status in
         0) clean=$((clean + 1)) ;;
         77) skipped=$((skipped + 1)) ;;

@@ -249,6 +249,11 @@ impl Runtime {
                 return Err(if self.home.is_closing() { Error::Stale } else { Error::Timeout });
             }
         }
+        // Buffers that were destroyed before, in memory of the host program's too.
+        if !self.transfers.settle(deadline) {
+            self.undo_park();
+            return Err(Error::Timeout);
+        }
         Ok(())
     }
 

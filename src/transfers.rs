@@ -63,6 +63,8 @@ pub(crate) type Free = Box<dyn FnOnce() + Send>;
 struct Jobs {
     copies: VecDeque<Transfer>,
     frees: Vec<Free>,
+    /// The thread has taken some that it has not done yet.
+    freeing: bool,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
 }
@@ -73,6 +75,8 @@ struct Desk {
     jobs: Mutex<Jobs>,
     /// Rung after every change.
     bell: Bell,
+    /// Rung when all that was to be freed has been.
+    freed: Bell,
 }
 
 impl Desk {
@@ -122,6 +126,23 @@ impl Transfers {
         self.desk.bell.ring();
     }
 
+    /// Returns when all has been freed that was to be; false if the deadline came first. While handlers run it may take long.
+    pub(crate) fn settle(&self, deadline: Deadline) -> bool {
+        loop {
+            let mark = self.desk.freed.mark();
+            let jobs = self.desk.jobs();
+            // Without a thread, and when it is stopped, it is freed with the runtime.
+            if jobs.frees.is_empty() && !jobs.freeing || jobs.thread.is_none() {
+                return true;
+            }
+            drop(jobs);
+            if deadline.has_passed() {
+                return false;
+            }
+            self.desk.freed.wait(mark, deadline);
+        }
+    }
+
     fn start(&self, jobs: &mut Jobs) -> Result<()> {
         if jobs.thread.is_some() {
             return Ok(());
@@ -145,6 +166,7 @@ impl Transfers {
         drop(jobs);
         drop(copies);
         self.desk.bell.ring();
+        self.desk.freed.ring();
         if let Some(thread) = thread {
             // A panic in it ended what it was doing; the rest is done here.
             let _ended = thread.join();
@@ -171,7 +193,10 @@ impl Desk {
         match jobs.copies.pop_front() {
             Some(transfer) => Next::Copy(transfer),
             None if jobs.frees.is_empty() => Next::Sleep,
-            None => Next::Free(std::mem::take(&mut jobs.frees)),
+            None => {
+                jobs.freeing = true;
+                Next::Free(std::mem::take(&mut jobs.frees))
+            }
         }
     }
 }
@@ -186,11 +211,17 @@ fn serve(desk: &Desk, backends: &Backends) {
             Next::Free(frees) => {
                 // Handlers that found a buffer before it was withdrawn are over when every backend has rested since.
                 heavy();
-                if backends.open().all(|backend| backend.rest(None, Deadline::after(PATIENCE))) {
+                let rested = backends.open().all(|backend| backend.rest(None, Deadline::after(PATIENCE)));
+                if rested {
                     frees.into_iter().for_each(|free| free());
+                    desk.jobs().freeing = false;
+                    desk.freed.ring();
                 } else {
                     // A handler takes long, or the runtime is being destroyed.
-                    desk.jobs().frees.extend(frees);
+                    let mut jobs = desk.jobs();
+                    jobs.frees.extend(frees);
+                    jobs.freeing = false;
+                    drop(jobs);
                     desk.bell.wait(mark, Deadline::after(PATIENCE));
                 }
             }

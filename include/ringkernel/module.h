@@ -27,8 +27,8 @@ typedef signed long long int64_t;
 extern "C" {
 #endif
 
-/** Version of every struct in this file and of the slots in the rings. Raised when any of them changes. */
-#define RK_LAYOUT_VERSION 2u
+/** Version of every struct in this file and in device/layout.h, and of the slots in the rings. Raised when any of them changes. */
+#define RK_LAYOUT_VERSION 3u
 
 /** Largest payload of one message, in bytes. */
 #define RK_PAYLOAD_MAX 65536u

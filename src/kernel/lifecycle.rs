@@ -300,13 +300,12 @@ impl Kernel {
     pub(crate) fn fail(&self, status: i32) {
         let from = [State::Created, State::Active, State::Suspended, State::Captured, State::Draining, State::Ending];
         if self.shift(&from, State::Failed) {
+            // Before anybody can know.
+            self.ports.iter().flat_map(super::Port::channels).for_each(|channel| {
+                channel.close();
+            });
             self.announce(Event::KernelFailed, status, || true);
-            for port in &self.ports {
-                port.channels().for_each(|channel| {
-                    channel.close();
-                });
-                port.outbound.channel.made_room();
-            }
+            self.ports.iter().for_each(|port| port.outbound.channel.made_room());
             self.home.calls.bell.ring();
         }
     }

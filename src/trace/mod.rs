@@ -40,6 +40,8 @@ pub(crate) struct Wish {
 pub(crate) struct Trace {
     /// Number of the recording that runs; 0 for none.
     running: AtomicU32,
+    /// Bits of [`what`] that the last recording wants.
+    what: AtomicU32,
     last: Mutex<Last>,
 }
 
@@ -79,6 +81,12 @@ impl Trace {
         self.running.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether such events are recorded.
+    pub(crate) fn is_on_for(&self, what: u32) -> bool {
+        // Relaxed: as in `is_on`.
+        self.is_on() && self.what.load(Ordering::Relaxed) & what != 0
+    }
+
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,6 +105,7 @@ impl Trace {
             tracks: Mutex::default(),
             without: AtomicU32::new(0),
         }));
+        self.what.store(wish.what, Ordering::Relaxed);
         self.running.store(last.number, Ordering::Relaxed);
         Ok(())
     }

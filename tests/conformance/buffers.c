@@ -219,6 +219,27 @@ CASE(buffer_of_the_host_program) {
     change(actor_of(clerks_of(&w, &buffers, 1), 0), buffer, 0, 0);
     for (uint32_t i = 0; i < COUNT; i++) CHECK_EQ(numbers[i], i * i * 3 + i);
     CHECK_EQ(numbers[COUNT], COUNT * COUNT);
+    /* Another one in a part of it, which stays when the first goes; and again and again. */
+    rk_actor clerk = actor_of(clerks_of(&w, &buffers, 1), 0);
+    for (uint32_t round = 0; round < 20; round++) {
+        rk_buffer part = {0};
+        options.host = numbers + 4 * round, options.size = COUNT / 2 * sizeof numbers[0];
+        CHECK_DONE(rk_buffer_create(w.runtime, &options, &part, &test_error));
+        CHECK_OK(rk_buffer_destroy(buffer));
+        if (round % 4 == 3) {
+            CHECK_DONE(rk_runtime_park(w.runtime, PATIENCE, &test_error)); /* by which the first is gone */
+            CHECK_DONE(rk_runtime_unpark(w.runtime, &test_error));
+        }
+        for (uint32_t i = 0; i <= COUNT; i++) numbers[i] = i * round;
+        change(clerk, part, 0, 0);
+        for (uint32_t i = 0; i <= COUNT; i++) {
+            const uint32_t at = i - 4 * round;
+            CHECK_EQ(numbers[i], at < COUNT / 2 ? i * round * 3 + at : i * round);
+        }
+        options.host = numbers, options.size = COUNT * sizeof numbers[0];
+        CHECK_DONE(rk_buffer_create(w.runtime, &options, &buffer, &test_error));
+        CHECK_OK(rk_buffer_destroy(part));
+    }
     CHECK_OK(rk_buffer_destroy(buffer));
     world_close(&w);
 }

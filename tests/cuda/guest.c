@@ -154,7 +154,9 @@ CASE(guest_with_a_share_of_the_device) {
     rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
     options.actors = MANY, options.quantum_us = 500;
     victims all = victims_start(&options);
-    if (workers_of(all.kernel) < 2 * GROUP) test_skip("the device is too small for a part of it to be told from the whole");
+    const rk_kernel_options many = {.struct_size = sizeof many, .actors = MULTIPROCESSORS};
+    const uint32_t whole = workers_of(victims_start_in(all.runtime, &many).kernel);
+    if (whole < 2 * GROUP) test_skip("the device is too small for a part of it to be told from the whole");
     const rk_runtime runtime = cuda_runtime_of(WANTED);
     rk_module module;
     CHECK_DONE(rk_module_create(runtime, &guest, &module, &test_error));
@@ -175,10 +177,14 @@ CASE(guest_with_a_share_of_the_device) {
     for (int i = 0; i < 100; i++) victims_add(&few, &random), victims_add(&crowd, &random), victims_add(&all, &random);
     victims_end(&few);
     victims_end(&all);
-    /* As many as there are, and more, are all. */
-    victims most = victims_start_in(cuda_runtime_of(UINT32_MAX), NULL);
-    victims_add(&most, &random);
-    victims_end(&most);
+    /* So many that no group is left, and more than there are, are all. */
+    const uint32_t most[] = {whole - 1, whole, UINT32_MAX};
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+        victims v = victims_start_in(cuda_runtime_of(most[i]), &many);
+        CHECK(workers_of(v.kernel) >= (i == 0 ? most[i] : whole));
+        victims_add(&v, &random);
+        victims_end(&v);
+    }
 }
 
 /* --- What the host program's calls wait for --- */

@@ -169,7 +169,7 @@ void test_take_longer(unsigned by_seconds) {
 }
 
 int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void)) {
-    const char *filter = "";
+    const char *filter = "", *only = NULL;
     bool list = false, isolate = true;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -179,6 +179,7 @@ int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void)
         else if (strcmp(argv[i], "--no-fork") == 0) isolate = false;
         else if (i + 1 == argc) return fprintf(stderr, "%s: %s: unknown, or without a value\n", argv[0], argv[i]), 2;
         else if (strcmp(argv[i], "--filter") == 0) filter = argv[++i];
+        else if (strcmp(argv[i], "--case") == 0) only = argv[++i];
         else if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--seconds") == 0) seconds = (unsigned)strtoul(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--load") == 0) test_load_percent = (unsigned)strtoul(argv[++i], NULL, 0);
@@ -198,7 +199,7 @@ int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void)
     }
     unsigned passed = 0, failed = 0, skipped = 0;
     for (const test_case *entry = cases; entry != NULL; entry = entry->next) {
-        if (strstr(entry->name, filter) == NULL) continue;
+        if (only != NULL ? strcmp(entry->name, only) != 0 : strstr(entry->name, filter) == NULL) continue;
         if (list) {
             puts(entry->name);
             continue;
@@ -220,6 +221,9 @@ int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void)
     running = NULL;
     if (list) return EXIT_SUCCESS;
     printf("%s: %u passed, %u failed, %u skipped\n", program, passed, failed, skipped);
-    if (passed + failed + skipped == 0) return fprintf(stderr, "%s: no case matches '%s'\n", program, filter), 2;
+    if (passed + failed + skipped == 0) {
+        fprintf(stderr, "%s: no case matches '%s'\n", program, only != NULL ? only : filter);
+        return 2;
+    }
     return failed > 0 ? EXIT_FAILURE : passed == 0 ? EXIT_SKIPPED : EXIT_SUCCESS;
 }

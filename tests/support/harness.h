@@ -55,8 +55,8 @@ void test_register(test_case *entry);
 /* A program's own command line options: returns false if it does not know `name`. */
 typedef bool (*test_option_fn)(const char *name, const char *value);
 
-/* Runs the cases that the command line asks for: --filter TEXT, --seed N, --seconds N (per case), --load PERCENT, --list, --no-fork
- * (one case, under a debugger). `option` may be NULL, and `needed`, which is run first and may skip everything.
+/* Runs the cases that the command line asks for: --filter TEXT, --case NAME, --seed N, --seconds N (per case), --load PERCENT,
+ * --list, --no-fork (one case, under a debugger). `option` may be NULL, and `needed`, which is run first and may skip everything.
  * Returns the exit status: 0, 1, or 77 if all was skipped. */
 int test_main(int argc, char **argv, test_option_fn option, void (*needed)(void));
 /* An option of the program's own has cases take so many seconds by intent: they come on top of the limit. */

@@ -487,63 +487,6 @@ impl Drop for Mapped {
     }
 }
 
-/// Memory of the host program that the device reads and writes in place.
-pub(super) struct Pinned {
-    host: NonNull<u8>,
-    device: u64,
-    /// By us, and not by the host program before.
-    is_ours: bool,
-    context: Arc<Context>,
-}
-
-// SAFETY: an address, whose memory is its users' to sort out.
-unsafe impl Send for Pinned {}
-// SAFETY: as above.
-unsafe impl Sync for Pinned {}
-
-impl Pinned {
-    /// The memory stays as long as this.
-    pub(super) fn new(context: Arc<Context>, host: NonNull<u8>, size: usize) -> Result<Self> {
-        let _entered = context.enter()?;
-        let device_of = |at: *mut u8| {
-            let mut device = 0;
-            // SAFETY: a context is current; any address may be asked for.
-            let found = unsafe { sys::cuMemHostGetDevicePointer_v2(&mut device, at.cast(), 0) };
-            check(found, "mapping memory of the host program").map(|()| device)
-        };
-        let (first, last) = (host.as_ptr(), host.as_ptr().wrapping_add(size - 1));
-        let pinned = device_of(first).ok().filter(|device| device_of(last).ok() == Some(device + size as u64 - 1));
-        if let Some(device) = pinned {
-            return Ok(Self { host, device, is_ours: false, context: context.clone() });
-        }
-        let flags = sys::CU_MEMHOSTREGISTER_PORTABLE | sys::CU_MEMHOSTREGISTER_DEVICEMAP;
-        // SAFETY: the caller's promise; what is no memory is an error.
-        let registered = unsafe { sys::cuMemHostRegister_v2(first.cast(), size, flags) };
-        check(registered, "pinning memory of the host program")?;
-        // From here on dropping it gives it back.
-        let mut memory = Self { host, device: 0, is_ours: true, context: context.clone() };
-        memory.device = device_of(first)?;
-        Ok(memory)
-    }
-
-    pub(super) fn device(&self) -> u64 {
-        self.device
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        // It waits for kernels that run, and a handler that does not return may still use it.
-        if !self.is_ours || self.context.is_occupied() {
-            return;
-        }
-        if let Ok(_entered) = self.context.enter() {
-            // SAFETY: registered by us; no handler finds it any more.
-            unsafe { sys::cuMemHostUnregister(self.host.as_ptr().cast()) };
-        }
-    }
-}
-
 /// Device memory.
 pub(super) struct DeviceMemory {
     address: u64,

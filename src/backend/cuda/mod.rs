@@ -8,6 +8,7 @@ mod code;
 mod compile;
 mod driver;
 mod memory;
+mod pinned;
 mod prebuilt;
 mod selftest;
 mod share;
@@ -17,8 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use self::code::{Code, Images};
 pub use self::compile::{code, selftest_code};
-use self::driver::{Context, Pinned, Properties};
+use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
+use self::pinned::Pinned;
 use self::share::Share;
 use super::gpu::{self, Block, BufferTable, Pumps};
 use super::{Backend, Device, Kind};
@@ -39,8 +41,8 @@ struct Opened {
     context: Arc<Context>,
     /// The runtime's, made when the first kernel or buffer needs it.
     buffers: Option<Arc<BufferTable>>,
-    /// Made with the first kernel, if the runtime is to have a part of the device only.
-    share: Option<Arc<Share>>,
+    /// Found out with the first kernel, if the runtime is to have a part of the device only.
+    share: Option<Option<Arc<Share>>>,
 }
 
 /// The backend.
@@ -84,12 +86,14 @@ impl Cuda {
 
     /// Where kernels run, if not on the whole device.
     fn share(&self, device: u32) -> Result<Option<Arc<Share>>> {
+        if self.multiprocessors == 0 {
+            return Ok(None);
+        }
         self.with_device(device, |opened| {
-            let some = 1..opened.context.properties.multiprocessors;
-            if opened.share.is_none() && some.contains(&self.multiprocessors) {
-                opened.share = Some(Arc::new(Share::new(&opened.context, self.multiprocessors)?));
+            if opened.share.is_none() {
+                opened.share = Some(Share::new(&opened.context, self.multiprocessors)?.map(Arc::new));
             }
-            Ok(opened.share.clone())
+            Ok(opened.share.clone().flatten())
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cudarc::driver::sys::{self, CUdevice, CUresult, CUstream};
 
-use super::driver::{check, Context};
+use super::driver::Context;
 use crate::error::{Error, Result};
 
 /// The version whose functions these are, as the driver is asked for them.
@@ -31,12 +31,23 @@ struct Resource {
 
 const NOTHING: Resource = Resource { kind: 0, internal: [0; 92], multiprocessors: 0, rest: [0; 156] };
 
-type ResourceOf = unsafe extern "C" fn(CUdevice, *mut Resource, u32) -> CUresult;
-type Split = unsafe extern "C" fn(*mut Resource, *mut u32, *const Resource, *mut Resource, u32, u32) -> CUresult;
-type Describe = unsafe extern "C" fn(*mut *mut c_void, *mut Resource, u32) -> CUresult;
-type Create = unsafe extern "C" fn(*mut *mut c_void, *mut c_void, CUdevice, u32) -> CUresult;
-type Destroy = unsafe extern "C" fn(*mut c_void) -> CUresult;
-type CreateStream = unsafe extern "C" fn(*mut CUstream, *mut c_void, u32, i32) -> CUresult;
+// They give numbers, for a `CUresult` of cudarc's cannot be one that is newer than its version.
+type ResourceOf = unsafe extern "C" fn(CUdevice, *mut Resource, u32) -> i32;
+type Split = unsafe extern "C" fn(*mut Resource, *mut u32, *const Resource, *mut Resource, u32, u32) -> i32;
+type Describe = unsafe extern "C" fn(*mut *mut c_void, *mut Resource, u32) -> i32;
+type Create = unsafe extern "C" fn(*mut *mut c_void, *mut c_void, CUdevice, u32) -> i32;
+type Destroy = unsafe extern "C" fn(*mut c_void) -> i32;
+type CreateStream = unsafe extern "C" fn(*mut CUstream, *mut c_void, u32, i32) -> i32;
+
+/// `CUDA_ERROR_INVALID_RESOURCE_CONFIGURATION`: there are no groups so large.
+const NOT_SO_MANY: i32 = 914;
+
+fn check(code: i32, what: &'static str) -> Result<()> {
+    match code {
+        0 => Ok(()),
+        code => Err(Error::Cuda { what, code, text: "see CUresult in cuda.h".into() }),
+    }
+}
 
 /// The functions of cuda.h that cudarc does not have for the oldest driver that we run with.
 struct Functions {
@@ -90,8 +101,15 @@ unsafe impl Send for Share {}
 unsafe impl Sync for Share {}
 
 impl Share {
-    /// At least `wanted`, fewer than there are: devices set them apart in groups.
-    pub(super) fn new(context: &Arc<Context>, wanted: u32) -> Result<Self> {
+    /// At least `wanted`, for devices set them apart in groups. `None`: that is all of them.
+    pub(super) fn new(context: &Arc<Context>, wanted: u32) -> Result<Option<Self>> {
+        if wanted >= context.properties.multiprocessors {
+            return Ok(None);
+        }
+        // Making one may wait for what runs.
+        if context.is_occupied() {
+            return Err(Error::Occupied);
+        }
         let functions = Functions::find()?;
         let device = context.properties.device;
         let _entered = context.enter()?;
@@ -102,12 +120,15 @@ impl Share {
         unsafe {
             check((functions.resource_of)(device, &mut all, MULTIPROCESSORS), "asking for a device's multiprocessors")?;
             let split = (functions.split)(&mut part, &mut groups, &all, std::ptr::null_mut(), 0, wanted);
+            if split == NOT_SO_MANY || split == 0 && groups == 0 {
+                return Ok(None);
+            }
             check(split, "setting multiprocessors apart")?;
             check((functions.describe)(&mut description, &mut part, 1), "describing a share of a device")?;
             let created = (functions.create)(&mut green, description, device, WITH_DEFAULT_STREAM);
             check(created, "making a share of a device")?;
         }
-        Ok(Self { green, functions, context: context.clone(), multiprocessors: part.multiprocessors })
+        Ok(Some(Self { green, functions, context: context.clone(), multiprocessors: part.multiprocessors }))
     }
 
     /// A stream whose kernels run in the share. The context is current.
@@ -123,6 +144,10 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        // As in `new`.
+        if self.context.is_occupied() {
+            return;
+        }
         if let Ok(_entered) = self.context.enter() {
             // SAFETY: made by us; its streams, which keep it, are gone.
             unsafe { (self.functions.destroy)(self.green) };

@@ -34,7 +34,7 @@ impl Handlers {
     pub(super) fn trace(&mut self, kernel: &Kernel, arena: &Arena, worker: usize, report: &Report) {
         let Own { tracer, seen, until } = &mut self.0[worker];
         let first = std::mem::replace(seen, report.span_count);
-        if first == report.span_count || report.ticks == 0 || !kernel.home.trace.is_on() {
+        if first == report.span_count || report.ticks == 0 || !kernel.home.trace.is_on_for(what::HANDLERS) {
             return;
         }
         let ((now, now_ns), tick_ns) = (wall().instant(), wall().tick_ns());

@@ -273,6 +273,24 @@ mod tests {
     use std::process::{Command as Process, Stdio};
 
     /// The C compiler's own word: the header's structs have these offsets. CUDA C++ and GLSL's scalar layout follow C's.
+    /// Pumps that modules bring were compiled for a layout, which only the version tells.
+    #[test]
+    fn version_is_raised_with_the_layout() {
+        const KNOWN: (u32, u64) = (3, 14_787_478_865_965_682_376);
+        let header = include_str!("../../../include/ringkernel/device/layout.h");
+        let code = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code));
+        // FNV-1a, of what is neither comment nor space.
+        let hash = code
+            .flat_map(str::bytes)
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        assert_eq!(
+            (crate::layout::LAYOUT_VERSION, hash),
+            KNOWN,
+            "device/layout.h is another: raise RK_LAYOUT_VERSION, and note its hash here"
+        );
+    }
+
     #[test]
     fn header_agrees() {
         let mut c = String::from(

@@ -152,10 +152,10 @@ impl Pump {
             }
         };
         if let Some(status) = status {
-            self.kernel.fail(status);
             // Other kernels on the device would fill rings that nobody empties. Now the host takes over what they send, and
-            // finds it closed.
+            // finds them closed.
             self.arena.leave_directory();
+            self.kernel.fail(status);
         }
         self.rest();
         // Another kernel may have the key by now.

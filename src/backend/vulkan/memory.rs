@@ -11,10 +11,10 @@ use super::refused;
 use crate::error::{Error, Result};
 
 /// How the host program's memory comes in.
-const IMPORTED: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
+pub(super) const IMPORTED: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
 
 /// What pieces may be used for.
-const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::from_raw(
+pub(super) const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::from_raw(
     vk::BufferUsageFlags::STORAGE_BUFFER.as_raw()
         | vk::BufferUsageFlags::SHADER_DEVICE_ADDRESS.as_raw()
         | vk::BufferUsageFlags::TRANSFER_SRC.as_raw()
@@ -100,7 +100,7 @@ impl Piece {
         Ok(())
     }
 
-    /// Gives the buffer memory of an allowed type, at least so much, as `with` says. Which type it is.
+    /// Gives the buffer memory of an allowed type, as `with` says; `size`: exactly so much, if not 0. Which type it is.
     fn bind<'a>(
         &mut self,
         device: &Device,
@@ -111,11 +111,19 @@ impl Piece {
     ) -> Result<u32> {
         // SAFETY: the buffer is the device's, here and below.
         let needs = unsafe { device.raw.get_buffer_memory_requirements(self.buffer) };
+        if size != 0 && needs.size > size {
+            return Err(Error::Unsupported(format!(
+                "{} wants more memory behind that of the host program",
+                device.properties.name
+            )));
+        }
         let kind = device.properties.memory_type(needs.memory_type_bits & allowed, purpose).ok_or_else(|| {
             Error::Unsupported(format!("{} has no memory that can be {purpose:?} memory", device.properties.name))
         })?;
         let mut flags = vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
-        let info = vk::MemoryAllocateInfo::default().allocation_size(needs.size.max(size)).memory_type_index(kind);
+        let info = vk::MemoryAllocateInfo::default()
+            .allocation_size(if size != 0 { size } else { needs.size })
+            .memory_type_index(kind);
         let info = with(info).push_next(&mut flags);
         let of = vk::BufferDeviceAddressInfo::default().buffer(self.buffer);
         // SAFETY: the structs are whole; the memory is as large as the buffer needs and bound once, and the buffer was made

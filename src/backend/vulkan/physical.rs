@@ -6,6 +6,7 @@ use ash::vk;
 
 use super::features::{Features, Sets};
 use super::instance::Instance;
+use super::memory::{IMPORTED, USAGE};
 use super::refused;
 use crate::error::Result;
 
@@ -116,7 +117,9 @@ impl Properties {
             family: choose_family(&families),
             is_processor,
             portability_subset: has(ash::khr::portability_subset::NAME),
-            host_import: has(ash::ext::external_memory_host::NAME).then(|| import_alignment(instance, device)),
+            host_import: (core.api_version >= vk::API_VERSION_1_1 && has(ash::ext::external_memory_host::NAME))
+                .then(|| import_alignment(instance, device))
+                .flatten(),
             version: core.api_version,
             memory_types: memory.memory_types_as_slice().to_vec(),
         })
@@ -162,12 +165,21 @@ impl Properties {
     }
 }
 
-fn import_alignment(instance: &Instance, device: vk::PhysicalDevice) -> u64 {
+/// `None`: buffers like ours cannot have such memory.
+fn import_alignment(instance: &Instance, device: vk::PhysicalDevice) -> Option<u64> {
+    let info = vk::PhysicalDeviceExternalBufferInfo::default().usage(USAGE).handle_type(IMPORTED);
+    let mut external = vk::ExternalBufferProperties::default();
+    // SAFETY: the device is the instance's and knows Vulkan 1.1; the structs are whole.
+    unsafe { instance.raw.get_physical_device_external_buffer_properties(device, &info, &mut external) };
+    let features = external.external_memory_properties.external_memory_features;
+    if !features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE) {
+        return None;
+    }
     let mut imports = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
     let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut imports);
     // SAFETY: the device is the instance's and has the extension that the struct is of.
     unsafe { instance.raw.get_physical_device_properties2(device, &mut properties) };
-    imports.min_imported_host_pointer_alignment.max(1)
+    Some(imports.min_imported_host_pointer_alignment.max(1))
 }
 
 fn multiprocessors(instance: &Instance, device: vk::PhysicalDevice) -> u32 {
