@@ -714,8 +714,8 @@ typedef struct rk_runtime_options {
     /**
      * Multiprocessors of a CUDA device that all kernels of the runtime together may use at most, rounded up to what the
      * device can set apart (groups of 8 on compute capability 9.0); the others never run them. 0, or so many that no
-     * group is left: all. Launches fail with RK_ERROR_UNSUPPORTED where the driver is older than CUDA 12.5. Two runtimes may be given the
-     * same ones.
+     * group is left: all. Launches fail with RK_ERROR_UNSUPPORTED where the driver is older than CUDA 12.5. Two runtimes
+     * may be given the same ones.
      */
     uint32_t cuda_multiprocessors;
     /**
@@ -1517,10 +1517,9 @@ typedef struct rk_buffer_options {
     /**
      * Memory of the host program to be used in place, aligned to 16 bytes; NULL: the library allocates zeros. It must
      * stay until the buffer is destroyed and then rk_runtime_park(), which waits for that, or rk_runtime_destroy() has
-     * returned. For
-     * CUDA its pages are pinned so long, unless the program has pinned all of it; RK_ERROR_DRIVER if some of them are pinned
-     * already. For Vulkan the device must have VK_EXT_external_memory_host, and not be lent by the program:
-     * RK_ERROR_UNSUPPORTED.
+     * returned. For CUDA its pages are pinned so long, unless the program has pinned all of it; RK_ERROR_DRIVER if some of
+     * them are pinned already. For Vulkan the device must have VK_EXT_external_memory_host, and not be lent by the
+     * program: RK_ERROR_UNSUPPORTED.
      */
     void *host;
     /**

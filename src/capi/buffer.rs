@@ -41,10 +41,9 @@ pub struct rk_buffer_options {
     pub size: u64,
     /// Memory of the host program to be used in place, aligned to 16 bytes; NULL: the library allocates zeros. It must
     /// stay until the buffer is destroyed and then rk_runtime_park(), which waits for that, or rk_runtime_destroy() has
-    /// returned. For
-    /// CUDA its pages are pinned so long, unless the program has pinned all of it; RK_ERROR_DRIVER if some of them are pinned
-    /// already. For Vulkan the device must have VK_EXT_external_memory_host, and not be lent by the program:
-    /// RK_ERROR_UNSUPPORTED.
+    /// returned. For CUDA its pages are pinned so long, unless the program has pinned all of it; RK_ERROR_DRIVER if some of
+    /// them are pinned already. For Vulkan the device must have VK_EXT_external_memory_host, and not be lent by the
+    /// program: RK_ERROR_UNSUPPORTED.
     pub host: *mut c_void,
     /// Device pointer of the host program, a CUdeviceptr of the device's primary context, to be used in place; 0: none.
     /// Otherwise as `host`.

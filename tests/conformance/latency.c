@@ -5,16 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Stations, active; skips the case where no latencies are measured. */
+static rk_kernel measured(const world *w, const rk_kernel_options *options) {
+    rk_kernel kernel = {0};
+    rk_error error;
+    const rk_status status = rk_kernel_launch(w->runtime, w->module, "station", 7, options, &kernel, &error);
+    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
+    CHECK_OK(status);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    return kernel;
+}
+
 CASE(latency_of_queues_and_handlers) {
     world w = world_open();
     rk_kernel_options options = OPTIONS(.actors = 4, .latency_every = 1, .lanes = world_lanes, .workers = world_workers);
     if (options.workers > options.actors) options.workers = options.actors;
-    rk_kernel kernel = {0};
-    rk_error error;
-    rk_status status = rk_kernel_launch(w.runtime, w.module, "station", 7, &options, &kernel, &error);
-    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
-    CHECK_OK(status);
-    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    rk_kernel kernel = measured(&w, &options);
     for (uint32_t i = 0; i < 4; i++) attach_to(actor_of(kernel, i), actor_of(kernel, (i + 1) % 4));
     const int64_t start = test_now();
     enum { TOKENS = 8, HOPS = 99 };
@@ -45,12 +51,7 @@ CASE(latency_of_queues_and_handlers) {
 CASE(latency_of_some) {
     world w = world_open();
     rk_kernel_options options = OPTIONS(.actors = 1, .latency_every = 10, .lanes = world_lanes);
-    rk_kernel kernel = {0};
-    rk_error error;
-    rk_status status = rk_kernel_launch(w.runtime, w.module, "station", 7, &options, &kernel, &error);
-    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
-    CHECK_OK(status);
-    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    rk_kernel kernel = measured(&w, &options);
     const uint32_t hops = test_load(20000);
     countdown sent = {.left = hops}, got;
     send_to(actor_of(kernel, 0), RK_TYPE(countdown), &sent, sizeof sent);
@@ -90,12 +91,7 @@ CASE(latency_in_traces) {
     enum { MESSAGES = 50 };
     world w = world_open();
     rk_kernel_options options = OPTIONS(.actors = 1, .latency_every = 1, .lanes = world_lanes);
-    rk_kernel kernel = {0};
-    rk_error error;
-    rk_status status = rk_kernel_launch(w.runtime, w.module, "station", 7, &options, &kernel, &error);
-    if (status == RK_ERROR_UNSUPPORTED) test_skip(error.message);
-    CHECK_OK(status);
-    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    rk_kernel kernel = measured(&w, &options);
     const rk_actor actor = actor_of(kernel, 0);
     token sent = {.hops = 0}, got;
     attach_to(actor, actor);
