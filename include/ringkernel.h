@@ -1940,7 +1940,8 @@ rk_status rk_runtime_create(uint32_t version,
 rk_status rk_runtime_destroy(struct rk_runtime runtime);
 
 /**
- * Brings every kernel of the runtime to rest, and returns when no handler runs and no pump is on a device.
+ * Brings every kernel of the runtime to rest, and returns when no handler runs, no pump is on a device, and the memory of
+ * buffers that were destroyed before is not used any more.
  *
  * Messages are still accepted and wait. Counted: each park needs its unpark. While parked, the statistics are exact.
  * timeout_ns: RK_FOREVER, or nanoseconds to wait; on RK_TIMEOUT the park has been taken back. Thread-safe. Since 0.1.0.
@@ -2547,8 +2548,9 @@ rk_status rk_trace_options_init(struct rk_trace_options *options, uint32_t struc
  * Every message sent after this call is recorded by the CPU backend, as far as the options say; a visit of a worker that is
  * under way is not. Of kernels on GPUs the quanta are, as the host sees them: from a launch to when all workers have left;
  * and on CUDA, when their quantum has ended, the handlers of messages that rk_kernel_options.latency_every picks, of each
- * worker the last 128 in a quantum. At most 4096 workers are recorded; the file says how many were left out, for that
- * reason or because there was no memory for
+ * worker the last 128 in a quantum.
+ *
+ * At most 4096 workers are recorded; the file says how many were left out, for that reason or because there was no memory for
  * them, and how many events were overwritten. While nothing is recorded it costs a worker one branch for each handler and
  * each message sent. Makes no call to a driver. Thread-safe. Since 0.1.0.
  */

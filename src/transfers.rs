@@ -65,6 +65,8 @@ struct Jobs {
     frees: Vec<Free>,
     /// The thread has taken some that it has not done yet.
     freeing: bool,
+    /// The thread does nothing any more.
+    ended: bool,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
 }
@@ -131,8 +133,8 @@ impl Transfers {
         loop {
             let mark = self.desk.freed.mark();
             let jobs = self.desk.jobs();
-            // Without a thread, and when it is stopped, it is freed with the runtime.
-            if jobs.frees.is_empty() && !jobs.freeing || jobs.thread.is_none() {
+            // Without a thread, and when it is stopped or a bug of ours ended it, it is freed with the runtime.
+            if jobs.frees.is_empty() && !jobs.freeing || jobs.thread.is_none() || jobs.ended {
                 return true;
             }
             drop(jobs);
@@ -201,7 +203,18 @@ impl Desk {
     }
 }
 
+/// Has who waits for it look when the thread ends, however it does.
+struct Ending<'a>(&'a Desk);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.jobs().ended = true;
+        self.0.freed.ring();
+    }
+}
+
 fn serve(desk: &Desk, backends: &Backends) {
+    let _ending = Ending(desk);
     loop {
         let mark = desk.bell.mark();
         match desk.next() {

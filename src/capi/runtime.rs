@@ -70,7 +70,8 @@ pub extern "C" fn rk_runtime_destroy(runtime: rk_runtime) -> rk_status {
     enter(|| handle::remove_runtime(runtime))
 }
 
-/// Brings every kernel of the runtime to rest, and returns when no handler runs and no pump is on a device.
+/// Brings every kernel of the runtime to rest, and returns when no handler runs, no pump is on a device, and the memory of
+/// buffers that were destroyed before is not used any more.
 ///
 /// Messages are still accepted and wait. Counted: each park needs its unpark. While parked, the statistics are exact.
 /// timeout_ns: RK_FOREVER, or nanoseconds to wait; on RK_TIMEOUT the park has been taken back. Thread-safe. Since 0.1.0.

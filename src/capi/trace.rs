@@ -64,8 +64,9 @@ pub unsafe extern "C" fn rk_trace_options_init(options: *mut rk_trace_options, s
 /// Every message sent after this call is recorded by the CPU backend, as far as the options say; a visit of a worker that is
 /// under way is not. Of kernels on GPUs the quanta are, as the host sees them: from a launch to when all workers have left;
 /// and on CUDA, when their quantum has ended, the handlers of messages that rk_kernel_options.latency_every picks, of each
-/// worker the last 128 in a quantum. At most 4096 workers are recorded; the file says how many were left out, for that
-/// reason or because there was no memory for
+/// worker the last 128 in a quantum.
+///
+/// At most 4096 workers are recorded; the file says how many were left out, for that reason or because there was no memory for
 /// them, and how many events were overwritten. While nothing is recorded it costs a worker one branch for each handler and
 /// each message sent. Makes no call to a driver. Thread-safe. Since 0.1.0.
 #[no_mangle]
