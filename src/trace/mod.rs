@@ -105,6 +105,7 @@ impl Trace {
             tracks: Mutex::default(),
             without: AtomicU32::new(0),
         }));
+        // Relaxed: who sees the number and not yet this records a quantum more or less; the rest is under the lock.
         self.what.store(wish.what, Ordering::Relaxed);
         self.running.store(last.number, Ordering::Relaxed);
         Ok(())

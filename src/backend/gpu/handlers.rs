@@ -10,7 +10,7 @@ use crate::trace::{what, Event, Message, Tracer};
 use crate::wall::wall;
 
 /// How exactly stamps tell the time (`wall.rs`), in nanoseconds.
-const STAMPS_NS: f64 = 1000.0;
+const STAMPS_NS: f64 = 2000.0;
 
 /// Of the workers of one kernel.
 pub(super) struct Handlers(Vec<Own>);

@@ -272,7 +272,6 @@ mod tests {
     use std::mem::offset_of;
     use std::process::{Command as Process, Stdio};
 
-    /// The C compiler's own word: the header's structs have these offsets. CUDA C++ and GLSL's scalar layout follow C's.
     /// Pumps that modules bring were compiled for a layout, which only the version tells.
     #[test]
     fn version_is_raised_with_the_layout() {
@@ -291,6 +290,7 @@ mod tests {
         );
     }
 
+    /// The C compiler's own word: the header's structs have these offsets. CUDA C++ and GLSL's scalar layout follow C's.
     #[test]
     fn header_agrees() {
         let mut c = String::from(
