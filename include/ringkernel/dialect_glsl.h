@@ -172,7 +172,10 @@ rk_view rk_view_(rk_u64 id) {
         entry.id = rk_looked_up;
         rk_barrier();
     }
-    if (entry.id == id) view = rk_view(entry.address, entry.size);
+    if (entry.id == id) {
+        view = rk_view(entry.address, entry.size);
+        rk_open_buffers_();
+    }
     return view;
 }
 

@@ -76,6 +76,8 @@ layout(buffer_reference, scalar, buffer_reference_align = 8) buffer rk_counters_
 layout(local_size_x = 1, local_size_x_id = 0) in;
 
 rk_context rk_cx;
+/* The handler has opened a buffer, which others may read when they hear of it. */
+bool rk_opened = false;
 
 #define rk_lane() gl_LocalInvocationID.x
 #define rk_lanes() gl_WorkGroupSize.x
@@ -87,6 +89,13 @@ void rk_barrier_() {
     if (rk_lanes() > 1u)
         controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+}
+
+/* Acquire: pairs with the release before a slot that the pump writes after a handler that had opened one (out.glsl), or that
+ * the host wrote. */
+void rk_open_buffers_() {
+    rk_opened = true;
+    memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsAcquire | gl_SemanticsMakeVisible);
 }
 
 /* See cpu_context.h. */

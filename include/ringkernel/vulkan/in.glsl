@@ -6,6 +6,7 @@
 struct rk_source {
     rk_u64 position, slots;
     rk_u32 shift, ring;
+    rk_u32 unpublished;
     rk_u32 more; /* messages until all rings are looked at again */
 };
 rk_source rk_from;
@@ -28,7 +29,15 @@ rk_u64 rk_stamp(rk_u64 position, rk_u32 shift) {
     return (position >> shift) + rk_u64(1) & rk_u64(0xffff);
 }
 
-/* Which rings have a message, as far as the first word of the slot tells. */
+/* Has the arrays of all rings say how far we are in the one that we take from. */
+void rk_put_back() {
+#define RK_PUT_BACK_(i)                                                                                                \
+    rk_position[i] = rk_from.ring == i ? rk_from.position : rk_position[i];                                            \
+    rk_unpublished[i] = rk_from.ring == i ? rk_from.unpublished : rk_unpublished[i];
+    RK_EACH_RING_(RK_PUT_BACK_)
+}
+
+/* Which rings have a message, as far as the first word of the slot tells. After rk_put_back(). */
 rk_u32 rk_look() {
     rk_u64 first[RK_RINGS];
     rk_u32 ready = 0u;
@@ -40,14 +49,16 @@ rk_u32 rk_look() {
     return ready;
 }
 
-/* Begins with a ring. */
+/* Begins with a ring. After rk_put_back(). */
 void rk_take_from(rk_u32 ring, rk_u32 messages) {
     rk_from.ring = ring;
     rk_from.more = messages;
+    rk_used |= 1u << ring & 255u;
 #define RK_FROM_(i)                                                                                                    \
     rk_from.position = ring == i ? rk_position[i] : rk_from.position;                                                  \
     rk_from.slots = ring == i ? rk_slots[i] : rk_from.slots;                                                           \
-    rk_from.shift = ring == i ? rk_shift[i] : rk_from.shift;
+    rk_from.shift = ring == i ? rk_shift[i] : rk_from.shift;                                                           \
+    rk_from.unpublished = ring == i ? rk_unpublished[i] : rk_from.unpublished;
     RK_EACH_RING_(RK_FROM_)
 }
 
@@ -74,27 +85,27 @@ rk_u32 rk_choose_unfinished() {
 void rk_consume() {
     rk_from.position++;
     rk_from.more--;
-    rk_u32 unpublished = 0u, due = rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u);
-#define RK_STEP_OVER_(i)                                                                                               \
-    rk_position[i] = rk_from.ring == i ? rk_from.position : rk_position[i];                                            \
-    unpublished = rk_from.ring == i ? rk_unpublished[i] + 1u : unpublished;                                            \
-    rk_unpublished[i] = rk_from.ring == i ? (unpublished >= due ? 0u : unpublished) : rk_unpublished[i];
-    RK_EACH_RING_(RK_STEP_OVER_)
     rk_consumed++;
     rk_turn++;
-    if (unpublished >= due) rk_publish(rk_dev_ring_at(rk_ring_at(rk_from.ring)).v.head, rk_from.position);
+    if (++rk_from.unpublished >= rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u)) {
+        rk_from.unpublished = 0u;
+        rk_publish(rk_dev_ring_at(rk_ring_at(rk_from.ring)).v.head, rk_from.position);
+    }
 }
 
-/* Takes the next message out of its slot, into rk_m, and its payload to where handlers can read it. False if it is not
- * all there. */
-bool rk_take() {
-    rk_u64 slot = rk_slot_at(rk_from.slots, rk_from.position, rk_from.shift);
-    u64vec4 high = u64vec4(rk_peek(rk_high_at(slot, 0u)), rk_peek(rk_high_at(slot, 1u)),
-                           rk_peek(rk_high_at(slot, 2u)), rk_peek(rk_high_at(slot, 3u)));
-    if (any(notEqual(high >> 48, u64vec4(rk_stamp(rk_from.position, rk_from.shift))))) return false;
-    rk_acquire();
-    u64vec4 low = u64vec4(rk_peek(rk_low_at(slot, 0u)), rk_peek(rk_low_at(slot, 1u)), rk_peek(rk_low_at(slot, 2u)),
-                          rk_peek(rk_low_at(slot, 3u)));
+/* Address of the slot that is next. */
+rk_u64 rk_next_slot() {
+    return rk_slot_at(rk_from.slots, rk_from.position, rk_from.shift);
+}
+
+/* Whether that slot, so read, has its message. */
+bool rk_is_there(rk_words words) {
+    return all(equal(words.high >> 48, u64vec4(rk_stamp(rk_from.position, rk_from.shift))));
+}
+
+/* Takes a message out of the next slot's words, into rk_m, and its payload to where handlers can read it. */
+void rk_take_apart(rk_words words) {
+    u64vec4 low = words.low, high = words.high;
     rk_u64 half_mask = rk_u64(0xffffffffu);
     rk_u32 d1 = rk_u32(low.x >> 32), bits = d1 >> 24;
     u64vec4 area = u64vec4(low.y >> 32 | high.y << 32, low.z, high.z & half_mask | low.w << 32,
@@ -116,6 +127,7 @@ bool rk_take() {
     rk_m.time = (high.x >> 32 & rk_u64(0xffff)) | (high.y >> 32 & rk_u64(0xffff)) << 16 |
                 (high.z >> 32 & rk_u64(0xffff)) << 32 | (high.w >> 32 & rk_u64(0xffff)) << 48;
     if ((bits & RK_F_BODY) != 0u) {
+        if (RK_WHOLE_WORDS != 0u) rk_acquire(); /* pairs with the release before the slot; and the cache has older bodies */
         rk_dev_ring_at ring = rk_dev_ring_at(rk_ring_at(rk_from.ring));
         rk_u32 body = ring.v.body;
         rk_m.size = rk_min(rk_u32(area.x), body);
@@ -124,12 +136,17 @@ bool rk_take() {
         rk_m.size = d1 >> 16 & 0x3fu;
         /* Handlers may read the whole declared size, whatever was sent. */
         rk_m.payload = rk_message;
-        if (rk_m.size > 0u) rk_u64_at(rk_message).v = area.x;
-        if (rk_m.size > 8u) rk_u64_at(rk_message + 8u).v = area.y;
-        if (rk_m.size > 16u) rk_u64_at(rk_message + 16u).v = area.z;
-        if (rk_m.size > 24u) rk_u64_at(rk_message + 24u).v = area.w;
+        rk_pair_at(rk_message).v = area.xy;
+        rk_pair_at(rk_message + 16u).v = area.zw;
     }
-    return true;
+}
+
+/* The same, of a slot that is read here. False if the message is not all there. */
+bool rk_take() {
+    rk_words words = rk_load_slot(rk_next_slot());
+    bool there = rk_is_there(words);
+    if (there) rk_take_apart(words);
+    return there;
 }
 
 /* Why rk_m cannot be handled; 0 if it can. */
@@ -175,6 +192,7 @@ void rk_conclude() {
     if (rk_cx.result != 0u) {
         bool failed = (rk_cx.result & RK_RESULT_FAIL) != 0u;
         rk_dev_entry_at(rk_kernel.entries + 16u * rk_cx.index).v.status = failed ? RK_FAILED : RK_STOPPED;
+        rk_irregular = 1u;
         rk_counts[RK_C_FAILURES] += rk_u64(failed ? 1u : 0u);
         rk_failed_actor = rk_cx.self;
         rk_failed_code = rk_cx.fail_code;

@@ -50,6 +50,63 @@ RK_SIZED_(rk_dev_post)
 #define rk_release()                                                                                                   \
     memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable)
 
+/* How the words of slots move: 1 where the device moves 16 bytes at once, which the host has tried (src/backend/vulkan/probe.rs),
+ * so that a word's stamp and the rest of it are seen together; 0 where halves have to be kept in order. */
+layout(constant_id = 2) const rk_u32 RK_WHOLE_WORDS = 0u;
+
+/* `volatile`, for another party reads or writes meanwhile. */
+layout(buffer_reference, scalar, buffer_reference_align = 16) buffer rk_word_at {
+    volatile devicecoherent u64vec2 v;
+};
+
+#define rk_low_at(slot, word) rk_u64_at((slot) + (word) * 16u).v
+#define rk_high_at(slot, word) rk_u64_at((slot) + (word) * 16u + 8u).v
+
+/* A slot's words, their lower and upper halves. */
+struct rk_words {
+    u64vec4 low, high;
+};
+
+/* Reads a slot. Where a word's stamp is not the lap's, the rest of it means nothing. */
+rk_words rk_load_slot(rk_u64 slot) {
+    rk_words words;
+    if (RK_WHOLE_WORDS != 0u) {
+        u64vec2 a = rk_word_at(slot).v, b = rk_word_at(slot + 16u).v;
+        u64vec2 c = rk_word_at(slot + 32u).v, d = rk_word_at(slot + 48u).v;
+        words.low = u64vec4(a.x, b.x, c.x, d.x);
+        words.high = u64vec4(a.y, b.y, c.y, d.y);
+    } else {
+        words.high = u64vec4(rk_peek(rk_high_at(slot, 0u)), rk_peek(rk_high_at(slot, 1u)), rk_peek(rk_high_at(slot, 2u)),
+                             rk_peek(rk_high_at(slot, 3u)));
+        rk_acquire(); /* pairs with the release in rk_store_slot */
+        words.low = u64vec4(rk_peek(rk_low_at(slot, 0u)), rk_peek(rk_low_at(slot, 1u)), rk_peek(rk_low_at(slot, 2u)),
+                            rk_peek(rk_low_at(slot, 3u)));
+    }
+    return words;
+}
+
+/* Writes a slot. `after`: whoever sees it is to see what was written before, too. */
+void rk_store_slot(rk_u64 slot, rk_words words, bool after) {
+    u64vec4 low = words.low, high = words.high;
+    if (RK_WHOLE_WORDS != 0u) {
+        if (after) rk_release();
+        rk_word_at(slot + 48u).v = u64vec2(low.w, high.w);
+        rk_word_at(slot + 32u).v = u64vec2(low.z, high.z);
+        rk_word_at(slot + 16u).v = u64vec2(low.y, high.y);
+        rk_word_at(slot).v = u64vec2(low.x, high.x);
+    } else {
+        rk_poke(rk_low_at(slot, 0u), low.x);
+        rk_poke(rk_low_at(slot, 1u), low.y);
+        rk_poke(rk_low_at(slot, 2u), low.z);
+        rk_poke(rk_low_at(slot, 3u), low.w);
+        rk_release(); /* whoever sees a stamp sees its word's other half, and all before */
+        rk_poke(rk_high_at(slot, 3u), high.w);
+        rk_poke(rk_high_at(slot, 2u), high.z);
+        rk_poke(rk_high_at(slot, 1u), high.y);
+        rk_poke(rk_high_at(slot, 0u), high.x);
+    }
+}
+
 /* One turn of any loop. Drivers exist that end loops after so many turns in all (Mesa's llvmpipe before 23 after 65,535),
  * in silence: whoever loops counts, and the dispatch leaves long before. */
 rk_u32 rk_turns = 0u;

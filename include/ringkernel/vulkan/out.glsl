@@ -4,8 +4,6 @@
 #define RINGKERNEL_VULKAN_OUT_GLSL
 
 #define RK_ENTRY_SIZE 48u
-#define rk_low_at(slot, word) rk_u64_at((slot) + (word) * 16u).v
-#define rk_high_at(slot, word) rk_u64_at((slot) + (word) * 16u + 8u).v
 
 /* What a step writes, if anything: a message into a slot, a letter, a record of posts set aside. */
 struct rk_writing {
@@ -226,50 +224,29 @@ rk_u64 rk_aim_letter(out rk_u64 ticket) {
     return rk_kernel.letters + (ticket & rk_u64(rk_kernel.letter_mask)) * rk_u64(rk_kernel.letter_stride);
 }
 
-/* Writes what rk_out says. `letter`: the place of the letter, if there is one, and its ticket. */
-void rk_write(rk_u64 letter, rk_u64 ticket) {
-    rk_u32 size = rk_out.size;
+/* The first bytes, and zeros. */
+u64vec4 rk_cut(u64vec4 area, rk_u32 size) {
+    rk_u64 mask = (rk_u64(1) << (8u * (size % 8u))) - rk_u64(1), all = ~rk_u64(0), none = rk_u64(0);
+    return area & u64vec4(size < 8u ? mask : all, size < 16u ? (size > 8u ? mask : none) : all,
+                          size < 24u ? (size > 16u ? mask : none) : all, size > 24u ? mask : none);
+}
+
+/* Whether rk_post's payload is in its slot, and not in a body. */
+bool rk_is_inside() {
+    return rk_out.size <= 32u - (rk_post.sender != rk_u64(0) ? 8u : 0u) - (rk_out.deadline != rk_u64(0) ? 8u : 0u);
+}
+
+/* Writes rk_post into the slot in rk_out, its body if it has one. */
+void rk_write_slot() {
+    rk_u32 size = rk_out.size, bits = rk_post.flags & (RK_F_CALL | RK_F_REPLY);
     u64vec4 area = u64vec4(size, 0, 0, 0);
-    bool inside = size <= 32u - (rk_post.sender != rk_u64(0) ? 8u : 0u) - (rk_out.deadline != rk_u64(0) ? 8u : 0u);
-    {
-        rk_u64 to = letter != rk_u64(0)         ? letter + rk_dev_letter_rk_sizeof()
-                  : rk_out.record != rk_u64(0)  ? rk_out.record + rk_dev_post_rk_sizeof()
-                  : rk_out.slot != rk_u64(0) && !inside ? rk_out.body : rk_u64(0);
-        if (to != rk_u64(0)) rk_copy(to, rk_out.payload, size);
-    }
-    if (RK_THOROUGH != 0u) {
-        if (rk_out.record != rk_u64(0)) rk_dev_post_at(rk_out.record).v = rk_post;
-        if (letter != rk_u64(0)) {
-            rk_dev_letter_at at = rk_dev_letter_at(letter);
-            at.v.from = rk_out.from;
-            at.v.to = rk_out.to;
-            at.v.correlation = rk_out.correlation;
-            at.v.time = rk_out.sent_at;
-            at.v.worker = gl_WorkGroupID.x;
-            at.v.klass = rk_out.klass;
-            at.v.type = rk_out.type;
-            at.v.level = rk_out.level;
-            at.v.call = rk_out.call;
-            at.v.size = size;
-            at.v.reason = rk_out.reason;
-            at.v.deadline_ns = rk_post.deadline_ns;
-            rk_release();
-            rk_poke(at.v.stamp, ticket + rk_u64(1));
-        }
-    }
-    if (rk_out.slot == rk_u64(0)) return;
-    rk_u32 bits = rk_post.flags & (RK_F_CALL | RK_F_REPLY);
+    bool inside = rk_is_inside();
     if (inside) {
-        area.x = size > 0u ? rk_u64_at(rk_out.payload).v : rk_u64(0);
-        area.y = size > 8u ? rk_u64_at(rk_out.payload + 8u).v : rk_u64(0);
-        area.z = size > 16u ? rk_u64_at(rk_out.payload + 16u).v : rk_u64(0);
-        area.w = size > 24u ? rk_u64_at(rk_out.payload + 24u).v : rk_u64(0);
-        /* Nothing of what lies behind the payload. */
-        rk_u64 mask = (rk_u64(1) << (8u * (size % 8u))) - rk_u64(1);
-        u64vec4 cut = u64vec4(size < 8u ? mask : ~rk_u64(0), size / 8u == 1u ? mask : ~rk_u64(0),
-                              size / 8u == 2u ? mask : ~rk_u64(0), size / 8u == 3u ? mask : ~rk_u64(0));
-        if (size % 8u != 0u) area &= cut;
+        /* The outbox has room for a largest message behind its end. */
+        area = u64vec4(rk_pair_at(rk_out.payload).v, rk_pair_at(rk_out.payload + 16u).v);
+        if (size < 32u) area = rk_cut(area, size); /* nothing of what lies behind the payload */
     } else {
+        rk_copy(rk_out.body, rk_out.payload, size);
         bits |= RK_F_BODY;
     }
     if (rk_out.deadline != rk_u64(0)) {
@@ -286,16 +263,36 @@ void rk_write(rk_u64 letter, rk_u64 ticket) {
                           area.z >> 32 | area.w << 32);
     u64vec4 high = u64vec4(c & half_mask, area.x >> 32, area.z & half_mask, area.w >> 32);
     high |= (u64vec4(time, time >> 16, time >> 32, time >> 48) & rk_u64(0xffff)) << 32 | rk_out.stamp;
-    rk_poke(rk_low_at(rk_out.slot, 0u), low.x);
-    rk_poke(rk_low_at(rk_out.slot, 1u), low.y);
-    rk_poke(rk_low_at(rk_out.slot, 2u), low.z);
-    rk_poke(rk_low_at(rk_out.slot, 3u), low.w);
-    /* Whoever sees a stamp sees its word's other half, and the body. */
-    rk_release();
-    rk_poke(rk_high_at(rk_out.slot, 3u), high.w);
-    rk_poke(rk_high_at(rk_out.slot, 2u), high.z);
-    rk_poke(rk_high_at(rk_out.slot, 1u), high.y);
-    rk_poke(rk_high_at(rk_out.slot, 0u), high.x);
+    /* What a handler wrote to buffers is seen by whoever its posts come to. */
+    rk_store_slot(rk_out.slot, rk_words(low, high), !inside || rk_opened);
+}
+
+/* Writes what rk_out says. `letter`: the place of the letter, if there is one, and its ticket. */
+void rk_write(rk_u64 letter, rk_u64 ticket) {
+    rk_u32 size = rk_out.size;
+    rk_u64 to = letter != rk_u64(0) ? letter + rk_dev_letter_rk_sizeof()
+                                    : rk_out.record != rk_u64(0) ? rk_out.record + rk_dev_post_rk_sizeof() : rk_u64(0);
+    if (to != rk_u64(0)) rk_copy(to, rk_out.payload, size);
+    if (rk_out.record != rk_u64(0)) rk_dev_post_at(rk_out.record).v = rk_post;
+    if (letter != rk_u64(0)) {
+        rk_dev_letter_at at = rk_dev_letter_at(letter);
+        at.v.from = rk_out.from;
+        at.v.to = rk_out.to;
+        at.v.correlation = rk_out.correlation;
+        at.v.time = rk_out.sent_at;
+        at.v.worker = gl_WorkGroupID.x;
+        at.v.klass = rk_out.klass;
+        at.v.type = rk_out.type;
+        at.v.level = rk_out.level;
+        at.v.call = rk_out.call;
+        at.v.size = size;
+        at.v.reason = rk_out.reason;
+        at.v.deadline_ns = rk_post.deadline_ns;
+        rk_release();
+        rk_poke(at.v.stamp, ticket + rk_u64(1));
+    }
+    if (rk_out.slot == rk_u64(0)) return;
+    rk_write_slot();
     if (rk_out.foreign != rk_u64(0)) {
         /* Now that it is all there: the other kernel's pump may look at once, and only once. */
         rk_release();

@@ -42,7 +42,7 @@ shared rk_u32 rk_left;
 /* We are setting our posts aside, to take a message from an actor: where workers wait for each other in a circle somebody
  * must, for only that makes room for one. */
 bool rk_breaking = false;
-rk_u32 rk_steps = 0u;
+rk_u32 rk_steps = 0u, rk_looks = 0u;
 
 /* A round without anything done. */
 rk_u32 rk_pause() {
@@ -51,9 +51,9 @@ rk_u32 rk_pause() {
     return ++rk_idle >= rk_task.idle ? RK_LEAVE : RK_GO_ON;
 }
 
-/* What the fast pump leaves for the thorough one. */
+/* What the quick pump leaves for the thorough one. The host has the other workers leave, too. */
 rk_u32 rk_want() {
-    rk_order_at(rk_pushed.order).v.wanted = 1u;
+    rk_poke(rk_order_at(rk_pushed.order).v.wanted, 1u);
     return RK_LEAVE;
 }
 
@@ -145,6 +145,7 @@ rk_u32 rk_direct(out rk_u32 ended) {
 void rk_orphan_children(rk_u32 index) {
     rk_dev_entry_at entry = rk_dev_entry_at(rk_kernel.entries + 16u * index);
     if (entry.v.status == RK_RUNNING) entry.v.status = RK_STOPPED;
+    rk_irregular = 1u;
     rk_u32 first = rk_end_family(index);
     if (first == 0u) return;
     rk_u64 key = rk_u64(rk_kernel.key) << 32;
@@ -247,6 +248,7 @@ rk_u32 rk_step() {
     rk_u32 starts = ~0u, ended = ~0u;
     rk_u32 next = posting ? RK_GO_ON : RK_LEAVE + 1u;
     if (taking) {
+        rk_put_back();
         if (ends) {
             rk_u32 ring = rk_choose_unfinished();
             if (ring == RK_RINGS && !posting) {
@@ -349,12 +351,15 @@ rk_u32 rk_step() {
     return next;
 }
 
+#include <ringkernel/vulkan/quick.glsl>
+
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
 void rk_leave() {
     /* An end of which others are still to be told is a post that waits. */
     rk_counts[RK_C_DEFERRED] = rk_count_waiting() + rk_u64(rk_failed_actor != rk_u64(0) ? 1u : 0u);
     if (rk_consumed != rk_consumed_before) rk_counts[RK_C_QUANTA]++;
     if (rk_counts[RK_C_DEFERRED] == rk_u64(0)) rk_counts[RK_C_COMPLETED] = rk_consumed;
+    rk_put_back();
     rk_save();
     rk_dev_report_at report = rk_dev_report_at(rk_kernel.reports + gl_WorkGroupID.x * rk_dev_report_rk_sizeof());
 #define RK_REPORT_COUNT_(i) report.v.counts[i] = rk_counts[i];
@@ -387,13 +392,13 @@ void main() {
     rk_load();
     bool left = rk_task.mode == RK_MODE_LOOK;
     if (rk_lane() == 0u) atomicExchange(rk_left, left ? 1u : 0u);
-    rk_from.more = 0u;
+    if (rk_lane() == 0u) rk_take_from(RK_LEVELS + 1u, 0u); /* from the host, of normal priority: the one most used */
     if (rk_lane() == 0u && rk_task.mode == RK_MODE_END) rk_close();
     [[dont_unroll]] while (!left) {
         rk_u32 next = RK_GO_ON;
         if (rk_lane() == 0u) {
             [[dont_unroll]] do {
-                next = rk_step();
+                next = RK_THOROUGH != 0u ? rk_step() : rk_quick();
             } while (next == RK_GO_ON);
         }
         if (!sole) {
@@ -412,6 +417,7 @@ void main() {
             rk_cx.outbox_used = 0u;
             rk_cx.result = 0u;
             rk_cx.refused = 0u;
+            rk_opened = false;
             RK_DISPATCH();
             if (!sole) rk_barrier(); /* the posts are whole */
             if (rk_lane() == 0u) rk_conclude();

@@ -6,8 +6,8 @@
 #ifndef RINGKERNEL_VULKAN_WORKER_GLSL
 #define RINGKERNEL_VULKAN_WORKER_GLSL
 
-/* 0 leaves out of the pump all that is seldom: dead letters, messages between actors, payloads with a body of their own.
- * A worker that meets it leaves, and says so. For devices that run through what they do not execute, see pump.comp. */
+/* 1: the pump can do everything. 0: only what most messages need, quick.glsl; a worker that meets anything else leaves, and
+ * says so. */
 layout(constant_id = 1) const rk_u32 RK_THOROUGH = 1u;
 
 /* What one submission asks for; src/backend/vulkan/program.rs is the other half. */
@@ -51,6 +51,7 @@ rk_u64 rk_failed_actor; /* that has ended or failed, of which others are still t
 rk_i32 rk_failed_code;
 rk_u32 rk_aside_count, rk_outbox_used, rk_outbox_sent;
 rk_u32 rk_turn, rk_ended;
+rk_u32 rk_irregular; /* an actor is not running, or not of generation 0 */
 rk_u32 rk_idle, rk_handled;
 rk_u64 rk_counts[RK_C_COUNT];
 
@@ -59,6 +60,7 @@ rk_u64 rk_slots[RK_RINGS];
 rk_u32 rk_shift[RK_RINGS];
 rk_u64 rk_position[RK_RINGS];    /* of the next message */
 rk_u32 rk_unpublished[RK_RINGS]; /* messages before it whose slots we have not given back */
+rk_u32 rk_used;                  /* a bit for each that messages have come from */
 rk_u64 rk_end_at[RK_RINGS];      /* at the kernel's end: what the ring has accepted */
 
 rk_u64 rk_ring_at(rk_u32 ring) {
@@ -94,16 +96,19 @@ void rk_load() {
     rk_outbox_sent = me.v.outbox_sent;
     rk_turn = me.v.turn;
     rk_ended = me.v.ended;
+    rk_irregular = me.v.irregular;
     rk_consumed = me.v.consumed;
     rk_consumed_before = rk_consumed;
     rk_found_waiting = me.v.found_waiting;
     rk_waits = rk_peek(rk_u64_at(rk_kernel.waits + gl_WorkGroupID.x * 8u).v);
     rk_idle = 0u;
     rk_handled = 0u;
+    rk_used = 0u;
 #define RK_LOAD_RING_(i)                                                                                               \
     rk_slots[i] = me.v.rings[i].slots;                                                                                 \
     rk_shift[i] = me.v.rings[i].shift;                                                                                 \
     rk_position[i] = me.v.position[i];                                                                                 \
+    rk_used |= rk_position[i] != rk_u64(0) ? 1u << i : 0u;                                                             \
     rk_unpublished[i] = 0u;
 #define RK_LOAD_COUNT_(i) rk_counts[i] = me.v.counts[i];
     RK_EACH_RING_(RK_LOAD_RING_)
@@ -147,6 +152,7 @@ void rk_save() {
     me.v.outbox_sent = rk_outbox_sent;
     me.v.turn = rk_turn;
     me.v.ended = rk_ended;
+    me.v.irregular = rk_irregular;
     me.v.consumed = rk_consumed;
     me.v.found_waiting = rk_found_waiting;
 }

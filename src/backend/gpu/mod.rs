@@ -149,7 +149,7 @@ pub(super) trait Program: Send {
         true
     }
 
-    /// After a launch: it has left work that the next one is to do, whatever else there is.
+    /// In a launch or after it: it leaves work that the next one is to do, whatever else there is.
     fn wants_more(&self) -> bool {
         false
     }

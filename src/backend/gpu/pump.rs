@@ -358,7 +358,7 @@ impl Pump {
             let drains = mode == Mode::Run && self.kernel.state() == State::Draining;
             // Not all devices know when the quantum is over. A pump that leaves when idle has other bounds too, and on a slow
             // device it takes longer than a quantum until the last of many workers has had its turn.
-            let over = started.elapsed() >= length;
+            let over = started.elapsed() >= length || self.program.wants_more();
             if told.is_none() && (over || drains || self.kernel.command() != expected) {
                 told = Some(Instant::now());
                 // Relaxed: it says nothing else. Partner: the devices' looks at `rk_dev_command.leave`.

@@ -194,7 +194,13 @@ impl Vulkan {
             Some((.., code)) => code.clone(),
             None => {
                 let _masked = SignalsBlocked::new()?;
-                let code = Arc::new(PumpCode::new(&opened.device, &spirv, plan.lanes, actor.scratch_size)?);
+                let code = Arc::new(PumpCode::new(
+                    &opened.device,
+                    &spirv,
+                    plan.lanes,
+                    actor.scratch_size,
+                    opened.findings.whole_words,
+                )?);
                 opened.codes.push((Arc::downgrade(&plan.module), plan.actor, plan.lanes, code.clone()));
                 code
             }

@@ -13,13 +13,17 @@ layout(local_size_x = 1) in;
 layout(buffer_reference, scalar, buffer_reference_align = 8) buffer word {
     nonprivate uint64_t v;
 };
+layout(buffer_reference, scalar, buffer_reference_align = 16) buffer pair {
+    volatile devicecoherent u64vec2 v;
+};
 layout(push_constant, scalar) uniform asked {
     uint64_t call;   /* the host writes 1, 2, 3... here, in memory for what it sends */
     uint64_t answer; /* and gets each back here, in its own memory */
-    uint64_t result; /* turns of the loop, then 1 if all calls were answered */
+    uint64_t result; /* four words: turns of the loop, calls that were answered, pairs that were seen, and how many not whole */
     uint32_t turns;  /* of the loop */
     uint32_t calls;
     uint32_t patience; /* looks for one call */
+    uint32_t pairs;    /* the host writes pairs of a number and its complement to `call`, up to this number, and reads ours */
 } ask;
 
 void main() {
@@ -40,4 +44,20 @@ void main() {
         }
     }
     word(ask.result + 8u).v = uint64_t(heard);
+
+    uint64_t last = 0ul, seen = 0ul, torn = 0ul, told = 0ul;
+    looks = 0u;
+    while (last < uint64_t(ask.pairs) && looks < ask.patience) {
+        looks++;
+        u64vec2 now = pair(ask.call).v;
+        torn += now.x != ~now.y && now != u64vec2(0) ? 1ul : 0ul;
+        if (now.x != last) {
+            last = now.x;
+            seen++;
+            told++;
+            pair(ask.answer).v = u64vec2(told, ~told);
+        }
+    }
+    word(ask.result + 16u).v = seen;
+    word(ask.result + 24u).v = torn;
 }

@@ -1,7 +1,7 @@
 //! A kernel's pump on a queue: command buffers that are recorded once, a timeline semaphore that counts them.
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,10 @@ use crate::hlc;
 const IN_FLIGHT: usize = 2;
 /// Rounds with nothing to do after which a bounded pump leaves.
 const IDLE: u32 = 2;
-/// Launches of the thorough pump after one that was needed: what is seldom comes in series.
+/// Launches of the thorough pump after one that was needed, for what is seldom comes in series; of one that stays, each of
+/// which is a quantum.
 const THOROUGH: u32 = 64;
+const THOROUGH_QUANTA: u32 = 2;
 /// How long to look at the semaphore before waiting for it in the driver, which takes long to wake up.
 const SPIN: Duration = Duration::from_micros(50);
 /// How long to wait in the driver between two looks at everything else: an eighth of the time since the submission, within
@@ -60,7 +62,7 @@ pub(super) struct Bounds {
 pub(super) struct Pump {
     code: Arc<PumpCode>,
     orders: Memory,
-    /// For each submission under way the thorough pump's, and the fast one's if there is one.
+    /// For each submission under way the thorough pump's, and the quick one's.
     commands: [[vk::CommandBuffer; 2]; IN_FLIGHT],
     /// Those that are recorded, which they are when they are first used.
     recorded: [[bool; 2]; IN_FLIGHT],
@@ -142,7 +144,7 @@ impl Pump {
         unsafe { host.cast::<Order>().add(slot) }
     }
 
-    fn submit(&mut self, quantum: &Quantum<'_>, fast: bool) -> Result<()> {
+    fn submit(&mut self, quantum: &Quantum<'_>, quick: bool) -> Result<()> {
         let slot = (quantum.number % IN_FLIGHT as u64) as usize;
         // A pump that stays leaves when it is told to; one that others wait for on its queue has bounds.
         let stays = quantum.mode == Mode::Run;
@@ -168,11 +170,11 @@ impl Pump {
         // SAFETY: the submission that used the slot last has ended: the pump has left since.
         unsafe { self.order(slot).write(order) };
         self.slot = slot;
-        let commands = self.commands[slot][usize::from(fast)];
-        if !self.recorded[slot][usize::from(fast)] {
-            let code = self.code.fast.as_ref().filter(|_| fast).unwrap_or(&self.code.thorough);
+        let commands = self.commands[slot][usize::from(quick)];
+        if !self.recorded[slot][usize::from(quick)] {
+            let code = if quick { &self.code.quick } else { &self.code.thorough };
             self.record(commands, code, slot).map_err(refused("recording commands"))?;
-            self.recorded[slot][usize::from(fast)] = true;
+            self.recorded[slot][usize::from(quick)] = true;
         }
         self.device.submit(self.queue, commands, &self.timeline)?;
         self.submitted = Instant::now();
@@ -187,9 +189,8 @@ impl Pump {
 
 impl Program for Pump {
     fn warm_up(&mut self, quantum: &Quantum<'_>) -> Result<()> {
-        let shapes = if self.code.fast.is_some() { &[false, true][..] } else { &[false] };
-        for fast in shapes.iter().copied() {
-            self.submit(quantum, fast)?;
+        for quick in [false, true] {
+            self.submit(quantum, quick)?;
             // However long it compiles; if the device is lost it is an error.
             self.settle()?;
         }
@@ -197,9 +198,13 @@ impl Program for Pump {
     }
 
     fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
-        self.thorough = if self.wants_more() { THOROUGH } else { self.thorough.saturating_sub(1) };
-        let fast = self.code.fast.is_some() && quantum.mode != Mode::End && self.thorough == 0;
-        self.submit(quantum, fast)
+        self.thorough = match self.wants_more() {
+            true if self.stays => THOROUGH_QUANTA,
+            true => THOROUGH,
+            false => self.thorough.saturating_sub(1),
+        };
+        let quick = quantum.mode != Mode::End && self.thorough == 0;
+        self.submit(quantum, quick)
     }
 
     fn is_over(&mut self) -> Result<bool> {
@@ -232,8 +237,9 @@ impl Program for Pump {
     }
 
     fn wants_more(&self) -> bool {
-        // SAFETY: the submission has ended, or there was none and it is zero.
-        unsafe { self.order(self.slot).read() }.wanted != 0
+        // SAFETY: a word of the order, in which there is nothing else that the device writes; zero before the first launch.
+        // Relaxed: it says nothing else. Partner: rk_want() in pump.comp.
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.order(self.slot).as_ptr()).wanted) }.load(Ordering::Relaxed) != 0
     }
 
     fn unfinished(&self) -> &'static str {
