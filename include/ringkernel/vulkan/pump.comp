@@ -75,22 +75,6 @@ bool rk_is_told_to_leave() {
     return (++rk_steps & 7u) == 0u && rk_peek(rk_dev_command_at(rk_kernel.command).v.leave) == rk_task.launch;
 }
 
-/* The entry of the actor whose handler failed or stopped it. */
-rk_dev_entry_at rk_failed_entry() {
-    return rk_dev_entry_at(rk_kernel.entries + 16u * (rk_u32(rk_failed_actor) & 0xfffffu));
-}
-
-/* Whether it is to be restarted; src/kernel/supervision.rs says the rule. */
-bool rk_may_restart() {
-    rk_dev_entry_at entry = rk_failed_entry();
-    rk_u32 now = rk_u32(rk_clock >> 22);
-    if (entry.v.restarts == 0u || now - entry.v.since > rk_kernel.restart_window) {
-        entry.v.restarts = 0u;
-        entry.v.since = now;
-    }
-    return entry.v.restarts < rk_kernel.restarts;
-}
-
 /* Starts an actor: one that is restarted (`again`) with the state that is kept for that, if any is, others with the one that they
  * were launched with, which is then kept. Few turns for much: a driver may have counted those. */
 void rk_start(rk_u32 index, bool again) {
@@ -213,7 +197,7 @@ rk_u32 rk_step() {
                 rk_out.klass = RK_CLASS_FORWARD;
             } else if (failure) {
                 bool stopped = rk_failed_entry().v.status == RK_STOPPED;
-                restarts = !stopped && rk_may_restart();
+                restarts = rk_failed_entry().v.status == RK_RESTARTING;
                 /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
                 bool told = stopped ? false : !restarts || rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) == rk_u64(0);
                 rk_out.klass = told ? RK_CLASS_EVENT : 0u;
