@@ -253,8 +253,8 @@ template <class T> static inline T rk_sized_() {
 
 /**
  * rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
- * RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the
- * handler had sent before is sent. Its children go on.
+ * RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled, and is not
+ * given to it again but for what RK_QOS_AT_LEAST_ONCE says; what the handler had sent before is sent. Its children go on.
  */
 #define RK_ON_FAILURE_RESTART 1
 
@@ -558,12 +558,19 @@ template <class T> static inline T rk_sized_() {
 /**
  * rk_subscription_options.qos: what finds no room waits in the subscription's queue; none is lost unless that overflows,
  * and with RK_OVERFLOW_BLOCK it does not. A subscriber of which several subscriptions match gets a message through each.
+ *
+ * An actor acknowledges a message when its handler returns and has not failed. If it has, and the actor is restarted
+ * (RK_ON_FAILURE_RESTART), the message is sent to the actor again with all that is said of it, until a handler does not fail,
+ * the deadline has passed, which makes a dead letter of it, or the actor is not restarted any more and has failed for good. It
+ * goes behind what its handler had sent and what waits for the actor by then, so these messages do not keep their order.
+ * Snapshots keep what is not acknowledged. In rk_kernel_statistics each time counts as one more message that the actor sent,
+ * to itself; topics and subscriptions count it as delivered once.
  */
 #define RK_QOS_AT_LEAST_ONCE 1
 
 /**
- * rk_subscription_options.qos: the same, and of the subscriptions of one subscriber with this quality that match a topic
- * only the oldest counts: it gets no message twice.
+ * rk_subscription_options.qos: what finds no room waits likewise, and of the subscriptions of one subscriber with this quality
+ * that match a topic only the oldest counts: it gets no message twice, and an actor none again at which it failed.
  */
 #define RK_QOS_EXACTLY_ONCE 2
 
@@ -1078,7 +1085,8 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t sent_host;
     /**
-     * Messages handed to actors' rings, and publications, each counted once.
+     * Messages handed to actors' rings, and publications, each counted once; also those that go to an actor again, see
+     * RK_QOS_AT_LEAST_ONCE.
      */
     uint64_t sent_actors;
     /**

@@ -37,6 +37,15 @@ pub(crate) fn deadline(now: u64, ns: u64) -> u64 {
     now.saturating_add(units.saturating_mul(1 << LOGICAL_BITS)).max(1)
 }
 
+/// Nanoseconds until that stamp, for [`deadline_from_now`]: at least one, for none are no deadline, as a stamp of zero is.
+#[cold]
+pub(crate) fn until_deadline(stamp: u64) -> u64 {
+    match stamp {
+        0 => 0,
+        _ => unix_ns(stamp).saturating_sub(unix_ns(physical())).max(1),
+    }
+}
+
 /// Units of physical time since a stamp.
 pub(crate) fn units_since(stamp: u64) -> u64 {
     wall().now().saturating_sub(stamp >> LOGICAL_BITS)
@@ -323,6 +332,9 @@ mod tests {
         assert_eq!(deadline(5, u64::MAX / 2).checked_sub(5).map(|d| d > 1 << 60), Some(true));
         assert_eq!(deadline(u64::MAX - 1, 1_000_000_000), u64::MAX);
         assert_eq!(deadline(0, 0), 1);
+        assert_eq!((until_deadline(0), until_deadline(1)), (0, 1));
+        let left = until_deadline(deadline_from_now(3_600_000_000_000));
+        assert!(left <= 3_600_000_000_060 && left > 3_000_000_000_000);
     }
 
     #[test]

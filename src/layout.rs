@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicU64;
 
 /// Version of every struct here, of those of `device/layout.h`, which compiled pumps are made for, and of the slots in rings.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 pub const PAYLOAD_MAX: u32 = 65536;
 pub const STATE_MAX: u32 = 1 << 20;
 pub const SCRATCH_MAX: u32 = 32768;
@@ -27,6 +27,8 @@ pub const POST_REPLY: u32 = 1;
 pub const POST_SEND: u32 = 2;
 pub const POST_EMIT: u32 = 3;
 pub const POST_FORWARD: u32 = 4;
+/// `RK_POST_AGAIN` of `device/layout.h`: by workers only.
+pub const POST_AGAIN: u32 = 5;
 
 pub const SECTION_CUDA_SOURCE: u32 = 1;
 pub const SECTION_CUDA_CUBIN: u32 = 2;

@@ -29,7 +29,7 @@ fn read(ring: &Ring<Memory>, cursor: &Cursor) -> Option<(Envelope, Vec<u8>)> {
 fn envelopes() -> impl Strategy<Value = (Envelope, Vec<u8>)> {
     let optional = || prop_oneof![Just(0u64), any::<u64>()];
     let payload = prop_oneof![prop::collection::vec(any::<u8>(), 0..=34), prop::collection::vec(any::<u8>(), 0..=BODY)];
-    let bits = prop::sample::select(vec![0, flags::CALL, flags::REPLY, flags::CALL | flags::REPLY]);
+    let bits = any::<u8>().prop_map(|bits| bits & flags::SAID);
     let ends = (any::<u32>(), any::<u16>(), 0..4u8, bits);
     (ends, any::<u64>(), any::<u64>(), optional(), optional(), payload).prop_map(
         |((actor, kind, level, flags), correlation, time, sender, deadline, payload)| {

@@ -290,8 +290,8 @@ pub const RK_ACTOR_START: u32 = 65281;
 pub const RK_ACTOR_STOP: u32 = 65282;
 
 /// rk_kernel_options.on_failure: the actor starts again, with the state that it was launched with (but see
-/// RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled; what the
-/// handler had sent before is sent. Its children go on.
+/// RK_ON_FAILURE_FROM_SNAPSHOT), and handles what waits for it. The message at which it failed counts as handled, and is not
+/// given to it again but for what RK_QOS_AT_LEAST_ONCE says; what the handler had sent before is sent. Its children go on.
 pub const RK_ON_FAILURE_RESTART: u32 = 1;
 /// An actor that fails for good (with RK_ON_FAILURE_RESTART: after too many restarts) takes its kernel with it: the
 /// kernel ends as by rk_kernel_terminate(), what waits becomes dead letters, and its state is then RK_KERNEL_FAILED.
@@ -353,7 +353,8 @@ pub struct rk_kernel_statistics {
     pub high_water: u64,
     /// Replies and emits handed to the host's queues.
     pub sent_host: u64,
-    /// Messages handed to actors' rings, and publications, each counted once.
+    /// Messages handed to actors' rings, and publications, each counted once; also those that go to an actor again, see
+    /// RK_QOS_AT_LEAST_ONCE.
     pub sent_actors: u64,
     /// Posts waiting for room in another worker's ring or in the host's.
     pub deferred: u64,

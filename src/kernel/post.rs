@@ -1,6 +1,6 @@
 //! What a handler sends, from when it wrote it to when it leaves its kernel.
 
-use crate::layout::{Outgoing, POST_EMIT, POST_FORWARD, POST_REPLY, TYPE_ORPHANED};
+use crate::layout::{Outgoing, POST_AGAIN, POST_EMIT, POST_FORWARD, POST_REPLY, TYPE_ORPHANED};
 use crate::message::level_of;
 use crate::ring::{flags, Envelope};
 
@@ -48,9 +48,10 @@ impl Post {
             POST_REPLY => (origin.sender, origin.actor, origin.correlation, origin.call | flags::REPLY),
             POST_EMIT => (0, origin.actor, entry.correlation, 0),
             POST_FORWARD => (entry.to, origin.sender, origin.correlation, origin.call),
+            POST_AGAIN => (entry.to, origin.sender, origin.correlation, origin.call | flags::AGAIN),
             _ => (entry.to, origin.actor, entry.correlation, 0),
         };
-        let answers = matches!(entry.kind, POST_REPLY | POST_FORWARD);
+        let answers = matches!(entry.kind, POST_REPLY | POST_FORWARD | POST_AGAIN);
         let level = if entry.priority == 0 && answers { origin.level } else { level_of(entry.priority) };
         let envelope = Envelope {
             actor: if to == 0 { origin.actor as u32 } else { to as u32 },
@@ -58,7 +59,7 @@ impl Post {
             kind: u16::try_from(entry.r#type).unwrap_or(0),
             level,
             // Only the host tells replies from other messages.
-            flags: if to == 0 { extra } else { extra & flags::CALL },
+            flags: if to == 0 { extra } else { extra & !flags::REPLY },
             size: entry.size,
             correlation,
             sender: if to == 0 { 0 } else { sender },

@@ -23,6 +23,10 @@ pub mod flags {
     pub const CALL: u8 = 8;
     /// In rings to the host: an answer. Otherwise unasked.
     pub const REPLY: u8 = 16;
+    /// If the handler fails and its actor is restarted, that is handed the message again.
+    pub const AGAIN: u8 = 32;
+    /// What an envelope says; the others follow from the rest of it.
+    pub const SAID: u8 = CALL | REPLY | AGAIN;
 }
 
 /// Bytes that a slot has for sender, deadline and payload.
@@ -39,7 +43,7 @@ pub struct Envelope {
     pub kind: u16,
     /// Priority level, 0 to 3.
     pub level: u8,
-    /// `flags::CALL` and `flags::REPLY`; the others follow from the rest.
+    /// Of `flags::SAID`.
     pub flags: u8,
     /// Bytes of payload.
     pub size: u32,
@@ -98,7 +102,7 @@ impl Slot {
     #[inline(always)]
     pub fn encode<'a>(envelope: &Envelope, payload: &'a [u8]) -> (Self, &'a [u8]) {
         debug_assert_eq!(envelope.size as usize, payload.len());
-        let mut bits = envelope.flags & (flags::CALL | flags::REPLY);
+        let mut bits = envelope.flags & flags::SAID;
         bits |= if envelope.sender != 0 { flags::SENDER } else { 0 };
         bits |= if envelope.deadline != 0 { flags::DEADLINE } else { 0 };
         let taken = 8 * usize::from(envelope.sender != 0) + 8 * usize::from(envelope.deadline != 0);
@@ -144,7 +148,7 @@ impl Slot {
             actor: low(w0),
             kind: d1 as u16,
             level: (d1 >> 22 & 3) as u8,
-            flags: bits & (flags::CALL | flags::REPLY),
+            flags: bits & flags::SAID,
             size: if in_body { payload[0] as u32 } else { d1 >> 16 & 0x3f },
             correlation: join(low(w1), low(w2)),
             sender,

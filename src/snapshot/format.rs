@@ -1,10 +1,10 @@
-//! The format of snapshots, version 2. Numbers are little-endian; every section begins at a multiple of 8 and is padded to
+//! The format of snapshots, version 3. Numbers are little-endian; every section begins at a multiple of 8 and is padded to
 //! one with zeros.
 //!
 //! ```text
 //!   bytes
 //!   header    8   "RKSNAP" 0x0d 0x0a
-//!             4   version of the format, 2
+//!             4   version of the format, 3
 //!             4   CRC-32 (ISO 3309, as in zlib and PNG) of all that follows
 //!             8   bytes of the whole
 //!             8   the latest stamp of the kernel's clocks
@@ -23,10 +23,11 @@
 //!                 0; instead of a child 0xffffffff, if the actor has ended; 4 bytes each
 //!   states        of each actor, as its handlers have it
 //!   messages 48   each: receiver (lower half of its address), type (2), level (1), bits (1: 1 came from the host, 2 of a
-//!                 call); payload's bytes (4), zero (4); correlation, sender, deadline, stamp (8 each); then the payload
+//!                 call, 4 handed over again if the handler fails); payload's bytes (4), zero (4); correlation, sender,
+//!                 deadline, stamp (8 each); then the payload
 //!   posts    56   each: receiver, actor that sent it, correlation, sender, nanoseconds until its deadline (8 each);
-//!                 lower half of the receiver's address (4), type (2), level (1), bits (1: 1 a reply, 2 of a call);
-//!                 payload's bytes (4), zero (4); then the payload
+//!                 lower half of the receiver's address (4), type (2), level (1), bits (1: 1 a reply, 2 of a call,
+//!                 4 as of messages); payload's bytes (4), zero (4); then the payload
 //! ```
 //!
 //! Messages are in the order of their rings, those of one sender, receiver and level among them in theirs. Posts are what
@@ -42,13 +43,22 @@ use crate::message::LEVELS;
 use crate::ring::{flags, Envelope};
 
 const MAGIC: [u8; 8] = *b"RKSNAP\r\n";
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Bytes before what the checksum covers.
 const COVERED_FROM: usize = 16;
 
 const FROM_HOST: u8 = 1;
 const REPLY: u8 = 1;
-const CALL: u8 = 2;
+/// Bits that messages and posts have, and the envelope's for each.
+const BITS: [(u8, u8); 2] = [(2, flags::CALL), (4, flags::AGAIN)];
+
+fn bits_of(envelope: &Envelope) -> u8 {
+    BITS.iter().filter(|(_, flag)| envelope.flags & flag != 0).fold(0, |bits, (bit, _)| bits | bit)
+}
+
+fn flags_of(bits: u8) -> u8 {
+    BITS.iter().filter(|(bit, _)| bits & bit != 0).fold(0, |flags, (_, flag)| flags | flag)
+}
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -177,12 +187,11 @@ pub(crate) fn encode<'a>(image: &Image, room: impl FnOnce(usize) -> Result<&'a m
     writer.put(&image.all.states);
     writer.pad();
     for Message { from_host, envelope, payload } in &image.all.messages {
-        let call = envelope.flags & flags::CALL != 0;
         writer.put(bytemuck::bytes_of(&MessageHead {
             actor: envelope.actor,
             kind: envelope.kind,
             level: envelope.level,
-            bits: if *from_host { FROM_HOST } else { 0 } | if call { CALL } else { 0 },
+            bits: if *from_host { FROM_HOST } else { 0 } | bits_of(envelope),
             size: payload.len() as u32,
             zero: 0,
             correlation: envelope.correlation,
@@ -195,7 +204,6 @@ pub(crate) fn encode<'a>(image: &Image, room: impl FnOnce(usize) -> Result<&'a m
     }
     for (post, payload) in &image.all.posts {
         let envelope = &post.envelope;
-        let bit = |flag: u8, bit: u8| if envelope.flags & flag != 0 { bit } else { 0 };
         writer.put(bytemuck::bytes_of(&PostHead {
             to: post.to,
             by: post.by,
@@ -205,7 +213,7 @@ pub(crate) fn encode<'a>(image: &Image, room: impl FnOnce(usize) -> Result<&'a m
             actor: envelope.actor,
             kind: envelope.kind,
             level: envelope.level,
-            bits: bit(flags::REPLY, REPLY) | bit(flags::CALL, CALL),
+            bits: if envelope.flags & flags::REPLY != 0 { REPLY } else { 0 } | bits_of(envelope),
             size: payload.len() as u32,
             zero: 0,
         }));
@@ -325,7 +333,7 @@ impl Image {
                 actor: message.actor,
                 kind: message.kind,
                 level: message.level,
-                flags: if message.bits & CALL != 0 { flags::CALL } else { 0 },
+                flags: flags_of(message.bits),
                 size: message.size,
                 correlation: message.correlation,
                 sender: message.sender,
@@ -342,12 +350,11 @@ impl Image {
             }
             let by = Address::new(head.key, post.by as u32).to_bits();
             let payload = reader.section(post.size as usize)?.into();
-            let bit = |bit: u8, flag: u8| if post.bits & bit != 0 { flag } else { 0 };
             let envelope = Envelope {
                 actor: if post.to == 0 { by as u32 } else { post.to as u32 },
                 kind: post.kind,
                 level: post.level,
-                flags: bit(REPLY, flags::REPLY) | bit(CALL, flags::CALL),
+                flags: if post.bits & REPLY != 0 { flags::REPLY } else { 0 } | flags_of(post.bits),
                 size: post.size,
                 correlation: post.correlation,
                 sender: post.sender,
@@ -387,10 +394,10 @@ mod tests {
 
     prop_compose! {
         fn envelope(actors: u32, with_reply: bool)(
-            index in 0..actors, generation in 0..4096u32, kind in any::<u16>(), level in 0..4u8, call in any::<bool>(),
-            reply in any::<bool>(), numbers in any::<[u64; 4]>(),
+            index in 0..actors, generation in 0..4096u32, kind in any::<u16>(), level in 0..4u8, said in any::<u8>(),
+            numbers in any::<[u64; 4]>(),
         ) -> Envelope {
-            let flags = if call { flags::CALL } else { 0 } | if reply && with_reply { flags::REPLY } else { 0 };
+            let flags = said & if with_reply { flags::SAID } else { flags::SAID & !flags::REPLY };
             let [correlation, sender, deadline, time] = numbers;
             let actor = crate::address::actor_bits(generation, index);
             Envelope { actor, kind, level, flags, size: 0, correlation, sender, deadline, time }

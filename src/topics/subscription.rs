@@ -13,7 +13,7 @@ use crate::kernel::{directory, Offered, Wait};
 use crate::message::{Class, Incoming, Offer, Sink};
 use crate::pattern::Pattern;
 use crate::queue::Queue;
-use crate::ring::{Envelope, Room};
+use crate::ring::{flags, Envelope, Room};
 use crate::runtime::Home;
 
 /// Who subscribes.
@@ -294,7 +294,8 @@ impl Subscription {
     fn hand_over(&self, address: Address, envelope: &Envelope, payload: &[u8], from_host: bool) -> Handed {
         // A kernel that is gone has no queue that could say so.
         let Some(kernel) = directory::find(address.kernel()) else { return Handed::Ended(Fate::Dropped) };
-        let envelope = Envelope { actor: address.actor(), ..*envelope };
+        let again = if self.quality == Quality::AtLeastOnce { flags::AGAIN } else { 0 };
+        let envelope = Envelope { actor: address.actor(), flags: envelope.flags | again, ..*envelope };
         match kernel.offer(&envelope, payload, from_host, || (envelope.time, envelope.deadline)) {
             Offered::Sent => Handed::Ended(Fate::Delivered),
             Offered::Full(_) => Handed::No,

@@ -20,7 +20,7 @@ static snapshot take(rk_kernel kernel, uint32_t flags) {
 static rk_snapshot_info info_of(snapshot taken) {
     rk_snapshot_info info = {.struct_size = sizeof info};
     CHECK_DONE(rk_snapshot_describe(taken.data, taken.size, &info, &test_error));
-    CHECK_EQ(info.version, 2);
+    CHECK_EQ(info.version, 3);
     return info;
 }
 

@@ -67,6 +67,8 @@ struct rk_call {
 #define RK_TO_POST 4u  /* posts of the last batch wait in the outbox */
 #define RK_TO_END 8u   /* the last handler failed or stopped its actor */
 #define RK_TO_RECORD 16u /* the last handler's time was taken */
+/* Its message had been fetched: the payload is where `call` says, not in its item. */
+#define RK_FETCHED 32u
 
 struct rk_todo {
     rk_u32 ring, number; /* of the message to fetch, or of the last that was handled: its item */

@@ -35,7 +35,7 @@ RK_COLD_FN void rk_write(const rk_dev_ring &ring, rk_u64 position, const rk_dev_
     const rk_u64 index = position & ((1ull << ring.shift) - 1);
     const rk_u32 taken = (post.sender ? 1 : 0) + (deadline ? 1 : 0);
     const bool fits = post.size <= 32 - 8 * taken;
-    const rk_u32 bits = (post.flags & (RK_F_CALL | RK_F_REPLY)) | (post.sender ? RK_F_SENDER : 0) |
+    const rk_u32 bits = (post.flags & RK_F_SAID) | (post.sender ? RK_F_SENDER : 0) |
                         (deadline ? RK_F_DEADLINE : 0) | (fits ? 0 : RK_F_BODY);
     rk_slot slot;
     slot.head = post.actor | (rk_u64)(post.type | (fits ? post.size : 0) << 16 | post.level << 22 | bits << 24) << 32;
@@ -160,7 +160,8 @@ RK_PUMP_FN rk_u32 rk_level_of(rk_u32 priority) {
 
 /* The post that an entry of the outbox asks for. See src/backend/cpu/outbox.rs. */
 RK_PUMP_FN rk_dev_post rk_post_of(const rk_outgoing &entry, const rk_dev_origin &origin) {
-    const bool reply = entry.kind == RK_POST_REPLY, forward = entry.kind == RK_POST_FORWARD;
+    const bool reply = entry.kind == RK_POST_REPLY, again = entry.kind == RK_POST_AGAIN;
+    const bool forward = entry.kind == RK_POST_FORWARD || again;
     rk_dev_post post;
     post.to = reply ? origin.sender : entry.kind == RK_POST_EMIT ? 0 : entry.to;
     post.by = origin.actor;
@@ -172,6 +173,7 @@ RK_PUMP_FN rk_dev_post rk_post_of(const rk_outgoing &entry, const rk_dev_origin 
     post.size = entry.size;
     post.level = entry.priority == 0 && (reply || forward) ? origin.level : rk_level_of(entry.priority);
     post.flags = post.to == 0 && reply ? origin.call | RK_F_REPLY : forward ? origin.call : 0;
+    post.flags |= again ? RK_F_AGAIN : 0;
     post.reserved = 0;
     return post;
 }
@@ -236,24 +238,47 @@ RK_COLD_FN void rk_leave_behind(const rk_dev_post &post, const rk_u8 *payload) {
     rk_letter(note, payload, post.size);
 }
 
-/* Adds a post of the library's, for an actor that has ended, to its children, of which `first` is one's index plus 1. It is
- * behind those of the actor's handler, if there are any: of the message in item `number`, of whose origin it needs the actor.
- * Room for one post more than a handler may write is there. */
-RK_COLD_FN void rk_add_orphaned(rk_u32 actor, rk_u32 number, rk_u32 first) {
+/* The origin of what the handler of a message sends. */
+RK_PUMP_FN rk_dev_origin rk_origin_of(const rk_item &m) {
+    rk_dev_origin origin;
+    origin.actor = (rk_u64)rk_s.k.key << 32 | m.actor, origin.sender = m.sender();
+    origin.correlation = m.correlation, origin.level = m.level(), origin.call = m.call();
+    return origin;
+}
+
+/* Adds a post of the library's behind those of a handler, if there are any: of the message in item `number`. Room for one post
+ * more than a handler may write is there. */
+RK_COLD_FN void rk_add_post(rk_u32 number, rk_outgoing entry, const rk_u8 *payload) {
     if (rk_s.w.outbox_sent == rk_s.w.outbox_used) rk_empty_outbox();
-    const rk_u32 used = rk_s.w.outbox_used, size = rk_lane_context::entry(0);
+    const rk_u32 used = rk_s.w.outbox_used, size = rk_lane_context::entry(entry.size);
     const rk_u32 at = used < RK_FRONT && used + size > RK_FRONT ? RK_FRONT : used;
+    entry.reserved = number;
     __syncwarp();
+    rk_copy((rk_u64)(rk_outbox_at(at) + sizeof entry), payload, entry.size, rk_thread());
     if (rk_thread() == 0) {
-        rk_outgoing *entry = (rk_outgoing *)rk_outbox_at(at);
-        entry->to = (rk_u64)rk_s.k.key << 32 | (first - 1), entry->correlation = (actor & 0xfffff) + 1;
-        entry->deadline = 0, entry->kind = RK_POST_SEND, entry->type = RK_TYPE_ORPHANED;
-        entry->size = entry->priority = 0, entry->reserved = number;
-        rk_s.w.origins[number].actor = (rk_u64)rk_s.k.key << 32 | actor;
+        *(rk_outgoing *)rk_outbox_at(at) = entry;
+        rk_s.w.origins[number] = rk_origin_of(rk_s.items[number]);
         if (at != used) rk_s.w.front_end = used;
         rk_s.w.outbox_used = at + size;
     }
     __syncwarp();
+}
+
+/* For the actor in item `number`, which has ended, to its children, of which `first` is one's index plus 1. */
+RK_COLD_FN void rk_add_orphaned(rk_u32 number, rk_u32 first) {
+    const rk_outgoing entry = {(rk_u64)rk_s.k.key << 32 | (first - 1), (rk_s.items[number].actor & 0xfffff) + 1, 0,
+                               RK_POST_SEND, RK_TYPE_ORPHANED};
+    rk_add_post(number, entry, (const rk_u8 *)0);
+}
+
+/* Hands an actor that was restarted the message of item `number` again, at which it failed. */
+RK_COLD_FN void rk_add_again(rk_u32 number, const rk_u8 *payload) {
+    const rk_item &m = rk_s.items[number];
+    const rk_u64 now = rk_shfl(rk_physical(), 0), left = m.deadline() > now ? m.deadline() - now : 0;
+    /* From units of 2^-32 s; at least one, for none are no deadline. */
+    const rk_u64 ns = __umul64hi(left, 1000000000ull << 32), deadline = m.deadline() == 0 ? 0 : ns ? ns : 1;
+    const rk_outgoing entry = {(rk_u64)rk_s.k.key << 32 | m.actor, 0, deadline, RK_POST_AGAIN, m.type(), m.size};
+    rk_add_post(number, entry, payload);
 }
 
 /* The child, by its index plus 1, that such a post goes on to when it has been sent; or 0. When the kernel ends, all have. */

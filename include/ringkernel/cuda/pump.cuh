@@ -51,9 +51,10 @@ RK_PUMP_FN void rk_reset(rk_u32 index, bool again, void *scratch) {
     __syncwarp();
 }
 
-/* The handler failed or stopped its actor. */
-RK_COLD_FN void rk_ended(void *scratch) {
-    const rk_item &m = rk_s.items[rk_s.todo.number];
+/* The handler failed or stopped its actor. `fetched`: RK_FETCHED. */
+RK_COLD_FN void rk_ended(bool fetched, void *scratch) {
+    const rk_u32 number = rk_s.todo.number;
+    const rk_item &m = rk_s.items[number];
     const rk_u32 index = m.actor & 0xfffff;
     rk_dev_entry &entry = ((rk_dev_entry *)rk_s.k.entries)[index];
     const bool failed = rk_s.todo.result & RK_RESULT_FAIL;
@@ -63,12 +64,13 @@ RK_COLD_FN void rk_ended(void *scratch) {
     if (again) {
         rk_reset(index, true, scratch);
         rk_add(RK_C_RESTARTS, 1);
+        if (m.flags() & RK_F_AGAIN) rk_add_again(number, (const rk_u8 *)(fetched ? rk_s.call.message : (rk_u64)m.payload));
     } else if (rk_thread() == 0) {
         entry.status = failed ? RK_FAILED : RK_STOPPED, rk_s.w.irregular = 1;
         orphan = rk_end_family(index);
     }
     orphan = __shfl_sync(RK_WARP, orphan, 0);
-    if (orphan) rk_add_orphaned(m.actor, rk_s.todo.number, orphan);
+    if (orphan) rk_add_orphaned(number, orphan);
     __syncwarp();
     if (!failed) return;
     rk_add(RK_C_FAILURES, 1);
@@ -81,12 +83,7 @@ RK_COLD_FN void rk_ended(void *scratch) {
 
 /* What a batch led to and could not leave: one by one, as soon as that goes. */
 RK_COLD_FN void rk_deliver_rest() {
-    if (rk_thread() < RK_BATCH) {
-        const rk_item &m = rk_s.items[rk_thread()];
-        rk_dev_origin &origin = rk_s.w.origins[rk_thread()];
-        origin.actor = (rk_u64)rk_s.k.key << 32 | m.actor, origin.sender = m.sender();
-        origin.correlation = m.correlation, origin.level = m.level(), origin.call = m.call();
-    }
+    if (rk_thread() < RK_BATCH) rk_s.w.origins[rk_thread()] = rk_origin_of(rk_s.items[rk_thread()]);
     __syncwarp();
     /* Behind what was set aside before, if there is any. */
     const rk_u64 wait = rk_flush();
@@ -118,7 +115,7 @@ RK_COLD_FN bool rk_direct(const rk_item &m, rk_i32 why, void *scratch) {
     }
     rk_add(RK_C_HANDLED, 1);
     orphan = __shfl_sync(RK_WARP, orphan, 0);
-    if (orphan) rk_add_orphaned(m.actor, rk_s.todo.number, orphan);
+    if (orphan) rk_add_orphaned(rk_s.todo.number, orphan);
     __syncwarp();
     return true;
 }
@@ -194,7 +191,7 @@ RK_PUMP_FN void rk_stay(const rk_dev_kernel &k, void *scratch) {
         if (todo & RK_TO_LEAVE) return;
         if (todo & RK_TO_RECORD) rk_took();
         if (todo & RK_TO_POST) rk_deliver_rest();
-        if (todo & RK_TO_END) rk_ended(scratch);
+        if (todo & RK_TO_END) rk_ended(todo & RK_FETCHED, scratch);
         if (todo & RK_TO_FETCH) {
             if (!rk_fetch_or_bury(scratch) && rk_s.mode == RK_MODE_LEAVE_IDLE && ++idle >= RK_IDLE) return;
         }

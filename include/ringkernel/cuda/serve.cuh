@@ -268,6 +268,7 @@ RK_PUMP_FN rk_u32 rk_serve_row(rk_pump &p, const rk_dev_kernel &k, rk_u32 allowe
             fetched = false;
             __syncwarp();
             if (rk_s.measured) todo |= RK_TO_RECORD;
+            if (todo) todo |= RK_FETCHED;
             __syncwarp();
             if (p.thread == 0) rk_s.fetched = rk_s.measured = 0;
         }

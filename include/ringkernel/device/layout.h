@@ -34,6 +34,9 @@
 #define RK_F_BODY 4u
 #define RK_F_CALL 8u
 #define RK_F_REPLY 16u
+#define RK_F_AGAIN 32u
+/* What a post says; the others follow from the rest of it. */
+#define RK_F_SAID (RK_F_CALL | RK_F_REPLY | RK_F_AGAIN)
 
 /* Classes of letters, and reasons of dead ones: RK_MESSAGE_... and RK_DEAD_... of ringkernel.h. */
 #define RK_CLASS_REPLY 1u
@@ -60,9 +63,13 @@
 #define RK_RUNNING 0u
 #define RK_STOPPED 1u
 #define RK_FAILED 2u
+/* On Vulkan, until the host has been told: it has failed, and is restarted then. */
+#define RK_RESTARTING 3u
 
 /* To an actor whose parent has ended: as START and STOP of module.h, but only from pump to pump. */
 #define RK_TYPE_ORPHANED 65283u
+/* Beside RK_POST_... of module.h, by pumps only: as RK_POST_FORWARD, of the message at which the receiver itself has failed. */
+#define RK_POST_AGAIN 5u
 /* rk_dev_kin.first of an actor that has ended: it gets no children before it is started. */
 #define RK_ENDED 0xffffffffu
 
@@ -118,7 +125,7 @@ struct rk_dev_span {
 struct rk_dev_worker {
     rk_dev_ring rings[RK_RINGS];
     rk_dev_ring outbound;
-    rk_u64 outbox;  /* RK_FRONT bytes, then what the posts of one handler may fill and room to write a largest message */
+    rk_u64 outbox;  /* RK_FRONT bytes, then what the posts of one handler may fill and room for a largest message */
     rk_u64 message; /* room for a largest message */
     rk_u64 aside;   /* posts set aside, a ring of aside_size bytes */
     rk_u64 latencies;      /* rk_latencies; 0: nothing is measured. See device/histogram.h */

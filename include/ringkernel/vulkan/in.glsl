@@ -14,7 +14,7 @@ rk_source rk_from;
 /* A message taken out of its slot. */
 struct rk_taken {
     rk_u64 correlation, sender, deadline, time, payload;
-    rk_u32 actor, type, level, call, size;
+    rk_u32 actor, type, level, call, again, size;
 };
 rk_taken rk_m;
 
@@ -114,6 +114,7 @@ void rk_take_apart(rk_words words) {
     rk_m.type = d1 & 0xffffu;
     rk_m.level = d1 >> 22 & 3u;
     rk_m.call = bits & RK_F_CALL;
+    rk_m.again = bits & RK_F_AGAIN;
     rk_m.correlation = high.x & half_mask | low.y << 32;
     rk_m.sender = rk_m.deadline = rk_u64(0);
     if ((bits & RK_F_SENDER) != 0u) {
@@ -181,6 +182,33 @@ void rk_prepare() {
     rk_cx.priority = 64u * rk_m.level;
 }
 
+/* The entry of the actor whose handler failed or stopped it. */
+rk_dev_entry_at rk_failed_entry() {
+    return rk_dev_entry_at(rk_kernel.entries + 16u * (rk_u32(rk_failed_actor) & 0xfffffu));
+}
+
+/* Whether it is to be restarted; src/kernel/supervision.rs says the rule. */
+bool rk_may_restart() {
+    rk_dev_entry_at entry = rk_failed_entry();
+    rk_u32 now = rk_u32(rk_clock >> 22);
+    if (entry.v.restarts == 0u || now - entry.v.since > rk_kernel.restart_window) {
+        entry.v.restarts = 0u;
+        entry.v.since = now;
+    }
+    return entry.v.restarts < rk_kernel.restarts;
+}
+
+/* Hands rk_m, whose handler failed, to its actor again, by a post behind those of the handler. Room for one more than it may
+ * write is there. */
+void rk_add_again() {
+    rk_u64 at = rk_cx.outbox + rk_outbox_used, deadline = rk_u64(0);
+    if (rk_m.deadline != rk_u64(0)) deadline = rk_until_deadline(rk_m.deadline);
+    rk_outgoing_ref(at).v =
+        rk_outgoing(rk_cx.self, rk_u64(0), deadline, RK_POST_AGAIN, rk_m.type, rk_m.size, 0u, rk_u64(0));
+    rk_copy(at + rk_u64(RK_ENTRY_SIZE), rk_m.payload, rk_m.size);
+    rk_outbox_used += RK_ENTRY_SIZE + ((rk_m.size + 15u) & ~15u);
+}
+
 /* After the handler of rk_m ran. */
 void rk_conclude() {
     rk_handled++;
@@ -191,11 +219,13 @@ void rk_conclude() {
     rk_origin = rk_dev_origin(rk_cx.self, rk_m.sender, rk_m.correlation, rk_m.level, rk_m.call);
     if (rk_cx.result != 0u) {
         bool failed = (rk_cx.result & RK_RESULT_FAIL) != 0u;
-        rk_dev_entry_at(rk_kernel.entries + 16u * rk_cx.index).v.status = failed ? RK_FAILED : RK_STOPPED;
         rk_irregular = 1u;
         rk_counts[RK_C_FAILURES] += rk_u64(failed ? 1u : 0u);
         rk_failed_actor = rk_cx.self;
         rk_failed_code = rk_cx.fail_code;
+        bool restarts = failed && rk_may_restart();
+        rk_failed_entry().v.status = restarts ? RK_RESTARTING : failed ? RK_FAILED : RK_STOPPED;
+        if (restarts && rk_m.again != 0u) rk_add_again();
     }
     rk_consume();
 }

@@ -28,7 +28,8 @@ rk_u32 rk_level_of(rk_u32 priority) {
 
 /* The post that an entry of the outbox asks for. */
 rk_dev_post rk_post_of(rk_outgoing entry) {
-    bool reply = entry.kind == RK_POST_REPLY, forward = entry.kind == RK_POST_FORWARD, answers = reply || forward;
+    bool reply = entry.kind == RK_POST_REPLY, again = entry.kind == RK_POST_AGAIN;
+    bool forward = entry.kind == RK_POST_FORWARD || again, answers = reply || forward;
     rk_dev_post post;
     post.to = reply ? rk_origin.sender : entry.kind == RK_POST_EMIT ? rk_u64(0) : entry.to;
     bool to_host = post.to == rk_u64(0);
@@ -43,7 +44,7 @@ rk_dev_post rk_post_of(rk_outgoing entry) {
     post.level = entry.priority == 0u && answers ? rk_origin.level : rk_level_of(entry.priority);
     /* A reply to an actor ends a call's way: the answer that the caller waits for is another. */
     post.flags = (reply && to_host) || forward ? rk_origin.call : 0u;
-    post.flags |= reply && to_host ? RK_F_REPLY : 0u;
+    post.flags |= (reply && to_host ? RK_F_REPLY : 0u) | (again ? RK_F_AGAIN : 0u);
     post.reserved = 0u;
     return post;
 }
@@ -120,6 +121,12 @@ rk_u64 rk_deadline(rk_u64 ns) {
     rk_u64 whole = ns / rk_u64(1953125), rest = ns % rk_u64(1953125);
     rk_u64 units = (whole << 15) + (rest << 15) / rk_u64(1953125) + rk_u64(1);
     return ns == rk_u64(0) ? ns : rk_now() + (rk_min(units, rk_u64(1) << 54) << 8);
+}
+
+/* Nanoseconds until such a deadline; at least one, for none are no deadline. */
+rk_u64 rk_until_deadline(rk_u64 deadline) {
+    rk_u64 now = rk_now(), left = deadline > now ? deadline - now : rk_u64(0), half_mask = rk_u64(0xffffffffu);
+    return rk_max((left >> 32) * rk_u64(1000000000) + ((left & half_mask) * rk_u64(1000000000) >> 32), rk_u64(1));
 }
 
 /* A place for rk_post in our ring to the host. What we wait for. */
@@ -238,7 +245,7 @@ bool rk_is_inside() {
 
 /* Writes rk_post into the slot in rk_out, its body if it has one. */
 void rk_write_slot() {
-    rk_u32 size = rk_out.size, bits = rk_post.flags & (RK_F_CALL | RK_F_REPLY);
+    rk_u32 size = rk_out.size, bits = rk_post.flags & RK_F_SAID;
     u64vec4 area = u64vec4(size, 0, 0, 0);
     bool inside = rk_is_inside();
     if (inside) {

@@ -5,8 +5,8 @@
  *
  * Mesa's llvmpipe executes both sides of every branch, the one that is not taken with nothing switched on, and every loop
  * once: what code there is costs time whether it is needed or not. Hence every large piece is here once, called from one
- * place, and a step is a straight line: which post, where to, which message, what of it, write. RK_THOROUGH leaves out
- * what is seldom.
+ * place, and a step is a straight line: which post, where to, which message, what of it, write. Of this file two programs are
+ * made: the thorough pump, and the quick one (quick.glsl), which leaves when it meets what only the other can do.
  *
  * rkc includes this before the user's files, whose types would be in the way of our variables' names, with RK_DISPATCH set
  * to the dispatch of one actor type. */
@@ -73,22 +73,6 @@ void rk_dead_letter(rk_u64 from, rk_u64 to, rk_u64 correlation, rk_u64 time, rk_
 /* The host ends the quantum. Looked at every few steps, for it costs one more access. */
 bool rk_is_told_to_leave() {
     return (++rk_steps & 7u) == 0u && rk_peek(rk_dev_command_at(rk_kernel.command).v.leave) == rk_task.launch;
-}
-
-/* The entry of the actor whose handler failed or stopped it. */
-rk_dev_entry_at rk_failed_entry() {
-    return rk_dev_entry_at(rk_kernel.entries + 16u * (rk_u32(rk_failed_actor) & 0xfffffu));
-}
-
-/* Whether it is to be restarted; src/kernel/supervision.rs says the rule. */
-bool rk_may_restart() {
-    rk_dev_entry_at entry = rk_failed_entry();
-    rk_u32 now = rk_u32(rk_clock >> 22);
-    if (entry.v.restarts == 0u || now - entry.v.since > rk_kernel.restart_window) {
-        entry.v.restarts = 0u;
-        entry.v.since = now;
-    }
-    return entry.v.restarts < rk_kernel.restarts;
 }
 
 /* Starts an actor: one that is restarted (`again`) with the state that is kept for that, if any is, others with the one that they
@@ -163,7 +147,7 @@ rk_u32 rk_step() {
     rk_turns += RK_STEP_TURNS;
     if (rk_turns >= rk_task.turns) return RK_LEAVE;
     if (rk_is_told_to_leave()) return RK_LEAVE;
-    bool thorough = RK_THOROUGH != 0u, ends = rk_task.mode == RK_MODE_END;
+    bool ends = rk_task.mode == RK_MODE_END;
     rk_out.slot = rk_out.record = rk_out.deadline = rk_out.foreign = rk_u64(0);
     rk_out.klass = 0u;
     rk_out.size = 0u;
@@ -174,10 +158,9 @@ rk_u32 rk_step() {
     bool from_aside = rk_aside_count != 0u && !rk_breaking;
     bool posting = failure || from_aside || in_outbox;
     if (!posting && rk_handled >= rk_task.messages) return RK_LEAVE;
-    if (!thorough && (failure || from_aside)) return rk_want();
     if (posting) {
         rk_u64 at = rk_cx.outbox + rk_outbox_sent;
-        if (thorough && from_aside) {
+        if (from_aside) {
             at = rk_aside_front();
             rk_post = rk_dev_post_at(at).v;
             at += rk_u64(rk_dev_post_rk_sizeof());
@@ -189,10 +172,7 @@ rk_u32 rk_step() {
         rk_out.size = rk_post.size;
         rk_i32 reason = 0;
         bool to_host = rk_post.to == rk_u64(0);
-        if (!thorough) {
-            if (!to_host) return rk_want();
-            wait = rk_aim_at_host();
-        } else if (failure) {
+        if (failure) {
             rk_out.size = 0u;
         } else if (ends && rk_post.type == RK_TYPE_ORPHANED) {
             /* Who is still to be told that its parent has ended has ended too. */
@@ -207,14 +187,14 @@ rk_u32 rk_step() {
                 reason = RK_D_TERMINATED;
             }
         }
-        if (thorough && (reason != 0 || failure || (to_host && ends))) {
+        if (reason != 0 || failure || (to_host && ends)) {
             rk_dead_letter(rk_post.sender, rk_post.to, rk_post.correlation, ++rk_clock, rk_post.type, rk_post.level,
                            rk_post.flags & RK_F_CALL, reason);
             if (reason == RK_D_ELSEWHERE) {
                 rk_out.klass = RK_CLASS_FORWARD;
             } else if (failure) {
                 bool stopped = rk_failed_entry().v.status == RK_STOPPED;
-                restarts = !stopped && rk_may_restart();
+                restarts = rk_failed_entry().v.status == RK_RESTARTING;
                 /* Any number of restarts may come, and a host that does not read is not to run out of memory. */
                 bool told = stopped ? false : !restarts || rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) == rk_u64(0);
                 rk_out.klass = told ? RK_CLASS_EVENT : 0u;
@@ -239,7 +219,7 @@ rk_u32 rk_step() {
     if (rk_breaking) more_posts = in_outbox;
     /* A post that goes from child to child: who is next is asked first, for who is told forgets it. */
     rk_u32 orphan = 0u;
-    if (thorough && posting && rk_out.slot != rk_u64(0) && rk_post.type == RK_TYPE_ORPHANED &&
+    if (posting && rk_out.slot != rk_u64(0) && rk_post.type == RK_TYPE_ORPHANED &&
         rk_u32(rk_post.to >> 32) == rk_kernel.key)
         orphan = rk_following(rk_post.actor & 0xfffffu, rk_post.correlation);
     more_posts = more_posts || orphan != 0u;
@@ -273,8 +253,6 @@ rk_u32 rk_step() {
             if (reason == 0 && !directs) {
                 rk_prepare();
                 next = RK_HANDLE;
-            } else if (!thorough) {
-                if (!posting) return rk_want();
             } else if (directs) {
                 directed = !posting;
             } else if (!posting) {
@@ -292,7 +270,7 @@ rk_u32 rk_step() {
 
     /* Letters are memory: for dead ones the host is to read some first. */
     rk_u64 letter = rk_u64(0), ticket = rk_u64(0);
-    if (thorough && rk_out.klass != 0u) {
+    if (rk_out.klass != 0u) {
         bool full = (rk_out.klass == RK_CLASS_DEAD || rk_out.klass == RK_CLASS_FORWARD) && !ends &&
                     rk_peek(rk_dev_orders_at(rk_orders).v.letters_full) != rk_u64(0);
         if (!full) letter = rk_aim_letter(ticket);
@@ -303,7 +281,7 @@ rk_u32 rk_step() {
     rk_wait_for(wait);
     if (wait != RK_WAIT_NOTHING) {
         /* Seen twice, so that the others have seen what we wait for. */
-        if (thorough && wait != RK_WAIT_HOST && waited && rk_is_in_cycle()) {
+        if (wait != RK_WAIT_HOST && waited && rk_is_in_cycle()) {
             rk_breaking = true;
             return RK_GO_ON;
         }
@@ -320,11 +298,11 @@ rk_u32 rk_step() {
         rk_consume();
         next = RK_GO_ON;
     }
-    if (thorough && failure) {
+    if (failure) {
         if (restarts) starts = rk_restart();
         else ended = rk_u32(rk_failed_actor) & 0xfffffu;
         rk_failed_actor = rk_u64(0);
-    } else if (thorough && orphan != 0u) {
+    } else if (orphan != 0u) {
         rk_u64 on = rk_u64(rk_kernel.key) << 32 | rk_u64(orphan - 1u);
         if (from_aside) {
             rk_dev_post_at record = rk_dev_post_at(rk_out.payload - rk_u64(rk_dev_post_rk_sizeof()));
@@ -344,7 +322,7 @@ rk_u32 rk_step() {
         next = RK_GO_ON;
     }
     if (starts != ~0u) rk_start(starts, failure);
-    if (thorough && ended != ~0u) rk_orphan_children(ended);
+    if (ended != ~0u) rk_orphan_children(ended);
     if (next > RK_LEAVE) return rk_pause();
     rk_idle = 0u;
     if (next == RK_HANDLE) rk_breaking = false;

@@ -10,8 +10,10 @@ use std::collections::VecDeque;
 use super::actors::Buffer;
 use crate::address::Address;
 use crate::error::Result;
+use crate::hlc;
 use crate::kernel::{Origin, Post};
-use crate::layout::Outgoing;
+use crate::layout::{Outgoing, POST_AGAIN};
+use crate::ring::Envelope;
 
 /// Most bytes set aside by one worker. Circles of messages that only go round stay far below; past it, actors that answer
 /// each message with several are filling memory for ever, and posts become dead letters.
@@ -65,18 +67,41 @@ impl Outbox {
         self.origin = origin;
     }
 
-    /// Adds a post of the library's, for an actor that has ended, to its children. Behind those of its handler, if these are
-    /// what is here: there is room for one more than a handler may write.
+    /// Adds a post of the library's, for an actor that has ended, to its children.
     #[cold]
     pub(super) fn add_orphaned(&mut self, actor: u64, first: u64) {
-        if self.used == 0 {
-            self.origin = Origin::of(actor);
-        }
-        debug_assert!(self.origin.actor == actor && self.used <= self.limit);
         let entry = Outgoing::to_orphan(Address::from_bits(actor).index(), first);
-        // SAFETY: room for an entry follows the limit, which what is used does not pass; entries are at multiples of 16.
-        unsafe { self.buffer.as_ptr().add(self.used as usize).cast::<Outgoing>().write(entry) };
-        self.used += HEADER as u32;
+        self.add(Origin::of(actor), entry, &[]);
+    }
+
+    /// Adds one by which an actor is handed the message again that it failed at.
+    #[cold]
+    pub(super) fn add_again(&mut self, origin: Origin, envelope: &Envelope, payload: &[u8]) {
+        let entry = Outgoing {
+            to: origin.actor,
+            deadline: hlc::until_deadline(envelope.deadline),
+            kind: POST_AGAIN,
+            r#type: u32::from(envelope.kind),
+            size: envelope.size,
+            ..Outgoing::default()
+        };
+        self.add(origin, entry, payload);
+    }
+
+    /// Behind the posts of the actor's handler, if these are what is here: there is room for one more than a handler may write.
+    fn add(&mut self, origin: Origin, entry: Outgoing, payload: &[u8]) {
+        if self.used == 0 {
+            self.origin = origin;
+        }
+        debug_assert!(self.origin.actor == origin.actor && self.used <= self.limit);
+        // SAFETY: room for the module's largest message follows the limit, which what is used does not pass; entries are at
+        // multiples of 16; and what was handled lies elsewhere.
+        unsafe {
+            let place = self.buffer.as_ptr().add(self.used as usize);
+            place.cast::<Outgoing>().write(entry);
+            place.add(HEADER).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        }
+        self.used += HEADER as u32 + entry.size.next_multiple_of(16);
     }
 
     #[inline]

@@ -459,20 +459,18 @@ impl Worker {
         self.courier.counts.handled += 1;
         self.courier.counts.refused += u64::from(context.refused);
         let (used, result, code) = (context.outbox_used, context.result, context.fail_code);
+        let origin = Origin {
+            actor: address,
+            sender: envelope.sender,
+            correlation: envelope.correlation,
+            level: envelope.level,
+            call: envelope.flags & flags::CALL,
+        };
         if used > 0 {
-            self.outbox.filled(
-                used,
-                Origin {
-                    actor: address,
-                    sender: envelope.sender,
-                    correlation: envelope.correlation,
-                    level: envelope.level,
-                    call: envelope.flags & flags::CALL,
-                },
-            );
+            self.outbox.filled(used, origin);
         }
         if result != 0 {
-            self.ended(index, address, result, code);
+            self.ended(*envelope, payload, origin, result, code);
         }
     }
 
@@ -502,9 +500,10 @@ impl Worker {
         }
     }
 
-    /// The handler failed or stopped its actor.
+    /// The handler of a message failed or stopped its actor.
     #[cold]
-    fn ended(&mut self, index: u32, address: u64, result: u32, code: i32) {
+    fn ended(&mut self, envelope: Envelope, payload: *const u8, origin: Origin, result: u32, code: i32) {
+        let (index, address) = (index_of(envelope.actor), origin.actor);
         // SAFETY: as in `verdict`.
         let entry = unsafe { &mut *self.actors.entry(index) };
         if result & RESULT_FAIL == 0 {
@@ -521,6 +520,9 @@ impl Worker {
             // SAFETY: states of our actors are ours, and no handler runs.
             unsafe { self.actors.restart(index) };
             self.courier.counts.restarts += 1;
+            if envelope.flags & flags::AGAIN != 0 {
+                self.outbox.add_again(origin, &envelope, &payload_bytes(payload, &envelope));
+            }
             // Any number of them may come, and a host that does not read is not to run out of memory.
             if self.courier.port().outbound.is_full_of_letters() {
                 return;

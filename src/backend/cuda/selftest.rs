@@ -56,7 +56,7 @@ impl Sent {
             actor: random.next() as u32,
             kind: random.next() as u16 | 1,
             level: random.next() as u8 & 3,
-            flags: random.next() as u8 & (flags::CALL | flags::REPLY),
+            flags: random.next() as u8 & flags::SAID,
             size: size as u32,
             correlation: random.next(),
             sender: 0,

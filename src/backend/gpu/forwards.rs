@@ -127,8 +127,7 @@ impl Forwards {
     /// All that wait, with the worker whose actor sent it; those for one place in their order. Nobody says by which actor.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Post, &[u8])> {
         self.waiting.values().flatten().map(|Forward { worker, to, envelope, payload }| {
-            let left = |deadline| hlc::unix_ns(deadline).saturating_sub(hlc::unix_ns(hlc::physical())).max(1);
-            let deadline_ns = if envelope.deadline == 0 { 0 } else { left(envelope.deadline) };
+            let deadline_ns = hlc::until_deadline(envelope.deadline);
             let envelope = Envelope { deadline: 0, time: 0, ..*envelope };
             (*worker, Post { to: to.to_bits(), by: 0, envelope, deadline_ns }, &payload[..])
         })

@@ -268,6 +268,7 @@ pub(in crate::backend) enum Mode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::flags;
     use std::fmt::Write;
     use std::mem::offset_of;
     use std::process::{Command as Process, Stdio};
@@ -275,7 +276,7 @@ mod tests {
     /// Pumps that modules bring were compiled for a layout, which only the version tells.
     #[test]
     fn version_is_raised_with_the_layout() {
-        const KNOWN: (u32, u64) = (3, 14_787_478_865_965_682_376);
+        const KNOWN: (u32, u64) = (4, 9_989_858_388_524_363_859);
         let header = include_str!("../../../include/ringkernel/device/layout.h");
         let code = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code));
         // FNV-1a, of what is neither comment nor space.
@@ -343,8 +344,11 @@ mod tests {
             ("RK_RUNNING", Entry::RUNNING as usize),
             ("RK_STOPPED", Entry::STOPPED as usize),
             ("RK_FAILED", Entry::FAILED as usize),
+            ("RK_F_AGAIN", flags::AGAIN as usize),
+            ("RK_F_SAID", flags::SAID as usize),
             ("RK_ENDED", Kin::ENDED as usize),
             ("RK_TYPE_ORPHANED", crate::layout::TYPE_ORPHANED as usize),
+            ("RK_POST_AGAIN", crate::layout::POST_AGAIN as usize),
         ];
         for (name, value) in names {
             writeln!(c, "SAME({name}, {value});").unwrap();

@@ -34,7 +34,7 @@ impl Arena {
         for worker in workers.iter().filter(|worker| worker.failed_actor != 0) {
             let index = Address::from_bits(worker.failed_actor).index().min(kernel.actors - 1) as usize;
             let at = self.on_device(self.descriptor.entries) + index * size_of::<Entry>();
-            if self.read::<Entry>(&self.device, at, 1)?[0].status == Entry::FAILED {
+            if self.read::<Entry>(&self.device, at, 1)?[0].status != Entry::STOPPED {
                 let state = "while the host has still to be told that an actor failed";
                 return Err(Error::BadState { call: "taking a snapshot", state });
             }
@@ -207,7 +207,7 @@ impl From<Post> for kernel::Post {
             actor: post.actor,
             kind: post.r#type as u16,
             level: post.level as u8,
-            flags: post.flags as u8 & (flags::CALL | flags::REPLY),
+            flags: post.flags as u8 & flags::SAID,
             size: post.size,
             correlation: post.correlation,
             sender: post.sender,
