@@ -51,8 +51,8 @@ rk_u32 rk_quick() {
     if (rk_handled >= rk_task.messages) return RK_LEAVE;
 
     if (rk_from.more == 0u) {
-        bool stays = rk_task.idle == ~0u, alone = (rk_used & ~(1u << rk_from.ring)) == 0u;
-        if (stays && alone && ++rk_looks % RK_SELDOM != 0u) {
+        bool watches = rk_task.idle > 2u * RK_SELDOM, alone = (rk_used & ~(1u << rk_from.ring)) == 0u;
+        if (watches && alone && ++rk_looks % RK_SELDOM != 0u) {
             rk_from.more = 1u;
         } else {
             rk_put_back();

@@ -60,7 +60,8 @@ fn refused(what: &'static str) -> impl Fn(vk::Result) -> Error {
 
 /// What a submission may do on a device, and whether the pump may stay there.
 fn bounds(device: &Logical, findings: &Findings, handlers_loop: bool, workers: u32) -> Bounds {
-    let bounds = Bounds { turns: TURNS_UNCUT, messages: MESSAGES, dispatches: 1, resident: false };
+    let watches = findings.resident.is_ok() && !device.properties.is_processor;
+    let bounds = Bounds { turns: TURNS_UNCUT, messages: MESSAGES, dispatches: 1, watches, resident: false };
     if findings.cuts_loops {
         return match handlers_loop {
             true => Bounds { turns: TURNS, messages: 1, dispatches: DISPATCHES, ..bounds },

@@ -18,8 +18,10 @@ use crate::hlc;
 
 /// Submissions under way at most.
 const IN_FLIGHT: usize = 2;
-/// Rounds with nothing to do after which a bounded pump leaves.
+/// Rounds with nothing to do after which a bounded pump leaves; and where it would see what comes, and nobody waits for its
+/// queue: some 30 us on an H200, about as long as it takes to be submitted again.
 const IDLE: u32 = 2;
+const LINGER: u32 = 100;
 /// Launches of the thorough pump after one that was needed, for what is seldom comes in series; of one that stays, each of
 /// which is a quantum.
 const THOROUGH: u32 = 64;
@@ -55,6 +57,8 @@ pub(super) struct Bounds {
     pub(super) messages: u32,
     /// Dispatches, one after the other.
     pub(super) dispatches: u32,
+    /// A dispatch sees what comes while it runs, and waiting for that takes nothing from the host.
+    pub(super) watches: bool,
     /// The pump may stay on the device when it has nothing to do, without any of these bounds.
     pub(super) resident: bool,
 }
@@ -160,6 +164,7 @@ impl Pump {
             idle: match quantum.mode {
                 Mode::Run => u32::MAX,
                 _ if self.bounds.dispatches > 1 => 1,
+                _ if self.bounds.watches && self.device.is_alone(self.queue) => LINGER,
                 _ => IDLE,
             },
             turns: bounds.turns,
