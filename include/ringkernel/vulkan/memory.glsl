@@ -27,6 +27,8 @@ RK_AT_(rk_dev_letter_at, rk_dev_letter, 8)
 RK_AT_(rk_dev_entry_at, rk_dev_entry, 4)
 RK_AT_(rk_dev_kin_at, rk_dev_kin, 4)
 RK_AT_(rk_dev_kernel_at, rk_dev_kernel, 8)
+RK_AT_(rk_dev_audience_at, rk_dev_audience, 8)
+RK_AT_(rk_dev_outcome_at, rk_dev_outcome, 8)
 
 /* The size of a struct in an array of them, see RK_SIZED_. */
 RK_SIZED_(rk_dev_worker)

@@ -11,7 +11,7 @@
 struct rk_writing {
     rk_u64 slot, body; /* of the message, and the lap's stamp; no slot: no message */
     rk_u64 stamp, time, deadline;
-    rk_u64 foreign; /* for rk_dev_control, if it is for another kernel; or 0 */
+    bool abroad; /* the message is for another kernel */
     rk_u64 record; /* of posts set aside */
     /* A letter, if it has a class. */
     rk_u64 from, to, correlation, sent_at;
@@ -83,16 +83,20 @@ bool rk_set_aside() {
     return true;
 }
 
-/* Address of the descriptor of the kernel with that key; 0 if it is not here. Keys are never used again: one that is read
- * before and after the address is the address's. */
-rk_u64 rk_find_kernel(rk_u32 key) {
-    if (key == rk_kernel.key) return rk_task.kernel;
-    rk_u64 at = rk_kernel.directory + 16u * (key & 0xfffu);
+/* The address that goes with a key in a table like the directory; or 0. Keys are never used again: one that is read before and
+ * after the address is the address's. */
+rk_u64 rk_look_up(rk_u64 table, rk_u32 key) {
+    rk_u64 at = table + 16u * (key & 0xfffu);
     if (rk_peek(rk_u64_at(at).v) != rk_u64(key)) return rk_u64(0);
     rk_acquire();
-    rk_u64 kernel = rk_peek(rk_u64_at(at + 8u).v);
+    rk_u64 found = rk_peek(rk_u64_at(at + 8u).v);
     rk_acquire();
-    return rk_peek(rk_u64_at(at).v) == rk_u64(key) ? kernel : rk_u64(0);
+    return rk_peek(rk_u64_at(at).v) == rk_u64(key) ? found : rk_u64(0);
+}
+
+/* Address of the descriptor of the kernel with that key; 0 if it is not here. */
+rk_u64 rk_find_kernel(rk_u32 key) {
+    return key == rk_kernel.key ? rk_task.kernel : rk_look_up(rk_kernel.directory, key);
 }
 
 /* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
@@ -138,8 +142,9 @@ rk_u64 rk_aim_at_host() {
     return RK_WAIT_NOTHING;
 }
 
-/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered. */
-rk_u64 rk_aim_at_actor(out rk_i32 reason) {
+/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered. `asks`: no
+ * place is taken. */
+rk_u64 rk_aim_at_actor(bool asks, out rk_i32 reason) {
     rk_u32 key = rk_u32(rk_post.to >> 32), index = rk_post.actor & 0xfffffu;
     rk_u64 found = rk_find_kernel(key);
     reason = RK_D_ELSEWHERE;
@@ -149,7 +154,7 @@ rk_u64 rk_aim_at_actor(out rk_i32 reason) {
     if (index >= kernel.v.actors) return RK_WAIT_NOTHING;
     rk_u32 declared = rk_declared(kernel.v.types, kernel.v.type_shift, kernel.v.type_mask, rk_post.type);
     reason = declared == ~0u ? RK_D_TYPE : rk_post.size > declared ? RK_D_SIZE : 0;
-    if (reason != 0) return RK_WAIT_NOTHING;
+    if (reason != 0 || asks) return RK_WAIT_NOTHING;
     rk_u32 worker = rk_u32(rk_u64(index) * kernel.v.reciprocal >> 42);
     rk_u64 at = kernel.v.workers + worker * rk_dev_worker_rk_sizeof() + rk_post.level * rk_dev_ring_rk_sizeof();
     rk_dev_ring ring = rk_dev_ring_at(at).v;
@@ -177,9 +182,16 @@ rk_u64 rk_aim_at_actor(out rk_i32 reason) {
     rk_acquire(); /* its consumer has read what lay there */
     rk_aim(ring, tail);
     rk_out.deadline = rk_deadline(rk_post.deadline_ns);
-    rk_counts[RK_C_SENT_ACTORS]++;
-    if (key != rk_kernel.key) rk_out.foreign = rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS];
+    rk_out.abroad = key != rk_kernel.key;
     return RK_WAIT_NOTHING;
+}
+
+/* Another kernel was sent something: what is told to the host grows with what has been sent. */
+void rk_tell_of_foreign() {
+    /* Now that it is all there: the other kernel's pump may look at once, and only once. */
+    rk_release();
+    rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign,
+            rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS]);
 }
 
 /* Whether the worker that we wait for waits, through any number of others, for us. See src/backend/cpu/courier.rs. */
@@ -296,11 +308,6 @@ void rk_write(rk_u64 letter, rk_u64 ticket) {
     rk_poke(rk_high_at(rk_out.slot, 2u), high.z);
     rk_poke(rk_high_at(rk_out.slot, 1u), high.y);
     rk_poke(rk_high_at(rk_out.slot, 0u), high.x);
-    if (rk_out.foreign != rk_u64(0)) {
-        /* Now that it is all there: the other kernel's pump may look at once, and only once. */
-        rk_release();
-        rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign, rk_out.foreign);
-    }
 }
 
 /* Posts that wait in the outbox, and aside. */
