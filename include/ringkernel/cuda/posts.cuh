@@ -178,7 +178,7 @@ RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
     if (reason) {
         /* Letters are memory of the host's, who is to read some before there are more. */
         if (rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
-        if (reason == RK_D_ELSEWHERE) rk_forward_by_host(post, payload);
+        if (reason == RK_D_ELSEWHERE) rk_forward_by_host(post, payload, rk_tick());
         else rk_undeliverable(post, payload, reason);
     }
     __syncwarp();

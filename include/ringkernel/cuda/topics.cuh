@@ -88,33 +88,55 @@ RK_COLD_FN rk_reached rk_reach(rk_u64 actor, rk_u64 delivered, rk_u64 dropped, c
     return reached;
 }
 
+/* What an rk_dev_audience says but for its places, which are of those that are used: with one way to the host's memory. One
+ * lane's, for another may see more. */
+struct rk_sheet {
+    rk_u64 next, counts, used, others;
+};
+
+RK_PUMP_FN rk_sheet rk_sheet_at(rk_u64 at) {
+    rk_word front, back;
+    rk_load_words(at, front, at + 16, back);
+    /* Acquire: places that are used have been written. */
+    __threadfence_system();
+    rk_sheet sheet;
+    sheet.next = rk_shfl(front.a, 0), sheet.counts = rk_shfl(front.b, 0);
+    sheet.used = rk_shfl(back.a, 0), sheet.others = rk_shfl(back.b, 0);
+    return sheet;
+}
+
 /* To all who subscribe to the topic. 0, or what we wait for: then nobody has it. */
 RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload) {
     /* Of several who might answer a call none is the one that does: that is for the host to say. */
-    const rk_u64 first = post.flags & RK_F_CALL ? 0 : rk_shfl(rk_look_up(rk_s.k.topics, (rk_u32)post.to), 0);
-    const rk_dev_audience *sheet = (const rk_dev_audience *)first;
-    bool others = !sheet || rk_shfl(rk_peek((rk_u64)&sheet->others), 0), abroad = false;
+    rk_u64 at = post.flags & RK_F_CALL ? 0 : rk_shfl(rk_look_up(rk_s.k.topics, (rk_u32)post.to), 0), changes = 0;
+    rk_sheet sheet = {0, 0, 0, 1};
+    if (at) {
+        changes = rk_shfl(rk_peek((rk_u64)&((const rk_dev_audience *)at)->changes), 0);
+        sheet = rk_sheet_at(at);
+    }
+    const rk_u64 published = sheet.counts; /* its first word */
+    bool others = sheet.others, abroad = false;
     /* Letters are memory of the host's, who is to read some before there are more. */
     if (others && rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
-    const rk_u64 deadline = sheet ? rk_deadline_of(post) : 0;
-    rk_u64 published = 0;
-    while (sheet) {
-        /* Acquire: places that are used are written. One lane's, for another may see more. */
-        const rk_u32 used = (rk_u32)rk_shfl(rk_acquire((rk_u64)&sheet->used), 0);
-        const rk_u64 next = rk_shfl(rk_peek((rk_u64)&sheet->next), 0);
-        const rk_dev_outcome *counts = (const rk_dev_outcome *)rk_shfl(rk_peek((rk_u64)&sheet->counts), 0);
-        if (!published) published = (rk_u64)&counts->published;
-        for (rk_u32 from = 0; from < used; from += 32) {
-            const rk_u32 i = from + rk_thread() < used ? from + rk_thread() : 0;
-            const rk_u64 actor = from + rk_thread() < used ? rk_peek((rk_u64)&sheet->actors[i]) : 0;
-            const rk_reached reached =
-                rk_reach(actor, (rk_u64)&counts->delivered[i], (rk_u64)&counts->dropped[i], post, deadline, payload);
+    /* When it was said: nobody hears it before. */
+    const rk_u64 time = rk_tick(), deadline = rk_deadline_of(post);
+    while (at) {
+        const rk_dev_audience *audience = (const rk_dev_audience *)at;
+        const rk_dev_outcome *counts = (const rk_dev_outcome *)sheet.counts;
+        for (rk_u32 from = 0; from < sheet.used; from += 32) {
+            const bool mine = from + rk_thread() < sheet.used;
+            const rk_u32 place = mine ? from + rk_thread() : 0;
+            const rk_u64 actor = rk_peek((rk_u64)&audience->actors[place]);
+            const rk_u64 since = rk_peek((rk_u64)&audience->since[place]);
+            const rk_reached reached = rk_reach(mine && since <= changes ? actor : 0, (rk_u64)&counts->delivered[place],
+                                                (rk_u64)&counts->dropped[place], post, deadline, payload);
             others |= reached.misfits, abroad |= reached.abroad;
         }
-        sheet = (const rk_dev_audience *)next;
+        at = sheet.next;
+        if (at) sheet = rk_sheet_at(at);
     }
     if (others) {
-        rk_forward_by_host(post, payload);
+        rk_forward_by_host(post, payload, time);
     } else {
         rk_add(RK_C_SENT_ACTORS, 1);
         if (rk_thread() == 0) atomicAdd_system((unsigned long long *)published, 1ull);

@@ -211,13 +211,17 @@ struct rk_dev_kin {
 };
 
 /* Subscribers of a topic on one device, all of them actors that nobody waits for; inbound memory. The first of a topic's also
- * says what is true of all. 512 bytes. */
+ * says what is true of all. A publication is for those who came no later than its worker read `changes`, so that one who leaves
+ * and comes again meanwhile does not get it twice. 1024 bytes. */
 struct rk_dev_audience {
     rk_u64 next;   /* where there are more; or 0 */
     rk_u64 counts; /* its rk_dev_outcome */
     rk_u64 used;   /* places from which on there are none */
     rk_u64 others; /* 1: the host has subscribers too */
+    rk_u64 changes; /* grows with everyone who comes */
+    rk_u64 pad[3];
     rk_u64 actors[RK_PLACES]; /* their addresses; 0: none */
+    rk_u64 since[RK_PLACES];  /* what `changes` came to with each; ~0: none */
 };
 
 /* What became of publications at those of one rk_dev_audience, whose counts only grow; host memory. 1024 bytes. */

@@ -12,6 +12,7 @@ rk_u64 rk_topic = rk_u64(0); /* the topic's rk_dev_audience, as soon as it is kn
 rk_u64 rk_topic_counts;      /* its rk_dev_outcome, */
 rk_u32 rk_topic_used;        /* the places there, */
 rk_u32 rk_topic_at;          /* and the next of them */
+rk_u64 rk_topic_changes;     /* who came later than this is not meant */
 bool rk_topic_others;        /* some are left to the host */
 bool rk_topic_abroad;        /* some that have it are of other kernels */
 bool rk_spreading = false;   /* the letter has left, or there is none: we do not leave before all have had their turn */
@@ -34,6 +35,7 @@ bool rk_next_subscriber() {
         rk_topic = call ? rk_u64(0) : rk_look_up(rk_kernel.topics, rk_u32(rk_post.to));
         if (rk_topic == rk_u64(0)) return false;
         rk_dev_audience_at audience = rk_dev_audience_at(rk_topic);
+        rk_topic_changes = rk_peek(audience.v.changes);
         rk_topic_used = rk_u32(rk_peek(audience.v.used));
         rk_acquire(); /* the places that are used are written */
         rk_topic_counts = rk_peek(audience.v.counts);
@@ -44,7 +46,12 @@ bool rk_next_subscriber() {
     if (!rk_spreading && rk_topic_others) return false;
     if (!rk_spreading && rk_topic_at == rk_topic_used) rk_spread();
     rk_post.to = rk_u64(0);
-    if (rk_topic_at < rk_topic_used) rk_post.to = rk_peek(rk_dev_audience_at(rk_topic).v.actors[rk_topic_at++]);
+    if (rk_topic_at < rk_topic_used) {
+        rk_dev_audience_at audience = rk_dev_audience_at(rk_topic);
+        bool meant = rk_peek(audience.v.since[rk_topic_at]) <= rk_topic_changes;
+        rk_post.to = meant ? rk_peek(audience.v.actors[rk_topic_at]) : rk_u64(0);
+        rk_topic_at++;
+    }
     rk_post.actor = rk_u32(rk_post.to);
     return !rk_spreading;
 }

@@ -60,6 +60,8 @@ struct Line {
     free: Vec<usize>,
     /// Places that were ever used.
     used: usize,
+    /// How many ever came.
+    changes: u64,
     /// What their largest messages come to.
     bytes: usize,
     /// Publications that its first sheet had counted for others before.
@@ -123,8 +125,9 @@ impl Fanout {
         }
     }
 
-    fn place(&self, place: usize, actor: u64) {
-        self.set(place / PLACES, offset_of!(Audience, actors) + place % PLACES * 8, actor);
+    /// A word of a place.
+    fn set_place(&self, place: usize, field: usize, value: u64) {
+        self.set(place / PLACES, field + place % PLACES * 8, value);
     }
 
     /// A word that the device counts in.
@@ -164,8 +167,8 @@ impl Fanout {
         let start = self.count(sheets[0], offset_of!(Outcome, published));
         // SAFETY: the table is ours as long as this, aligned as blocks are, and written through the directory alone.
         unsafe { self.directory.register(self.table(), topic, self.address_of(sheets[0])) };
-        let (seats, free, used, bytes) = Default::default();
-        Some(Line { sheets, seats, free, used, bytes, start })
+        let (seats, free, used, changes, bytes) = Default::default();
+        Some(Line { sheets, seats, free, used, changes, bytes, start })
     }
 
     /// Gives a line one more sheet, to which the last one leads. False if there is none.
@@ -211,10 +214,13 @@ impl topics::Fanout for Fanout {
         line.bytes += largest as usize;
         let seat = Arc::new(Seat::new(self.clone(), place));
         line.seats.insert(place, (Arc::downgrade(&seat), largest));
-        self.place(place, actor);
+        line.changes += 1;
+        self.set_place(place, offset_of!(Audience, since), line.changes);
+        self.set_place(place, offset_of!(Audience, actors), actor);
         // Whoever looks as far finds the actor. Sheets before the last are full.
         let (sheet, used) = (line.sheets[(line.used - 1) / PLACES], (line.used - 1) % PLACES + 1);
         self.set(sheet, offset_of!(Audience, used), used as u64);
+        self.set(line.sheets[0], offset_of!(Audience, changes), line.changes);
         Some(seat)
     }
 
@@ -225,7 +231,9 @@ impl topics::Fanout for Fanout {
         let Some(line) = state.lines.get_mut(&topic) else { return };
         let Some((seat, largest)) = line.seats.remove(&place) else { return };
         line.bytes -= largest as usize;
-        self.place(place, 0);
+        self.set_place(place, offset_of!(Audience, actors), 0);
+        // Whoever finds the next one there and not yet when that came, is not to think that it was there before.
+        self.set_place(place, offset_of!(Audience, since), u64::MAX);
         let until = self.pumps.quanta();
         state.left.push_back(Left { until, topic, seats: vec![(place, seat)], sheets: Vec::new() });
         self.recover(&mut state);
@@ -379,8 +387,11 @@ mod tests {
         fanout.dismiss(0x1005, &seats.remove(69));
         fanout.dismiss(0x1005, &seats.remove(2));
         assert!(!actors(&fanout, 0x1005).iter().any(|actor| [3, 70].contains(actor)));
+        assert_eq!(sheets(&fanout, 0x1005)[0].since[2], u64::MAX);
         let again = [3000, 3001].map(|actor| admit(0x1005, actor).expect("two have left"));
         assert_eq!((actors(&fanout, 0x1005)[2], actors(&fanout, 0x1005)[69]), (3000, 3001));
+        let first = sheets(&fanout, 0x1005)[0];
+        assert_eq!((first.since[0], first.since[2], first.changes), (1, 121, 122));
         fanout.tell_of_others(0x1005, false);
         assert_eq!((sheets(&fanout, 0x1005)[0].others, sheets(&fanout, 0x2006)[0].others), (0, 1));
         fanout.close(0x1005);

