@@ -1,6 +1,7 @@
 /* Topics, as handlers use them: publishing from and to every backend. */
 #include "world.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static rk_topic topic_of(const world *w, const char *name, uint32_t flags) {
@@ -313,9 +314,11 @@ CASE(topics_reach_those_who_are_not_waited_for) {
     wait_until_spread(late, 5, 5 * (LISTENERS / 3));
     CHECK(stats_of_topic(early).dropped == 0 && stats_of_topic(late).dropped == 0);
     for (uint32_t k = 0; k < 2; k++) {
+        const uint64_t accepted = said * ACTORS + rounds + ACTORS + 2 * 5 * (LISTENERS / 3) / 2;
+        wait_until_handled(kernels[k], accepted);
         CHECK_DONE(rk_kernel_deactivate(kernels[k], &test_error));
         rk_kernel_statistics kernel = check_accounts(kernels[k]);
-        CHECK_EQ(kernel.accepted, said * ACTORS + rounds + ACTORS + 2 * 5 * (LISTENERS / 3) / 2);
+        CHECK_EQ(kernel.accepted, accepted);
         CHECK_EQ(kernel.sent_actors, rounds * EACH);
         CHECK_EQ(kernel.undeliverable, 0);
         CHECK_EQ(kernel.counters[0], 0);
@@ -543,5 +546,49 @@ CASE(topics_retain_for_actors) {
     CHECK_EQ(inquire_of(actor_of(kernel, 3)).count, 1);
     CHECK_EQ(last_heard(actor_of(kernel, 3), 1), 10);
     CHECK_EQ(stats_of_topic(topic).retained, 1);
+    world_close(&w);
+}
+
+/* Topics close while an actor publishes to them: each publication is heard, or comes back. */
+CASE(topics_that_close_while_actors_publish) {
+    enum { SAID = 200 };
+    world w = world_open();
+    rk_kernel speaker = world_start(&w, "herald", OPTIONS(.actors = 1));
+    rk_kernel listener =
+        world_start(&w, "herald", OPTIONS(.actors = 2, .inbound_capacity = 1024, .actor_capacity = 1024));
+    for (uint32_t i = 0; i < 2; i++) subscribe(&w, "x/#", SUBSCRIBING(.actor = actor_of(listener, i)));
+    const uint32_t rounds = test_load(40);
+    uint64_t seed = test_seed(), before = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        char name[16];
+        snprintf(name, sizeof name, "x/%u", round);
+        rk_topic topic = topic_of(&w, name, 0);
+        speak(actor_of(speaker, 0), topic, 1, SAID, 0);
+        for (int64_t until = test_now() + test_random_below(&seed, 300) * INT64_C(1000); test_now() < until;) continue;
+        CHECK_OK(rk_topic_close(topic));
+        uint64_t dead = 0, heard[2] = {0, 0};
+        uint32_t last = 0;
+        for (int64_t deadline = test_now() + PATIENCE; dead + heard[0] != SAID || dead + heard[1] != SAID;) {
+            CHECK(test_now() < deadline);
+            rk_message message;
+            news got;
+            uint32_t count = 0;
+            if (rk_poll(w.runtime, &message, 1, &got, sizeof got, 0, &count) == RK_OK) {
+                CHECK_EQ(message.kind, RK_MESSAGE_DEAD_LETTER);
+                CHECK_EQ(message.reason, RK_DEAD_NO_ACTOR);
+                CHECK_EQ(message.to.id, topic.id);
+                /* All that was heard came before; of those that come back none is missing. */
+                CHECK(dead == 0 || got.number == last + 1);
+                last = got.number;
+                dead++;
+                continue;
+            }
+            for (uint32_t i = 0; i < 2; i++) heard[i] = inquire_of(actor_of(listener, i)).count - before;
+            CHECK(dead + heard[0] <= SAID && dead + heard[1] <= SAID);
+        }
+        CHECK(dead == 0 || last == SAID);
+        before += heard[0];
+    }
+    expect_silence(&w);
     world_close(&w);
 }
