@@ -325,7 +325,13 @@ impl Topic {
         }
         // Relaxed, all of these: they are counts.
         self.published.fetch_add(1, Ordering::Relaxed);
+        if by.is_none() {
+            self.matched.fetch_add(list.members.len() as u64, Ordering::Relaxed);
+            list.subscriptions().for_each(|subscription| subscription.offer(draft));
+            return Ok(());
+        }
         for member in list.members.iter().filter(|member| member.is_for_host(by, draft.envelope)) {
+            // Each by itself, for asked again one might answer otherwise.
             self.matched.fetch_add(1, Ordering::Relaxed);
             member.subscription.offer(draft);
         }
