@@ -1696,7 +1696,8 @@ typedef struct rk_topic_statistics {
      */
     uint64_t delivered;
     /**
-     * Lost because there was no room, or because the subscription ended first.
+     * Lost because there was no room, because the subscription ended first or, without the host (see rk_topic_open()), because
+     * the actor's kernel had.
      */
     uint64_t dropped;
     /**
@@ -2796,9 +2797,16 @@ rk_status rk_subscription_options_init(struct rk_subscription_options *options, 
  * may be NULL. topic: receives the handle; set to zero on error. error: may be NULL.
  *
  * Its id goes into messages and states as an address. A handler publishes by rk_tell(id, type), or with rk_tell_as();
- * rk_forward() too keeps the sender, but a call's message cannot be passed on to a topic and becomes a dead letter. On
- * CUDA and Vulkan the host takes what handlers publish to the subscribers. rk_send() to a topic is
- * RK_ERROR_STALE_HANDLE. RK_ERROR_EXISTS: it is open with other options. RK_ERROR_LIMIT: 4,096 topics are open. Closed with
+ * rk_forward() too keeps the sender, but a call's message cannot be passed on to a topic and becomes a dead letter.
+ * rk_send() to a topic is RK_ERROR_STALE_HANDLE.
+ *
+ * On CUDA and Vulkan a handler's publication goes to actors of the same device and runtime that subscribed with
+ * RK_QOS_AT_MOST_ONCE without the host, into the rings for messages from actors; the host takes it to all others. So it
+ * does with topics that have RK_TOPIC_RETAIN, to actors that subscribed while the topic retained something, and to those
+ * for whom there is no place: a topic has 960 on a CUDA device, 60 on a Vulkan one (fewer for actors that take messages of
+ * more than a kilobyte), of 30,720 of all topics, which get them by 60.
+ *
+ * RK_ERROR_EXISTS: it is open with other options. RK_ERROR_LIMIT: 4,096 topics are open. Closed with
  * rk_topic_close(), or with the runtime. Thread-safe. Since 0.1.0.
  */
 rk_status rk_topic_open(struct rk_runtime runtime,
@@ -2810,8 +2818,9 @@ rk_status rk_topic_open(struct rk_runtime runtime,
 
 /**
  * Closes a topic, for all who opened it, and forgets what it retains. What handlers publish to its address becomes dead
- * letters from now on; what waits for subscribers still reaches them. Calls of other threads that wait return
- * RK_ERROR_STALE_HANDLE. Subscriptions stay, for topics to come.
+ * letters from now on; so does what the host has still to take to subscribers, even if others have it from the device.
+ * What waits for subscribers still reaches them. Calls of other threads that wait return RK_ERROR_STALE_HANDLE.
+ * Subscriptions stay, for topics to come.
  *
  * Thread-safe. Since 0.1.0.
  */

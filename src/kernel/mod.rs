@@ -39,6 +39,7 @@ use crate::queue::{Outbound, Queue};
 use crate::ring::Channel;
 use crate::runtime::Home;
 use crate::snapshot::Image;
+use crate::topics::Fanout;
 
 /// What a launch asks for; every number is checked and final.
 pub(crate) struct Plan {
@@ -141,6 +142,8 @@ pub(crate) struct Kernel {
     /// The rings between its actors are in a device's memory, `Port::peers` only their image: from host workers messages
     /// come as from the host.
     pub(crate) remote: bool,
+    /// What its device brings to subscribers of topics there, if it does.
+    pub(crate) fanout: Option<Arc<dyn Fanout>>,
     /// Bytes of states, actor table, rings and the rest.
     pub(crate) memory: u64,
     /// Bytes for one actor beside its state.

@@ -31,6 +31,19 @@ impl Kernel {
         self.entrance(address.index(), level, from_host).2
     }
 
+    /// Why no actor of ours takes such a message, whatever becomes of it.
+    #[inline(always)]
+    pub(crate) fn objection(&self, envelope: &Envelope) -> Option<DeadReason> {
+        if index_of(envelope.actor) >= self.actors {
+            return Some(DeadReason::NoActor);
+        }
+        match self.types.find(u32::from(envelope.kind)) {
+            None => Some(DeadReason::UnknownType),
+            Some((size, _)) if envelope.size > size => Some(DeadReason::Size),
+            Some(_) => None,
+        }
+    }
+
     /// Puts a message into the ring of its receiver's worker, if there is room. `stamp` gives its time and its deadline.
     #[inline(always)]
     pub(crate) fn offer(
@@ -40,15 +53,10 @@ impl Kernel {
         from_host: bool,
         stamp: impl FnOnce() -> (u64, u64),
     ) -> Offered {
+        if let Some(reason) = self.objection(envelope) {
+            return Offered::Dead(reason);
+        }
         let index = index_of(envelope.actor);
-        if index >= self.actors {
-            return Offered::Dead(DeadReason::NoActor);
-        }
-        match self.types.find(u32::from(envelope.kind)) {
-            None => return Offered::Dead(DeadReason::UnknownType),
-            Some((size, _)) if envelope.size > size => return Offered::Dead(DeadReason::Size),
-            Some(_) => {}
-        }
         let (worker, port, channel, bit) = self.entrance(index, envelope.level, from_host);
         let ticket = match channel.ring.reserve(pins::section(), 1).map(|mut tickets| tickets.next()) {
             Ok(Some(ticket)) => ticket,

@@ -10,6 +10,7 @@
 //! to is worked out when subscriptions or topics come and go, as a list that never changes: workers keep the lists that
 //! they use, and look at one number to know that these still hold ([`Reader`]).
 
+mod fanout;
 mod postman;
 mod subscription;
 mod topic;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::postman::Postman;
-use self::topic::List;
+use self::topic::{List, Member};
 use crate::error::{Error, Result};
 use crate::kernel::directory;
 use crate::pattern::{check_name, Pattern};
@@ -28,6 +29,7 @@ use crate::ring::Envelope;
 use crate::runtime::Home;
 use crate::table::{Noun, Pinned, Removed, Table};
 
+pub(crate) use self::fanout::{Counts, Fanout, Seat};
 pub(crate) use self::subscription::{Overflow, Quality, Request, Subscriber, Subscription};
 pub(crate) use self::topic::{Refusal, Statistics, Topic};
 
@@ -74,7 +76,7 @@ struct Book {
 struct Listing {
     topic: Arc<Topic>,
     /// The subscriptions whose filters match, in the order in which they were made.
-    matching: Vec<Arc<Subscription>>,
+    matching: Vec<Member>,
 }
 
 impl Topics {
@@ -94,7 +96,8 @@ impl Topics {
         }
         let place = TOPICS.reserve()?;
         let topic = Arc::new(Topic::new(home.clone(), place.key(), name, retains));
-        let matching: Vec<_> = book.subscriptions.iter().filter(|other| other.matches(name)).cloned().collect();
+        let matching = book.subscriptions.iter().filter(|other| other.matches(name));
+        let matching: Vec<_> = matching.map(|subscription| topic.member(subscription, false)).collect();
         topic.set_list(List::of(&matching));
         book.topics.insert(name.into(), Listing { topic: topic.clone(), matching });
         Ok(place.fill(topic))
@@ -132,8 +135,7 @@ impl Topics {
         book.subscriptions.push(subscription.clone());
         for (name, Listing { topic, matching }) in &mut book.topics {
             if pattern.matches(name) {
-                matching.push(subscription.clone());
-                topic.admit(List::of(matching), &subscription);
+                topic.admit(matching, &subscription);
             }
         }
         changed();
@@ -162,9 +164,10 @@ impl Topics {
             return 0;
         }
         for Listing { topic, matching } in book.topics.values_mut() {
-            let before = matching.len();
-            matching.retain(|subscription| !which(subscription));
-            if matching.len() != before {
+            let (gone, kept): (Vec<_>, Vec<_>) = matching.drain(..).partition(|member| which(&member.subscription));
+            *matching = kept;
+            if !gone.is_empty() {
+                gone.iter().for_each(|member| topic.dismiss(member));
                 topic.set_list(List::of(matching));
             }
         }
@@ -212,12 +215,19 @@ fn closed(removed: Removed<'_, Arc<Topic>>) {
 /// stays in memory until the worker's next publication.
 #[derive(Default)]
 pub(crate) struct Reader {
+    /// The publishers' device, if it serves subscribers: these have what they publish.
+    by: Option<Arc<dyn Fanout>>,
     version: u64,
     lists: HashMap<u32, (Arc<Topic>, Arc<List>)>,
 }
 
 impl Reader {
-    /// Publishes a message of an actor.
+    /// For actors whose device does its part.
+    pub(crate) fn beside(fanout: Option<&Arc<dyn Fanout>>) -> Self {
+        Self { by: fanout.cloned(), ..Self::default() }
+    }
+
+    /// Publishes a message of an actor, to all that its device does not serve.
     pub(crate) fn publish(
         &mut self,
         key: u32,
@@ -237,7 +247,7 @@ impl Reader {
                 place.insert((Arc::clone(&topic), topic.list()))
             }
         };
-        topic.publish_through(list, envelope, payload)
+        topic.publish_through(list, envelope, payload, self.by.as_ref())
     }
 }
 
@@ -252,12 +262,12 @@ mod tests {
     use crate::message::{Incoming, Offer, Payload, Sink, Timeout};
     use crate::queue::Queue;
 
-    fn home() -> Arc<Home> {
+    pub(super) fn home() -> Arc<Home> {
         let nothing = std::time::Duration::ZERO;
         Arc::new(Home::new(Drift::of(std::time::Duration::from_secs(1)), Log::default(), nothing, nothing))
     }
 
-    fn request<'a>(filter: &'a str, queue: &Arc<Queue>, quality: Quality) -> Request<'a> {
+    pub(super) fn request<'a>(filter: &'a str, queue: &Arc<Queue>, quality: Quality) -> Request<'a> {
         let to = Subscriber::Queue(queue.clone());
         Request { filter, to, quality, overflow: Overflow::DropOldest, capacity: 2 }
     }
@@ -284,7 +294,7 @@ mod tests {
         topic.publish(&envelope, &[value], retain, Timeout::None).expect("nobody blocks");
     }
 
-    fn received(queue: &Queue) -> Vec<u8> {
+    pub(super) fn received(queue: &Queue) -> Vec<u8> {
         let mut bytes = Bytes::default();
         // An error is that there is nothing.
         let _nothing = queue.poll(&mut bytes, Timeout::None);

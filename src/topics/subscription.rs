@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::fanout::{Fanout, Seat, Seats};
 use super::postman::Postman;
 use super::topic::{Draft, Publication, Topic};
 use crate::address::Address;
@@ -63,6 +64,24 @@ pub(crate) struct Request<'a> {
     pub(crate) capacity: usize,
 }
 
+/// An actor whose device may bring it what actors there publish.
+pub(super) struct Reach {
+    pub(super) fanout: Arc<dyn Fanout>,
+    pub(super) actor: u64,
+    /// Bytes of the largest message that it takes.
+    pub(super) largest: u32,
+}
+
+impl Reach {
+    /// Of those that nobody ever waits for.
+    fn of(to: &Subscriber, quality: Quality) -> Option<Self> {
+        let Subscriber::Actor(address) = to else { return None };
+        let kernel = directory::find(address.kernel()).filter(|_| quality == Quality::AtMostOnce)?;
+        let fanout = kernel.fanout.clone()?;
+        Some(Self { fanout, actor: address.to_bits(), largest: kernel.types.largest() })
+    }
+}
+
 /// What becomes of a publication in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -95,6 +114,8 @@ pub(crate) struct Subscription {
     pub(super) quality: Quality,
     pub(super) overflow: Overflow,
     capacity: usize,
+    pub(super) reach: Option<Reach>,
+    seats: Mutex<Seats>,
     postman: Arc<Postman>,
     line: Mutex<Line>,
     /// How many wait; looked at before the lock is taken.
@@ -128,6 +149,7 @@ impl Subscription {
         let (delivered, dropped, dead) = Default::default();
         let Request { filter, to, quality, overflow, capacity } = request;
         let (filter, to, quality, overflow, capacity) = ((*filter).into(), to.clone(), *quality, *overflow, *capacity);
+        let (reach, seats) = (Reach::of(&to, quality), Mutex::default());
         Self {
             home,
             key,
@@ -136,6 +158,8 @@ impl Subscription {
             quality,
             overflow,
             capacity,
+            reach,
+            seats,
             postman,
             line,
             waiting,
@@ -166,6 +190,22 @@ impl Subscription {
             Subscriber::Actor(address) => Some(address.kernel()),
             Subscriber::Queue(_) => None,
         }
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of a topic, for its counts.
+    pub(super) fn take_seat(&self, seat: &Arc<Seat>) {
+        self.seats().add(seat.clone());
+    }
+
+    /// Whether it is an actor's that does not take such a message.
+    pub(super) fn refuses(&self, envelope: &Envelope) -> bool {
+        let Subscriber::Actor(address) = &self.to else { return false };
+        let envelope = Envelope { actor: address.actor(), ..*envelope };
+        directory::find(address.kernel()).is_some_and(|kernel| kernel.objection(&envelope).is_some())
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -396,9 +436,10 @@ impl Subscription {
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
+        let seats = self.seats().counts();
         Statistics {
-            delivered: self.delivered.load(Ordering::Relaxed),
-            dropped: self.dropped.load(Ordering::Relaxed),
+            delivered: self.delivered.load(Ordering::Relaxed) + seats.delivered,
+            dropped: self.dropped.load(Ordering::Relaxed) + seats.dropped,
             dead: self.dead.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed) as u64,
         }

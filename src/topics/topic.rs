@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::fanout::{Fanout, Seat, Seats};
 use super::subscription::{Fate, Overflow, Quality, Subscription};
 use crate::bell::Bell;
 use crate::error::{Error, Result};
@@ -11,25 +12,50 @@ use crate::message::Timeout;
 use crate::ring::Envelope;
 use crate::runtime::Home;
 
+/// One of those that match a topic.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) subscription: Arc<Subscription>,
+    /// Where its actor's device brings it what actors there publish.
+    pub(super) seat: Option<Arc<Seat>>,
+}
+
+impl Member {
+    fn is_served_by(&self, fanout: &Arc<dyn Fanout>) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is_on(fanout))
+    }
+
+    /// Whether the host is to bring it a message. `by`: the device that the publisher is on, if that serves subscribers; what
+    /// an actor does not take it leaves to us, for the dead letter.
+    fn is_for_host(&self, by: Option<&Arc<dyn Fanout>>, envelope: &Envelope) -> bool {
+        by.is_none_or(|fanout| !self.is_served_by(fanout) || self.subscription.refuses(envelope))
+    }
+}
+
 /// The subscriptions of a topic at one moment. It is never changed, only replaced.
 pub(crate) struct List {
-    subscriptions: Box<[Arc<Subscription>]>,
+    members: Box<[Member]>,
     /// Whether publishers wait for any of them.
     blocks: bool,
 }
 
 impl List {
     /// Of those that match, without those of a subscriber that has an exactly-once one before.
-    pub(super) fn of(matching: &[Arc<Subscription>]) -> Self {
-        let mut subscriptions: Vec<Arc<Subscription>> = Vec::with_capacity(matching.len());
+    pub(super) fn of(matching: &[Member]) -> Self {
+        let mut members: Vec<Member> = Vec::with_capacity(matching.len());
         let mut once = std::collections::HashSet::new();
-        for subscription in matching {
+        for member in matching {
+            let subscription = &member.subscription;
             if subscription.quality != Quality::ExactlyOnce || once.insert(subscription.subscriber()) {
-                subscriptions.push(subscription.clone());
+                members.push(member.clone());
             }
         }
-        let blocks = subscriptions.iter().any(|subscription| subscription.overflow == Overflow::Block);
-        Self { subscriptions: subscriptions.into(), blocks }
+        let blocks = members.iter().any(|member| member.subscription.overflow == Overflow::Block);
+        Self { members: members.into(), blocks }
+    }
+
+    fn subscriptions(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.members.iter().map(|member| &member.subscription)
     }
 
     /// A place at each that publishers wait for, or at none.
@@ -37,9 +63,9 @@ impl List {
         if !self.blocks {
             return Ok(());
         }
-        for (count, subscription) in self.subscriptions.iter().enumerate() {
+        for (count, subscription) in self.subscriptions().enumerate() {
             if !subscription.reserve() {
-                self.subscriptions[..count].iter().for_each(|subscription| subscription.release());
+                self.subscriptions().take(count).for_each(|subscription| subscription.release());
                 return Err(Refusal::Full(subscription.clone()));
             }
         }
@@ -98,6 +124,9 @@ pub(crate) struct Topic {
     pub(super) retains: bool,
     closed: AtomicBool,
     list: Mutex<Arc<List>>,
+    /// Devices that serve subscribers of it.
+    fanouts: Mutex<Vec<Arc<dyn Fanout>>>,
+    seats: Mutex<Seats>,
     /// The message that new subscribers get. Locked while one that is to be retained is published, and while a subscriber
     /// comes: so each sees every one once, and all see the same last one.
     retained: Mutex<Option<Arc<Publication>>>,
@@ -125,6 +154,7 @@ impl Topic {
         let list = Mutex::new(Arc::new(List::of(&[])));
         let (published, matched, delivered, dropped, dead) = Default::default();
         let (closed, retained) = Default::default();
+        let (fanouts, seats) = Default::default();
         Self {
             home,
             key,
@@ -132,6 +162,8 @@ impl Topic {
             retains,
             closed,
             list,
+            fanouts,
+            seats,
             retained,
             published,
             matched,
@@ -153,8 +185,43 @@ impl Topic {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// One at a time. Devices know the new list when this returns.
     pub(super) fn set_list(&self, list: List) {
-        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+        let list = Arc::new(list);
+        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = list.clone();
+        for fanout in &*self.fanouts() {
+            fanout.tell_of_others(self.key, list.members.iter().any(|member| !member.is_served_by(fanout)));
+        }
+    }
+
+    fn fanouts(&self) -> MutexGuard<'_, Vec<Arc<dyn Fanout>>> {
+        self.fanouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more, with a seat if its device serves it. `retained`: the host brings it something, and that is to come first.
+    pub(super) fn member(&self, subscription: &Arc<Subscription>, retained: bool) -> Member {
+        let reach = subscription.reach.as_ref().filter(|_| !self.retains && !retained);
+        let seat = reach.and_then(|reach| reach.fanout.clone().admit(self.key, reach.actor, reach.largest));
+        if let Some(seat) = &seat {
+            self.seats().add(seat.clone());
+            subscription.take_seat(seat);
+            let mut fanouts = self.fanouts();
+            if !fanouts.iter().any(|fanout| seat.is_on(fanout)) {
+                fanouts.push(seat.fanout().clone());
+            }
+        }
+        Member { subscription: subscription.clone(), seat }
+    }
+
+    /// One less.
+    pub(super) fn dismiss(&self, member: &Member) {
+        if let Some(seat) = &member.seat {
+            seat.fanout().dismiss(self.key, seat);
+        }
     }
 
     fn retained(&self) -> MutexGuard<'_, Option<Arc<Publication>>> {
@@ -162,9 +229,11 @@ impl Topic {
     }
 
     /// A new subscriber, which gets what is retained unless it is in the list twice and got it before.
-    pub(super) fn admit(self: &Arc<Self>, list: List, subscription: &Arc<Subscription>) {
+    pub(super) fn admit(self: &Arc<Self>, matching: &mut Vec<Member>, subscription: &Arc<Subscription>) {
         let retained = self.retained();
-        let listed = list.subscriptions.iter().any(|other| Arc::ptr_eq(other, subscription));
+        matching.push(self.member(subscription, retained.is_some()));
+        let list = List::of(matching);
+        let listed = list.subscriptions().any(|other| Arc::ptr_eq(other, subscription));
         self.set_list(list);
         if let (Some(kept), true) = (&*retained, listed) {
             self.matched.fetch_add(1, Ordering::Relaxed);
@@ -188,7 +257,7 @@ impl Topic {
             if self.home.is_closing() {
                 return Err(Error::Stale);
             }
-            match self.try_publish(None, &draft, retain) {
+            match self.try_publish(None, &draft, retain, None) {
                 Err(Refusal::Closed) => Err(Error::Stale),
                 Err(Refusal::Full(subscription)) => Ok(Some(subscription)),
                 Ok(()) => Ok(None),
@@ -221,22 +290,24 @@ impl Topic {
         *self.retained() = None;
     }
 
-    /// Publishes a message of an actor of this process's, by a list that it knows.
+    /// Publishes a message of an actor of this process's, by a list that it knows, to those that `by` does not serve.
     pub(super) fn publish_through(
         self: &Arc<Self>,
         list: &Arc<List>,
         envelope: &Envelope,
         payload: &[u8],
+        by: Option<&Arc<dyn Fanout>>,
     ) -> std::result::Result<(), Refusal> {
-        self.try_publish(Some(list), &Draft::new(self, envelope, payload, false), false)
+        self.try_publish(Some(list), &Draft::new(self, envelope, payload, false), false, by)
     }
 
-    /// To all subscriptions or, if one has to be waited for, to none.
+    /// To all subscriptions that the host serves or, if one has to be waited for, to none.
     fn try_publish(
         self: &Arc<Self>,
         known: Option<&Arc<List>>,
         draft: &Draft<'_>,
         retain: bool,
+        by: Option<&Arc<dyn Fanout>>,
     ) -> std::result::Result<(), Refusal> {
         // Acquire: pairs with the Release in `close`; only a hint, for one that comes now is as good as later.
         if self.closed.load(Ordering::Acquire) {
@@ -254,9 +325,15 @@ impl Topic {
         }
         // Relaxed, all of these: they are counts.
         self.published.fetch_add(1, Ordering::Relaxed);
-        self.matched.fetch_add(list.subscriptions.len() as u64, Ordering::Relaxed);
-        for subscription in &list.subscriptions {
-            subscription.offer(draft);
+        if by.is_none() {
+            self.matched.fetch_add(list.members.len() as u64, Ordering::Relaxed);
+            list.subscriptions().for_each(|subscription| subscription.offer(draft));
+            return Ok(());
+        }
+        for member in list.members.iter().filter(|member| member.is_for_host(by, draft.envelope)) {
+            // Each by itself, for asked again one might answer otherwise.
+            self.matched.fetch_add(1, Ordering::Relaxed);
+            member.subscription.offer(draft);
         }
         Ok(())
     }
@@ -275,20 +352,24 @@ impl Topic {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.clear();
-        self.list().subscriptions.iter().for_each(|subscription| subscription.made_room());
+        self.fanouts().iter().for_each(|fanout| fanout.close(self.key));
+        self.list().subscriptions().for_each(|subscription| subscription.made_room());
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (delivered, dropped, dead) = (read(&self.delivered), read(&self.dropped), read(&self.dead));
+        // For those that devices serve nothing waits.
+        let (seats, on_devices) =
+            (self.seats().counts(), self.fanouts().iter().map(|fanout| fanout.published(self.key)).sum::<u64>());
         Statistics {
-            published: read(&self.published),
-            delivered,
-            dropped,
+            published: read(&self.published) + on_devices,
+            delivered: delivered + seats.delivered,
+            dropped: dropped + seats.dropped,
             dead,
             // Read last, so that it is not less than the others together.
             waiting: read(&self.matched).saturating_sub(delivered + dropped + dead),
-            subscriptions: self.list().subscriptions.len() as u32,
+            subscriptions: self.list().members.len() as u32,
             retained: self.retained().is_some(),
         }
     }

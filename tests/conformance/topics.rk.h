@@ -5,7 +5,8 @@
 
 RK_MESSAGE(proclaim, 100, rk_address topic; rk_u32 first; rk_u32 count; rk_u32 speaker; rk_u32 unused;)
 RK_MESSAGE(news, 101, rk_u32 number; rk_u32 speaker;)
-/* How much was heard, and how much of it was not the next of its speaker. */
+RK_MESSAGE(recite, 107, rk_u32 speaker; rk_u32 unused;)
+/* How much was heard, and how much of it was not the next of its speaker. Counter 0 has what came after a later one. */
 RK_STATE(herald, rk_u64 heard; rk_u64 late; rk_u32 last[16];)
 
 RK_ON(herald, proclaim) {
@@ -19,6 +20,7 @@ RK_ON(herald, proclaim) {
 RK_ON(herald, news) {
     if (rk_lane() == 0u) {
         if (rk_msg.number != rk_state.last[rk_msg.speaker] + 1u) rk_state.late += rk_u64(1);
+        if (rk_msg.number <= rk_state.last[rk_msg.speaker]) rk_count(0u, 1);
         rk_state.last[rk_msg.speaker] = rk_msg.number;
         rk_state.heard += rk_u64(1);
     }
@@ -30,7 +32,15 @@ RK_ON(herald, inquire) {
     rk_reply(tally);
 }
 
-RK_ACTOR(herald, RK_HANDLES(herald, proclaim) RK_HANDLES(herald, news) RK_HANDLES(herald, inquire))
+/* The last that a speaker said. */
+RK_ON(herald, recite) {
+    RK_OUT(tally).count = rk_u64(rk_state.last[rk_msg.speaker]);
+    RK_OUT(tally).other = rk_state.late;
+    rk_reply(tally);
+}
+
+RK_ACTOR(herald, RK_HANDLES(herald, proclaim) RK_HANDLES(herald, news) RK_HANDLES(herald, inquire)
+         RK_HANDLES(herald, recite))
 
 /* Fails at a lesson so often as that says. The tries are counted in a buffer, which outlives what it remembers, and the host is
  * told of each. */

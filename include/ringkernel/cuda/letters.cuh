@@ -55,10 +55,10 @@ RK_COLD_FN void rk_undeliverable(const rk_dev_post &post, const rk_u8 *payload, 
     rk_letter(note, payload, post.size);
 }
 
-/* A post of one of our actors is for one that is not on this device: the host takes it there. */
-RK_COLD_FN void rk_forward_by_host(const rk_dev_post &post, const rk_u8 *payload) {
+/* A post of one of our actors is for one that is not on this device, or for such subscribers: the host takes it there. */
+RK_COLD_FN void rk_forward_by_host(const rk_dev_post &post, const rk_u8 *payload, rk_u64 time) {
     rk_add(RK_C_SENT_ACTORS, 1);
-    rk_note note = {post.sender, post.to, post.correlation, rk_tick(), RK_CLASS_FORWARD, post.type, post.level,
+    rk_note note = {post.sender, post.to, post.correlation, time, RK_CLASS_FORWARD, post.type, post.level,
                     post.flags & RK_F_CALL, 0, post.deadline_ns};
     rk_letter(note, payload, post.size);
 }

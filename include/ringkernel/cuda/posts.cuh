@@ -14,6 +14,8 @@
 
 /* Whether to leave, asked where work is out of line: pump.cuh. */
 RK_PUMP_FN bool rk_must_leave();
+/* A post for a topic. 0, or what we wait for: topics.cuh. */
+RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload);
 
 /* The four words of a slot for a message, without stamp and time. */
 struct rk_slot {
@@ -29,41 +31,60 @@ struct rk_slot {
     }
 };
 
-/* Writes a message to a position of a ring that the caller owns. */
-RK_COLD_FN void rk_write(const rk_dev_ring &ring, rk_u64 position, const rk_dev_post &post,
-                         rk_u64 time, rk_u64 deadline, const rk_u8 *payload) {
-    const rk_u64 index = position & ((1ull << ring.shift) - 1);
-    const rk_u32 taken = (post.sender ? 1 : 0) + (deadline ? 1 : 0);
-    const bool fits = post.size <= 32 - 8 * taken;
+/* Words of a slot that are not the payload's. */
+RK_PUMP_FN rk_u32 rk_taken_of(const rk_dev_post &post, rk_u64 deadline) {
+    return (post.sender ? 1 : 0) + (deadline ? 1 : 0);
+}
+
+/* Whether the payload needs no body. */
+RK_PUMP_FN bool rk_fits(const rk_dev_post &post, rk_u64 deadline) {
+    return post.size <= 32 - 8 * rk_taken_of(post, deadline);
+}
+
+RK_PUMP_FN rk_slot rk_slot_of(const rk_dev_post &post, rk_u64 deadline, const rk_u8 *payload) {
+    const rk_u32 taken = rk_taken_of(post, deadline);
+    const bool fits = rk_fits(post, deadline);
     const rk_u32 bits = (post.flags & RK_F_SAID) | (post.sender ? RK_F_SENDER : 0) |
                         (deadline ? RK_F_DEADLINE : 0) | (fits ? 0 : RK_F_BODY);
     rk_slot slot;
     slot.head = post.actor | (rk_u64)(post.type | (fits ? post.size : 0) << 16 | post.level << 22 | bits << 24) << 32;
     slot.correlation = post.correlation;
     rk_u64 v[4] = {post.size, 0, 0, 0};
-    if (fits) {
+    if (fits)
         for (rk_u32 i = 0; i < 4; i++) v[i] = 8 * i < post.size ? ((const rk_u64 *)payload)[i] : 0;
-    } else {
+    slot.area[0] = post.sender ? post.sender : deadline ? deadline : v[0];
+    slot.area[1] = taken == 2 ? deadline : taken == 1 ? v[0] : v[1];
+    slot.area[2] = taken == 2 ? v[0] : taken == 1 ? v[1] : v[2];
+    slot.area[3] = taken == 2 ? v[1] : taken == 1 ? v[2] : v[3];
+    return slot;
+}
+
+/* Writes a message to a position of a ring that the caller owns. */
+RK_COLD_FN void rk_write(const rk_dev_ring &ring, rk_u64 position, const rk_dev_post &post,
+                         rk_u64 time, rk_u64 deadline, const rk_u8 *payload) {
+    const rk_u64 index = position & ((1ull << ring.shift) - 1);
+    const rk_slot slot = rk_slot_of(post, deadline, payload);
+    if (!rk_fits(post, deadline)) {
         rk_copy(ring.bodies + index * ring.body, payload, post.size, rk_thread());
         /* Release: whoever sees the stamps sees the body. By every lane, for its part, at system scope: the reader may be
          * the host. */
         __threadfence_system();
         __syncwarp();
     }
-    slot.area[0] = post.sender ? post.sender : deadline ? deadline : v[0];
-    slot.area[1] = taken == 2 ? deadline : taken == 1 ? v[0] : v[1];
-    slot.area[2] = taken == 2 ? v[0] : taken == 1 ? v[1] : v[2];
-    slot.area[3] = taken == 2 ? v[1] : taken == 1 ? v[2] : v[3];
     if (rk_thread() < 4) {
         rk_word word = slot.word(rk_thread(), (rk_u16)((position >> ring.shift) + 1), time);
         rk_store_word(ring.slots + index * 64 + rk_thread() * 16, word.a, word.b);
     }
 }
 
+/* The address that goes with a key in a table like the directory; or 0. */
+RK_PUMP_FN rk_u64 rk_look_up(rk_u64 table, rk_u32 key) {
+    const rk_word found = rk_load_word(table + 16ull * (key & 0xfff));
+    return found.a == key ? found.b : 0;
+}
+
 RK_PUMP_FN const rk_dev_kernel *rk_find_kernel(rk_u32 key) {
-    if (key == rk_s.k.key) return rk_s.kernel;
-    rk_word found = rk_load_word(rk_s.k.directory + 16ull * (key & 0xfff));
-    return found.a == key ? (const rk_dev_kernel *)found.b : (const rk_dev_kernel *)0;
+    return key == rk_s.k.key ? rk_s.kernel : (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key);
 }
 
 /* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
@@ -112,9 +133,22 @@ RK_PUMP_FN rk_u64 rk_reserve(const rk_dev_ring &ring) {
     }
 }
 
+/* When a message may no longer be handled, in the clock's units; or 0. The same for all lanes. */
+RK_PUMP_FN rk_u64 rk_deadline_of(const rk_dev_post &post) {
+    return post.deadline_ns ? rk_shfl(rk_physical(), 0) + rk_units(post.deadline_ns) + 256 : 0;
+}
+
+/* Another kernel was sent something: what is told to the host grows with what has been sent. */
+RK_PUMP_FN void rk_tell_of_foreign() {
+    if (rk_thread() == 0)
+        rk_poke((rk_u64)&((rk_dev_control *)rk_s.k.control)->foreign,
+                (rk_u64)(blockIdx.x + 1) << 40 | rk_s.w.counts[RK_C_SENT_ACTORS]);
+}
+
 /* Into the ring of the receiver's worker. 0, or what we wait for. */
 RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
     const rk_u32 key = (rk_u32)(post.to >> 32), index = post.actor & 0xfffff;
+    if (key == RK_TOPIC) return rk_publish_post(post, payload);
     const rk_dev_kernel *found = rk_find_kernel(key);
     rk_i32 reason = 0;
     rk_u64 wait = 0;
@@ -135,19 +169,16 @@ RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
         } else if (tail & RK_CLOSED) {
             reason = RK_D_TERMINATED;
         } else {
-            rk_u64 deadline = 0;
-            if (post.deadline_ns) deadline = rk_shfl(rk_physical(), 0) + rk_units(post.deadline_ns) + 256;
+            const rk_u64 deadline = rk_deadline_of(post);
             rk_write(ring, tail, post, rk_tick(), deadline, payload);
             rk_add(RK_C_SENT_ACTORS, 1);
-            if (key != rk_s.k.key && rk_thread() == 0)
-                rk_poke((rk_u64)&((rk_dev_control *)rk_s.k.control)->foreign,
-                        (rk_u64)(blockIdx.x + 1) << 40 | rk_s.w.counts[RK_C_SENT_ACTORS]);
+            if (key != rk_s.k.key) rk_tell_of_foreign();
         }
     }
     if (reason) {
         /* Letters are memory of the host's, who is to read some before there are more. */
         if (rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
-        if (reason == RK_D_ELSEWHERE) rk_forward_by_host(post, payload);
+        if (reason == RK_D_ELSEWHERE) rk_forward_by_host(post, payload, rk_tick());
         else rk_undeliverable(post, payload, reason);
     }
     __syncwarp();

@@ -5,7 +5,8 @@
  *
  *   memory.cuh ── block.cuh ─┬─ letters.cuh ─┬─ take.cuh ── scout.cuh ─────┐
  *                            ├─ family.cuh ──┴─ posts.cuh ─┬─ deliver.cuh ──┴─ serve.cuh ─┬─ pump.cuh
- *                            └─ handler.cuh ───────────────┘                latency.cuh ──┘
+ *                            └─ handler.cuh ───────────────┤                latency.cuh ──┤
+ *                                                          └─ topics.cuh ─────────────────┘
  *
  * Warp 0 is the pump: its 32 threads take every decision together, on equal values; other warps wait for handlers to run, or
  * where one lane runs them, a second one takes messages apart ahead of it.
@@ -23,6 +24,7 @@
 
 #include <ringkernel/cuda/latency.cuh>
 #include <ringkernel/cuda/serve.cuh>
+#include <ringkernel/cuda/topics.cuh>
 
 /* Between looks at the command word and at the time, where work is out of line. */
 #define RK_BEATS 16u

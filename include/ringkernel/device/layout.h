@@ -59,6 +59,11 @@
 /* Not a reason: the receiver is elsewhere, or nowhere. */
 #define RK_D_ELSEWHERE (-1)
 
+/* In the place of a kernel's key: the address is of the topic whose key is the lower half, src/address.rs. */
+#define RK_TOPIC 0xffffffffu
+/* Actors in one rk_dev_audience. */
+#define RK_PLACES 60u
+
 /* Status of an actor. */
 #define RK_RUNNING 0u
 #define RK_STOPPED 1u
@@ -212,6 +217,27 @@ struct rk_dev_kin {
     rk_u32 next;  /* the child of the same parent that came before */
 };
 
+/* Subscribers of a topic on one device, all of them actors that nobody waits for; inbound memory. The first of a topic's also
+ * says what is true of all. A publication is for those who came no later than its worker read `changes`, so that one who leaves
+ * and comes again meanwhile does not get it twice. 1024 bytes. */
+struct rk_dev_audience {
+    rk_u64 next;   /* where there are more; or 0 */
+    rk_u64 counts; /* its rk_dev_outcome */
+    rk_u64 used;   /* places from which on there are none */
+    rk_u64 others; /* 1: the host has subscribers too */
+    rk_u64 changes; /* grows with everyone who comes */
+    rk_u64 pad[3];
+    rk_u64 actors[RK_PLACES]; /* their addresses; 0: none */
+    rk_u64 since[RK_PLACES];  /* what `changes` came to with each; ~0: none */
+};
+
+/* What became of publications at those of one rk_dev_audience, whose counts only grow; host memory. 1024 bytes. */
+struct rk_dev_outcome {
+    rk_u64 published; /* that were for nobody else; of a topic's first */
+    rk_u64 pad[7];
+    rk_u64 delivered[RK_PLACES], dropped[RK_PLACES];
+};
+
 /* A kernel; device memory. Addresses of arrays, and what never changes, but for the last two. */
 struct rk_dev_kernel {
     rk_u64 workers, waits, states, entries;
@@ -224,6 +250,7 @@ struct rk_dev_kernel {
     rk_u64 kin;     /* rk_dev_kin of all actors */
     rk_u64 kept;    /* states of those that are restarted, if they begin with others than those that start; or 0 */
     rk_u64 buffers; /* rk_buffer_table of the runtime's on this device */
+    rk_u64 topics;  /* 4096 pairs of key and address of the rk_dev_audience of a topic of the runtime's */
     rk_u32 key, actors, worker_count, stride;
     rk_u32 type_shift, type_mask, outbox_limit, letter_mask, letter_stride;
     rk_u32 block; /* actors of a worker */

@@ -76,7 +76,7 @@ layout(buffer_reference, scalar, buffer_reference_align = 8) buffer rk_counters_
 layout(local_size_x = 1, local_size_x_id = 0) in;
 
 rk_context rk_cx;
-/* The handler has opened a buffer, which others may read when they hear of it. */
+/* Handlers have opened buffers since the pump last released what they wrote there. */
 bool rk_opened = false;
 
 #define rk_lane() gl_LocalInvocationID.x

@@ -27,6 +27,8 @@ RK_AT_(rk_dev_letter_at, rk_dev_letter, 8)
 RK_AT_(rk_dev_entry_at, rk_dev_entry, 4)
 RK_AT_(rk_dev_kin_at, rk_dev_kin, 4)
 RK_AT_(rk_dev_kernel_at, rk_dev_kernel, 8)
+RK_AT_(rk_dev_audience_at, rk_dev_audience, 8)
+RK_AT_(rk_dev_outcome_at, rk_dev_outcome, 8)
 
 /* The size of a struct in an array of them, see RK_SIZED_. */
 RK_SIZED_(rk_dev_worker)
@@ -85,11 +87,13 @@ rk_words rk_load_slot(rk_u64 slot) {
     return words;
 }
 
-/* Writes a slot. `after`: whoever sees it is to see what was written before, too. */
-void rk_store_slot(rk_u64 slot, rk_words words, bool after) {
+/* Writes a slot. `has_body`: whoever sees it is to see what was written before; and so they are what handlers have written to
+ * buffers since the last time. */
+void rk_store_slot(rk_u64 slot, rk_words words, bool has_body) {
     u64vec4 low = words.low, high = words.high;
     if (RK_WHOLE_WORDS != 0u) {
-        if (after) rk_release();
+        if (has_body || rk_opened) rk_release();
+        rk_opened = false;
         rk_word_at(slot + 48u).v = u64vec2(low.w, high.w);
         rk_word_at(slot + 32u).v = u64vec2(low.z, high.z);
         rk_word_at(slot + 16u).v = u64vec2(low.y, high.y);

@@ -9,7 +9,7 @@
 struct rk_writing {
     rk_u64 slot, body; /* of the message, and the lap's stamp; no slot: no message */
     rk_u64 stamp, time, deadline;
-    rk_u64 foreign; /* for rk_dev_control, if it is for another kernel; or 0 */
+    bool abroad; /* the message is for another kernel */
     rk_u64 record; /* of posts set aside */
     /* A letter, if it has a class. */
     rk_u64 from, to, correlation, sent_at;
@@ -82,16 +82,20 @@ bool rk_set_aside() {
     return true;
 }
 
-/* Address of the descriptor of the kernel with that key; 0 if it is not here. Keys are never used again: one that is read
- * before and after the address is the address's. */
-rk_u64 rk_find_kernel(rk_u32 key) {
-    if (key == rk_kernel.key) return rk_task.kernel;
-    rk_u64 at = rk_kernel.directory + 16u * (key & 0xfffu);
+/* The address that goes with a key in a table like the directory; or 0. Keys are never used again: one that is read before and
+ * after the address is the address's. */
+rk_u64 rk_look_up(rk_u64 table, rk_u32 key) {
+    rk_u64 at = table + 16u * (key & 0xfffu);
     if (rk_peek(rk_u64_at(at).v) != rk_u64(key)) return rk_u64(0);
     rk_acquire();
-    rk_u64 kernel = rk_peek(rk_u64_at(at + 8u).v);
+    rk_u64 found = rk_peek(rk_u64_at(at + 8u).v);
     rk_acquire();
-    return rk_peek(rk_u64_at(at).v) == rk_u64(key) ? kernel : rk_u64(0);
+    return rk_peek(rk_u64_at(at).v) == rk_u64(key) ? found : rk_u64(0);
+}
+
+/* Address of the descriptor of the kernel with that key; 0 if it is not here. */
+rk_u64 rk_find_kernel(rk_u32 key) {
+    return key == rk_kernel.key ? rk_task.kernel : rk_look_up(rk_kernel.directory, key);
 }
 
 /* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
@@ -143,8 +147,9 @@ rk_u64 rk_aim_at_host() {
     return RK_WAIT_NOTHING;
 }
 
-/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered. */
-rk_u64 rk_aim_at_actor(out rk_i32 reason) {
+/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered. `asks`: no
+ * place is taken. */
+rk_u64 rk_aim_at_actor(bool asks, out rk_i32 reason) {
     rk_u32 key = rk_u32(rk_post.to >> 32), index = rk_post.actor & 0xfffffu;
     rk_u64 found = rk_find_kernel(key);
     reason = RK_D_ELSEWHERE;
@@ -154,7 +159,7 @@ rk_u64 rk_aim_at_actor(out rk_i32 reason) {
     if (index >= kernel.v.actors) return RK_WAIT_NOTHING;
     rk_u32 declared = rk_declared(kernel.v.types, kernel.v.type_shift, kernel.v.type_mask, rk_post.type);
     reason = declared == ~0u ? RK_D_TYPE : rk_post.size > declared ? RK_D_SIZE : 0;
-    if (reason != 0) return RK_WAIT_NOTHING;
+    if (reason != 0 || asks) return RK_WAIT_NOTHING;
     rk_u32 worker = rk_u32(rk_u64(index) * kernel.v.reciprocal >> 42);
     rk_u64 at = kernel.v.workers + worker * rk_dev_worker_rk_sizeof() + rk_post.level * rk_dev_ring_rk_sizeof();
     rk_dev_ring ring = rk_dev_ring_at(at).v;
@@ -182,9 +187,16 @@ rk_u64 rk_aim_at_actor(out rk_i32 reason) {
     rk_acquire(); /* its consumer has read what lay there */
     rk_aim(ring, tail);
     rk_out.deadline = rk_deadline(rk_post.deadline_ns);
-    rk_counts[RK_C_SENT_ACTORS]++;
-    if (key != rk_kernel.key) rk_out.foreign = rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS];
+    rk_out.abroad = key != rk_kernel.key;
     return RK_WAIT_NOTHING;
+}
+
+/* Another kernel was sent something: what is told to the host grows with what has been sent. */
+void rk_tell_of_foreign() {
+    /* Now that it is all there: the other kernel's pump may look at once, and only once. */
+    rk_release();
+    rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign,
+            rk_u64(gl_WorkGroupID.x + 1u) << 40 | rk_counts[RK_C_SENT_ACTORS]);
 }
 
 /* Whether the worker that we wait for waits, through any number of others, for us. See src/backend/cpu/courier.rs. */
@@ -270,8 +282,7 @@ void rk_write_slot() {
                           area.z >> 32 | area.w << 32);
     u64vec4 high = u64vec4(c & half_mask, area.x >> 32, area.z & half_mask, area.w >> 32);
     high |= (u64vec4(time, time >> 16, time >> 32, time >> 48) & rk_u64(0xffff)) << 32 | rk_out.stamp;
-    /* What a handler wrote to buffers is seen by whoever its posts come to. */
-    rk_store_slot(rk_out.slot, rk_words(low, high), !inside || rk_opened);
+    rk_store_slot(rk_out.slot, rk_words(low, high), !inside);
 }
 
 /* Writes what rk_out says. `letter`: the place of the letter, if there is one, and its ticket. */
@@ -298,13 +309,7 @@ void rk_write(rk_u64 letter, rk_u64 ticket) {
         rk_release();
         rk_poke(at.v.stamp, ticket + rk_u64(1));
     }
-    if (rk_out.slot == rk_u64(0)) return;
-    rk_write_slot();
-    if (rk_out.foreign != rk_u64(0)) {
-        /* Now that it is all there: the other kernel's pump may look at once, and only once. */
-        rk_release();
-        rk_poke(rk_dev_control_at(rk_kernel.control).v.foreign, rk_out.foreign);
-    }
+    if (rk_out.slot != rk_u64(0)) rk_write_slot();
 }
 
 /* Posts that wait in the outbox, and aside. */

@@ -17,6 +17,7 @@
 #include <ringkernel/vulkan/memory.glsl>
 #include <ringkernel/vulkan/worker.glsl>
 #include <ringkernel/vulkan/out.glsl>
+#include <ringkernel/vulkan/topics.glsl>
 #include <ringkernel/vulkan/in.glsl>
 #include <ringkernel/vulkan/family.glsl>
 
@@ -145,10 +146,10 @@ void rk_orphan_children(rk_u32 index) {
 /* One step: sends a post if there is one, takes a message if there is no other. */
 rk_u32 rk_step() {
     rk_turns += RK_STEP_TURNS;
-    if (rk_turns >= rk_task.turns) return RK_LEAVE;
-    if (rk_is_told_to_leave()) return RK_LEAVE;
+    if (!rk_spreading && (rk_turns >= rk_task.turns || rk_is_told_to_leave())) return RK_LEAVE;
     bool ends = rk_task.mode == RK_MODE_END;
-    rk_out.slot = rk_out.record = rk_out.deadline = rk_out.foreign = rk_u64(0);
+    rk_out.slot = rk_out.record = rk_out.deadline = rk_u64(0);
+    rk_out.abroad = false;
     rk_out.klass = 0u;
     rk_out.size = 0u;
     rk_u64 wait = RK_WAIT_NOTHING;
@@ -157,6 +158,8 @@ rk_u32 rk_step() {
     bool restarts = false, failure = rk_failed_actor != rk_u64(0), in_outbox = rk_outbox_sent != rk_outbox_used;
     bool from_aside = rk_aside_count != 0u && !rk_breaking;
     bool posting = failure || from_aside || in_outbox;
+    /* To a topic, and there is more to do of it after this step; to one actor. */
+    bool publishing = false, goes_on = false, to_one = false;
     if (!posting && rk_handled >= rk_task.messages) return RK_LEAVE;
     if (posting) {
         rk_u64 at = rk_cx.outbox + rk_outbox_sent;
@@ -181,7 +184,17 @@ rk_u32 rk_step() {
         } else if (to_host) {
             if (!ends) wait = rk_aim_at_host();
         } else {
-            wait = rk_aim_at_actor(reason);
+            publishing = rk_u32(rk_post.to >> 32) == RK_TOPIC;
+            /* Handlers' loops are not counted, where a driver may cut loops. */
+            if (publishing && rk_topic == rk_u64(0) && rk_task.dispatches > 1u && rk_handled != 0u) return RK_LEAVE;
+            bool asks = publishing && rk_next_subscriber();
+            wait = rk_aim_at_actor(asks, reason);
+            if (publishing && rk_has_reached(asks, reason)) {
+                wait = RK_WAIT_NOTHING;
+                reason = 0;
+            }
+            goes_on = publishing && rk_goes_on();
+            to_one = !publishing && rk_out.slot != rk_u64(0);
             if (ends && wait != RK_WAIT_NOTHING) {
                 wait = RK_WAIT_NOTHING;
                 reason = RK_D_TERMINATED;
@@ -217,6 +230,7 @@ rk_u32 rk_step() {
     if (posting && !from_aside && !failure)
         more_posts = more_posts || rk_outbox_sent + RK_ENTRY_SIZE + ((rk_post.size + 15u) & ~15u) != rk_outbox_used;
     if (rk_breaking) more_posts = in_outbox;
+    more_posts = more_posts || goes_on;
     /* A post that goes from child to child: who is next is asked first, for who is told forgets it. */
     rk_u32 orphan = 0u;
     if (posting && rk_out.slot != rk_u64(0) && rk_post.type == RK_TYPE_ORPHANED &&
@@ -294,6 +308,10 @@ rk_u32 rk_step() {
         rk_counts[RK_C_SENT_HOST] += rk_u64(rk_out.klass == RK_CLASS_REPLY || rk_out.klass == RK_CLASS_EMIT ? 1u : 0u);
         rk_found_waiting += rk_u64(dead && ends ? 1u : 0u);
     }
+    bool spread = publishing && !goes_on && rk_spreading;
+    if (to_one || (spread && !rk_topic_others)) rk_counts[RK_C_SENT_ACTORS]++;
+    if (to_one ? rk_out.abroad : spread && rk_topic_abroad) rk_tell_of_foreign();
+    if (spread) rk_end_publication();
     if (dead) {
         rk_consume();
         next = RK_GO_ON;
@@ -311,6 +329,8 @@ rk_u32 rk_step() {
         } else {
             rk_outgoing_ref(rk_out.payload - rk_u64(RK_ENTRY_SIZE)).v.to = on;
         }
+    } else if (goes_on) {
+        if (letter != rk_u64(0)) rk_spread();
     } else if (posting && from_aside) {
         rk_aside_head += rk_record(rk_post.size);
         rk_aside_count--;
@@ -395,7 +415,6 @@ void main() {
             rk_cx.outbox_used = 0u;
             rk_cx.result = 0u;
             rk_cx.refused = 0u;
-            rk_opened = false;
             RK_DISPATCH();
             if (!sole) rk_barrier(); /* the posts are whole */
             if (rk_lane() == 0u) rk_conclude();

@@ -133,6 +133,7 @@ impl Backend for Cpu {
             types,
             ports: ports.into(),
             remote: false,
+            fanout: None,
             memory: (rings + to_host + actors.size()) as u64,
             memory_per_actor: actors.overhead() as u64,
             supervision: plan.supervision,

