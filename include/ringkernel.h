@@ -551,7 +551,8 @@ template <class T> static inline T rk_sized_() {
 
 /**
  * rk_subscription_options.qos: a message is lost, and counted, where an actor's ring has no room at that moment; a
- * subscription of an actor keeps none.
+ * subscription of an actor keeps none. Where a kernel on a device goes on from a snapshot (rk_kernel_restore()), one that its
+ * handlers had published may come twice, if others were still waiting for it.
  */
 #define RK_QOS_AT_MOST_ONCE 0
 
@@ -560,11 +561,12 @@ template <class T> static inline T rk_sized_() {
  * and with RK_OVERFLOW_BLOCK it does not. A subscriber of which several subscriptions match gets a message through each.
  *
  * An actor acknowledges a message when its handler returns and has not failed. If it has, and the actor is restarted
- * (RK_ON_FAILURE_RESTART), the message is sent to the actor again with all that is said of it, until a handler does not fail,
- * the deadline has passed, which makes a dead letter of it, or the actor is not restarted any more and has failed for good. It
- * goes behind what its handler had sent and what waits for the actor by then, so these messages do not keep their order.
- * Snapshots keep what is not acknowledged. In rk_kernel_statistics each time counts as one more message that the actor sent,
- * to itself; topics and subscriptions count it as delivered once.
+ * (RK_ON_FAILURE_RESTART), the message is sent to the actor again with all that is said of it, until a handler does
+ * not fail, the deadline has passed, which makes a dead letter of it, as does the kernel's end or that there is no
+ * room for it on a device (RK_DEAD_OVERFLOW), or the actor is not restarted any more and has failed for good. It goes
+ * behind what its handler had sent and what waits for the actor by then, so these messages do not keep their order.
+ * Snapshots keep what is not acknowledged. In rk_kernel_statistics each time counts as one more message that the
+ * actor sent, to itself; topics and subscriptions count it as delivered once.
  */
 #define RK_QOS_AT_LEAST_ONCE 1
 

@@ -203,26 +203,6 @@ mod memory {
         }
     }
 
-    /// Copies bytes, and zeros behind them to the end of their last line. Where the processor combines stores, a line that is
-    /// full leaves it as one write and another in pieces of 8 bytes (Intel's optimization manual, "Write Combining").
-    ///
-    /// # Safety
-    /// `to` is aligned to 64, and writable for as many bytes, rounded up to whole lines.
-    #[inline]
-    unsafe fn copy_lines(from: &[u8], to: *mut u8) {
-        type Line = [u8; 64];
-        let (lines, rest) = from.split_at(from.len() / 64 * 64);
-        // SAFETY: as the caller promises; nobody else has `to`.
-        unsafe {
-            to.copy_from_nonoverlapping(lines.as_ptr(), lines.len());
-            if !rest.is_empty() {
-                let mut last: Line = [0; 64];
-                last[..rest.len()].copy_from_slice(rest);
-                to.add(lines.len()).cast::<Line>().write(last);
-            }
-        }
-    }
-
     /// Brings stores that the processor combines on their way.
     fn store_fence() {
         // SAFETY: every x86-64 has it; it orders stores.
@@ -293,12 +273,7 @@ mod memory {
         fn write_body(&self, slot: usize, bytes: &[u8]) {
             assert!(bytes.len() <= self.body, "a payload larger than the ring's bodies");
             // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
-            unsafe {
-                match self.combines {
-                    true => copy_lines(bytes, self.body(slot)),
-                    false => copy(bytes, self.body(slot)),
-                }
-            }
+            unsafe { copy(bytes, self.body(slot)) };
         }
 
         #[inline(always)]
@@ -380,27 +355,6 @@ mod memory {
                         store_fence();
                     }
                 }
-            }
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn lines_are_filled() {
-            #[repr(align(64))]
-            struct Lines([u8; 256]);
-            let bytes: Vec<u8> = (1..=192).collect();
-            for size in 0..=bytes.len() {
-                let mut lines = Lines([0xee; 256]);
-                // SAFETY: aligned, and large enough for all sizes.
-                unsafe { copy_lines(&bytes[..size], lines.0.as_mut_ptr()) };
-                let end = size.next_multiple_of(64);
-                assert_eq!(lines.0[..size], bytes[..size]);
-                assert!(lines.0[size..end].iter().all(|byte| *byte == 0), "{size}");
-                assert!(lines.0[end..].iter().all(|byte| *byte == 0xee), "{size}");
             }
         }
     }

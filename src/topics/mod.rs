@@ -109,6 +109,8 @@ impl Topics {
         // Under the lock, so that who opens the same name meanwhile gets another topic.
         let removed = TOPICS.remove(key).ok_or(Error::Stale)?;
         book.topics.remove(&*removed.value().name);
+        // Under it too: who ends a subscription meanwhile does not find the topic any more, and is to have ended it there.
+        removed.value().close();
         drop(book);
         closed(removed);
         Ok(())
@@ -194,7 +196,10 @@ impl Topics {
         self.postman.stop();
         self.end_subscriptions(|_| true);
         let topics = std::mem::take(&mut self.book().topics);
-        topics.values().filter_map(|listing| TOPICS.remove(listing.topic.key)).for_each(closed);
+        for removed in topics.values().filter_map(|listing| TOPICS.remove(listing.topic.key)) {
+            removed.value().close();
+            closed(removed);
+        }
     }
 }
 
@@ -203,9 +208,8 @@ fn changed() {
     VERSION.fetch_add(1, Ordering::Release);
 }
 
-/// Waits until nobody publishes to the topic any more, having told who waits for room.
+/// Waits until nobody publishes to a topic any more that has been closed.
 fn closed(removed: Removed<'_, Arc<Topic>>) {
-    removed.value().close();
     changed();
     drop(removed.take());
 }

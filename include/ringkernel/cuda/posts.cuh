@@ -360,6 +360,9 @@ RK_COLD_FN rk_u64 rk_flush() {
         }
         __syncwarp();
         if (orphan && ++told % RK_TOLD == 0 && rk_must_leave()) return RK_LATER;
+        /* A publication may have gone to hundreds, and a handler may have made hundreds. */
+        const bool published = (rk_u32)(post.to >> 32) == RK_TOPIC && rk_s.mode != RK_MODE_END;
+        if (published && rk_must_leave()) return RK_LATER;
     }
     rk_empty_outbox();
     return 0;

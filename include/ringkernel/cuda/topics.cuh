@@ -116,8 +116,9 @@ RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload)
     }
     const rk_u64 published = sheet.counts; /* its first word */
     bool others = sheet.others, abroad = false;
-    /* Letters are memory of the host's, who is to read some before there are more. */
-    if (others && rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
+    /* Letters are memory of the host's, who is to read some before there are more. Whether there will be one is not known yet:
+     * some of ours may not take such a message. */
+    if (rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
     /* When it was said: nobody hears it before. */
     const rk_u64 time = rk_tick(), deadline = rk_deadline_of(post);
     while (at) {

@@ -52,8 +52,9 @@ RK_SIZED_(rk_dev_post)
 #define rk_release()                                                                                                   \
     memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable)
 
-/* How the words of slots move: 1 where the device moves 16 bytes at once, which the host has tried (src/backend/vulkan/probe.rs),
- * so that a word's stamp and the rest of it are seen together; 0 where halves have to be kept in order. */
+/* How the words of slots move: 1 where the device moves 16 bytes at once, so that a word's stamp and the rest of it are seen
+ * together; 0 where halves have to be kept in order. It has been tried between device and host (src/backend/vulkan/probe.rs), of
+ * whose ways that from worker to worker is a part. */
 layout(constant_id = 2) const rk_u32 RK_WHOLE_WORDS = 0u;
 
 /* `volatile`, for another party reads or writes meanwhile. */

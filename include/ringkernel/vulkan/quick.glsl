@@ -11,7 +11,7 @@
 #define RK_SELDOM 8u
 
 /* The command, as of the last look. */
-rk_u64 rk_leave_seen;
+rk_u64 rk_leave_seen = rk_u64(0);
 
 /* As rk_is_told_to_leave(), without waiting for what it looks at. */
 bool rk_was_told_to_leave() {

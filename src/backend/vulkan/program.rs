@@ -206,6 +206,7 @@ impl Program for Pump {
         self.thorough = match self.wants_more() {
             true if self.stays => THOROUGH_QUANTA,
             true => THOROUGH,
+            false if quantum.mode == Mode::Look => self.thorough,
             false => self.thorough.saturating_sub(1),
         };
         let quick = quantum.mode != Mode::End && self.thorough == 0;
