@@ -119,15 +119,23 @@ RK_COLD_FN rk_u64 rk_hand_over(const rk_dev_post &post, const rk_u8 *payload) {
 
 #define RK_FULL (~0ull - 1)
 
-/* Reserves a place in a ring between actors: its position, RK_FULL, or one with RK_CLOSED. By one lane. */
-RK_PUMP_FN rk_u64 rk_reserve(const rk_dev_ring &ring) {
+/* Reserves up to `want` consecutive places of a ring between actors, by one lane. Gives the position of the first, and how many
+ * there are; or RK_FULL, or a position with RK_CLOSED, and none. */
+RK_PUMP_FN rk_u64 rk_reserve(const rk_dev_ring &ring, rk_u32 want, rk_u32 &granted) {
+    const rk_u64 capacity = 1ull << ring.shift;
     rk_u64 tail = rk_peek(ring.tail);
     for (;;) {
+        granted = 0;
         if (tail & RK_CLOSED) return tail;
-        /* Acquire: the receiver's handlers are done with the body. */
-        if (tail - rk_acquire(ring.head) >> ring.shift) return RK_FULL;
+        /* Acquire: the receiver's handlers are done with the bodies. */
+        const rk_u64 head = rk_acquire(ring.head);
+        /* A tail that others have left behind may be behind the head too; then the exchange will fail. */
+        const rk_u64 room = tail < head ? capacity : capacity - (tail - head);
+        if (room == 0) return RK_FULL;
+        granted = room < want ? (rk_u32)room : want;
         /* Relaxed: the position is only a number. */
-        rk_u64 now = atomicCAS((unsigned long long *)ring.tail, (unsigned long long)tail, (unsigned long long)tail + 1);
+        const rk_u64 now =
+            atomicCAS((unsigned long long *)ring.tail, (unsigned long long)tail, (unsigned long long)tail + granted);
         if (now == tail) return tail;
         tail = now;
     }
@@ -163,7 +171,8 @@ RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
     if (reason == 0) {
         rk_u32 worker = (rk_u32)((rk_u64)index * found->reciprocal >> 42);
         const rk_dev_ring &ring = ((const rk_dev_worker *)found->workers)[worker].rings[post.level];
-        rk_u64 tail = rk_shfl(rk_thread() == 0 ? rk_reserve(ring) : 0, 0);
+        rk_u32 granted = 0;
+        rk_u64 tail = rk_shfl(rk_thread() == 0 ? rk_reserve(ring, 1, granted) : 0, 0);
         if (tail == RK_FULL) {
             wait = (rk_u64)key << 32 | worker;
         } else if (tail & RK_CLOSED) {

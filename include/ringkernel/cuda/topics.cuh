@@ -6,29 +6,6 @@
 
 #include <ringkernel/cuda/posts.cuh>
 
-/* Reserves up to `want` consecutive places of a ring between actors, by one lane. Gives how many, from `first` on. */
-RK_PUMP_FN rk_u32 rk_reserve_for_several(const rk_dev_ring &ring, rk_u32 want, rk_u64 &first) {
-    const rk_u64 capacity = 1ull << ring.shift;
-    rk_u64 tail = rk_peek(ring.tail);
-    for (;;) {
-        if (tail & RK_CLOSED) return 0;
-        /* Acquire: the receiver's handlers are done with the bodies. */
-        const rk_u64 head = rk_acquire(ring.head);
-        /* A tail that others have left behind may be behind the head too; then the exchange will fail. */
-        const rk_u64 room = tail < head ? capacity : capacity - (tail - head);
-        if (room == 0) return 0;
-        const rk_u32 granted = room < want ? (rk_u32)room : want;
-        /* Relaxed: the position is only a number. */
-        const rk_u64 now =
-            atomicCAS((unsigned long long *)ring.tail, (unsigned long long)tail, (unsigned long long)tail + granted);
-        if (now == tail) {
-            first = tail;
-            return granted;
-        }
-        tail = now;
-    }
-}
-
 /* What a step of 32 subscribers came to. */
 struct rk_reached {
     bool misfits; /* one does not take such a message, which the host makes a dead letter */
@@ -54,7 +31,7 @@ RK_COLD_FN rk_reached rk_reach(rk_u64 actor, rk_u64 delivered, rk_u64 dropped, c
         const rk_u32 same = __match_any_sync(fitting, (unsigned long long)ring.tail);
         const int leader = __ffs((int)same) - 1;
         rk_u32 got = 0;
-        if ((int)thread == leader) got = rk_reserve_for_several(ring, __popc(same), position);
+        if ((int)thread == leader) position = rk_reserve(ring, __popc(same), got);
         const rk_u32 rank = __popc(same & ((1u << thread) - 1));
         granted = __shfl_sync(same, got, leader) > rank;
         position = __shfl_sync(same, (unsigned long long)position, leader) + rank;
