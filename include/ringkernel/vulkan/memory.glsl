@@ -53,8 +53,8 @@ RK_SIZED_(rk_dev_post)
     memoryBarrier(gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable)
 
 /* How the words of slots move: 1 where the device moves 16 bytes at once, so that a word's stamp and the rest of it are seen
- * together; 0 where halves have to be kept in order. It has been tried between device and host (src/backend/vulkan/probe.rs), of
- * whose ways that from worker to worker is a part. */
+ * together; 0 where halves have to be kept in order. It has been tried between device and host, both ways
+ * (src/backend/vulkan/probe.rs); that it is so from worker to worker too is inferred from that. */
 layout(constant_id = 2) const rk_u32 RK_WHOLE_WORDS = 0u;
 
 /* `volatile`, for another party reads or writes meanwhile. */

@@ -83,8 +83,8 @@ impl Code {
 }
 
 /// The pump with an actor's handlers, twice: with all there is, and for the way of most messages only. The way of the one is as
-/// long as the other is large: processors run through what they do not execute, and on an H200 the large one's code, of
-/// 270 KB, takes four microseconds a message where the small one's, of 50 KB, takes half of that.
+/// long as the other is large: processors run through what they do not execute, and on an H200 both in one program, 270 KB of
+/// code, took 4.2 us a message of a row, where the small one alone, 47 KB, takes 1.4.
 pub(super) struct PumpCode {
     pub(super) thorough: Code,
     pub(super) quick: Code,
