@@ -193,12 +193,33 @@ impl Payload for InBody<'_> {
 
     #[inline(always)]
     fn copy_to(&self, room: &mut [MaybeUninit<u8>]) {
-        const LINE: usize = 64;
         match (self.body.first_chunk::<LINE>(), room.first_chunk_mut::<LINE>()) {
             (Some(line), Some(whole)) if self.size as usize <= LINE => *whole = line.map(MaybeUninit::new),
             _ => copy(self.bytes(), room),
         }
     }
+}
+
+/// Bytes of a body's first line.
+pub(crate) const LINE: usize = 64;
+
+/// A message from an actor that fits a line, and about which there is nothing special, as most are.
+pub(crate) struct Plain<'a> {
+    pub(crate) class: Class,
+    pub(crate) from: u64,
+    pub(crate) correlation: u64,
+    pub(crate) time: u64,
+    pub(crate) kind: u16,
+    pub(crate) level: u8,
+    /// Bytes of the payload; the rest means nothing.
+    pub(crate) size: u32,
+    pub(crate) payload: Line<'a>,
+}
+
+/// Where it came.
+pub(crate) enum Line<'a> {
+    Inline([u64; AREA]),
+    Body(&'a [u8; LINE]),
 }
 
 /// What a [`Sink`] did with a message.
@@ -216,6 +237,10 @@ pub(crate) trait Sink {
     fn offer<P: Payload>(&mut self, message: &Incoming<P>) -> Result<Offer>;
     /// How many were taken.
     fn taken(&self) -> usize;
+    /// Takes what `next` gives, while there is room for whatever that may be: a sink that most messages go to, for which no
+    /// message has to be in memory. What it leaves is offered.
+    #[inline(always)]
+    fn offer_run<'a>(&mut self, _next: impl FnMut() -> Option<Plain<'a>>) {}
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::bell::Bell;
 use crate::bias::{Biased, Section};
-use crate::ring::{Cursor, Envelope, Refused, Ring, Slot, Storage, Word};
+use crate::ring::{Cursor, Envelope, Refused, Ring, Sight, Slot, Storage, Word};
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::sync::Arc;
 use loom::thread;
@@ -35,11 +35,7 @@ impl Model {
     }
 }
 
-impl Storage for Model {
-    fn capacity(&self) -> usize {
-        self.bodies.len()
-    }
-
+impl Sight for &Model {
     fn upper(&self, index: usize) -> u64 {
         let number = self.words[index].load(Ordering::Relaxed);
         self.log.lock().unwrap()[number as usize][1]
@@ -48,6 +44,18 @@ impl Storage for Model {
     fn lower(&self, index: usize) -> u64 {
         let number = self.words[index].load(Ordering::Relaxed);
         self.log.lock().unwrap()[number as usize][0]
+    }
+}
+
+impl Storage for Model {
+    type Sight<'a> = &'a Self;
+
+    fn sight(&self) -> &Self {
+        self
+    }
+
+    fn capacity(&self) -> usize {
+        self.bodies.len()
     }
 
     fn store(&self, index: usize, [lower, upper]: Word, stamp: u16) {

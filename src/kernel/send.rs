@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::hlc;
 use crate::layout::TYPE_ORPHANED;
 use crate::message::{Letter, Owned, Timeout};
-use crate::ring::{flags, Channel, Envelope, Refused, Slot};
+use crate::ring::{flags, Channel, Envelope, Like, Refused, Slot};
 use crate::time::{Deadline, Spin};
 use crate::{pins, queue};
 
@@ -53,16 +53,12 @@ impl Kernel {
         Some((port, port.inbound.get(usize::from(letter.level))?))
     }
 
-    /// Whether a letter goes the way of one before it, of which `find` gave the port.
+    /// Whether a letter goes to that port, if it is like another that does.
     #[inline(always)]
-    fn follows(&self, letter: &Letter<'_>, before: &Letter<'_>, port: &Port) -> bool {
-        if letter.kind == before.kind && letter.payload.len() == before.payload.len() && letter.level == before.level {
-            // As nearly all do. The type need not be looked up again.
-            let index = index_of(letter.actor);
-            let its = self.ports.get(self.placement.worker(index));
-            return index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port));
-        }
-        letter.level == before.level && self.find(letter).is_some_and(|(its, _)| std::ptr::eq(its, port))
+    fn follows(&self, letter: &Letter<'_>, port: &Port) -> bool {
+        let index = index_of(letter.actor);
+        let its = self.ports.get(self.placement.worker(index));
+        index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port))
     }
 
     /// The same, or why it cannot be sent.
@@ -266,12 +262,21 @@ impl Kernel {
         let time = self.home.clock.reserve(me, longest as u64);
         let mut run = [const { MaybeUninit::<(Slot, &[u8])>::uninit() }; RUN];
         let mut length = 0;
+        let like = Like::new(letter.kind as u16, level, letter.payload.len());
+        let mut actor = letter.actor;
         for ((index, place), time) in (first..first + longest).zip(&mut run).zip(time..) {
-            match batch.get(index) {
-                Some((to, next)) if to == key && self.follows(&next, &letter, port) => {
-                    place.write(Self::encode(&next, time, 0));
-                }
-                _ => break,
+            let Some((to, next)) = batch.get(index) else { break };
+            if to != key {
+                break;
+            }
+            if next.deadline_ns == 0 && alike(&next, &letter) && (next.actor == actor || self.follows(&next, port)) {
+                // As nearly all do.
+                actor = next.actor;
+                place.write(Slot::encode_like(like, actor, next.correlation, time, next.payload));
+            } else if self.find(&next).is_some_and(|(its, _)| std::ptr::eq(its, port)) && next.level == level {
+                place.write(Self::encode(&next, time, 0));
+            } else {
+                break;
             }
             length += 1;
         }
@@ -317,6 +322,12 @@ pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) ->
         }
     }
     Ok(())
+}
+
+/// Whether what one letter may do another may, as far as that is not for its receiver to say.
+#[inline(always)]
+fn alike(one: &Letter<'_>, other: &Letter<'_>) -> bool {
+    one.kind == other.kind && one.payload.len() == other.payload.len() && one.level == other.level
 }
 
 impl Port {

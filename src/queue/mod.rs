@@ -21,6 +21,9 @@ use crate::topics::Subscription;
 
 pub(crate) use self::source::Outbound;
 
+/// Sources whose next slots are fetched while one is looked at: what a device has written is in no cache near.
+const SOURCES_AHEAD: usize = 6;
+
 #[derive(Default)]
 struct Consumer {
     sources: Vec<Source>,
@@ -388,7 +391,13 @@ impl Consumer {
             return Ok(());
         }
         let count = self.sources.len();
-        for index in (self.first..count).chain(0..self.first) {
+        let order = (self.first..count).chain(0..self.first);
+        let mut ahead = order.clone();
+        ahead.by_ref().take(SOURCES_AHEAD).for_each(|index| self.sources[index].fetch());
+        for index in order {
+            if let Some(index) = ahead.next() {
+                self.sources[index].fetch();
+            }
             let more = self.sources[index].take(home, sink, latest);
             match more {
                 Ok(true) => {}

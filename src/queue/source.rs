@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Queue;
 use crate::address::Address;
 use crate::error::Result;
-use crate::message::{Class, InBody, Incoming, Inline, Offer, Owned, Payload, Sink};
-use crate::ring::{flags, Channel, Cursor, Memory, Ring};
+use crate::message::{Class, InBody, Incoming, Inline, Line, Offer, Owned, Payload, Plain, Sink, LINE};
+use crate::ring::{flags, Channel, Cursor, Envelope, Memory, Ring, INLINE_BYTES};
 use crate::runtime::Home;
 
 /// Dead letters and events that a worker may have waiting before it stops making more of them.
@@ -68,10 +68,16 @@ impl Outbound {
     #[inline(always)]
     fn take_ring<S: Sink>(&self, cursor: &mut Cursor, home: &Home, sink: &mut S, latest: &mut u64) -> Result<bool> {
         let ring = &self.channel.ring;
-        while let Some(slot) = cursor.peek(ring) {
+        loop {
+            self.take_run(cursor, sink, latest);
+            if cursor.is_due(ring) {
+                self.channel.publish(cursor);
+                continue;
+            }
+            let Some(slot) = cursor.peek(ring) else { return Ok(true) };
             let (envelope, words, in_body) = slot.decode();
             let message = Incoming {
-                class: if envelope.flags & flags::REPLY != 0 { Class::Reply } else { Class::Emit },
+                class: class(&envelope),
                 from: Address::new(self.kernel, envelope.actor).to_bits(),
                 to: 0,
                 correlation: envelope.correlation,
@@ -95,11 +101,48 @@ impl Outbound {
             }
             *latest = (*latest).max(envelope.time);
             cursor.advance();
-            if cursor.is_due(ring) {
-                self.channel.publish(cursor);
-            }
         }
-        Ok(true)
+    }
+
+    /// Takes messages until one is not plain, the sink has no room for any, or the ring's slots are to be given back. All that
+    /// it uses are copies, which stay in registers.
+    #[inline(always)]
+    fn take_run<S: Sink>(&self, cursor: &mut Cursor, sink: &mut S, latest: &mut u64) {
+        let ring = &self.channel.ring;
+        let (sight, kernel) = (ring.sight(), self.kernel);
+        let (mut at, mut newest, mut left) = (*cursor, *latest, cursor.until_due(ring));
+        sink.offer_run(|| {
+            if left == 0 {
+                return None;
+            }
+            let (envelope, words, in_body) = at.peek_by(&sight)?.decode_plain()?;
+            let payload = if in_body { Line::Body(body(ring, &at).first_chunk()?) } else { Line::Inline(words) };
+            if envelope.size > if in_body { LINE as u32 } else { INLINE_BYTES as u32 } {
+                return None;
+            }
+            at.advance();
+            newest = newest.max(envelope.time);
+            left -= 1;
+            Some(Plain {
+                class: class(&envelope),
+                from: Address::new(kernel, envelope.actor).to_bits(),
+                correlation: envelope.correlation,
+                time: envelope.time,
+                kind: envelope.kind,
+                level: envelope.level,
+                size: envelope.size,
+                payload,
+            })
+        });
+        (*cursor, *latest) = (at, newest);
+    }
+}
+
+fn class(envelope: &Envelope) -> Class {
+    if envelope.flags & flags::REPLY != 0 {
+        Class::Reply
+    } else {
+        Class::Emit
     }
 }
 
@@ -116,6 +159,12 @@ impl Source {
 
     pub(super) fn has_news(&self) -> bool {
         self.cursor.peek(&self.outbound.channel.ring).is_some() || self.outbound.waiting_letters() > 0
+    }
+
+    /// Has the next message come nearer.
+    #[inline(always)]
+    pub(super) fn fetch(&self) {
+        self.outbound.channel.ring.sight().fetch(self.cursor.position());
     }
 
     /// Offers what is there to a sink, and answers to calls to the callers. True if all was taken.

@@ -1,6 +1,6 @@
 //! The consumer's side of a ring.
 
-use super::{Ring, Slot, Storage};
+use super::{lap, Ring, Sight, Slot, Storage};
 use crate::sync::{fence, Ordering};
 
 /// Where a ring's one consumer stands.
@@ -8,6 +8,38 @@ use crate::sync::{fence, Ordering};
 pub struct Cursor {
     position: u64,
     published: u64,
+}
+
+/// What looking for the next message takes of a ring.
+#[derive(Clone, Copy)]
+pub struct RingSight<S> {
+    slots: S,
+    mask: u64,
+    shift: u32,
+}
+
+impl<S: Storage> Ring<S> {
+    /// What its consumer looks with.
+    #[inline(always)]
+    pub fn sight(&self) -> RingSight<S::Sight<'_>> {
+        RingSight { slots: self.storage.sight(), mask: self.capacity - 1, shift: self.shift }
+    }
+}
+
+impl<S: Sight> RingSight<S> {
+    fn index(&self, position: u64) -> usize {
+        (position & self.mask) as usize
+    }
+
+    fn lap(&self, position: u64) -> u16 {
+        lap(position, self.shift)
+    }
+
+    /// Has the slot of a position fetched.
+    #[inline(always)]
+    pub fn fetch(&self, position: u64) {
+        self.slots.fetch(self.index(position), false);
+    }
 }
 
 impl Cursor {
@@ -24,24 +56,32 @@ impl Cursor {
     /// The next message, if it is there whole. Looking takes one load when the ring is empty.
     #[inline(always)]
     pub fn peek<S: Storage>(&self, ring: &Ring<S>) -> Option<Slot> {
-        let index = self.index(ring) * 4;
+        self.peek_by(&ring.sight())
+    }
+
+    /// The same, for who looks often.
+    #[inline(always)]
+    pub fn peek_by<S: Sight>(&self, ring: &RingSight<S>) -> Option<Slot> {
+        let index = ring.index(self.position) * 4;
         let stamp = ring.lap(self.position);
-        let first = ring.storage.upper(index);
+        let first = ring.slots.upper(index);
         if Slot::stamp(first) != stamp {
             return None;
         }
         // One by one, not as an array: they stay in registers.
         let (second, third, fourth) =
-            (ring.storage.upper(index + 1), ring.storage.upper(index + 2), ring.storage.upper(index + 3));
+            (ring.slots.upper(index + 1), ring.slots.upper(index + 2), ring.slots.upper(index + 3));
         if Slot::stamp(second) != stamp || Slot::stamp(third) != stamp || Slot::stamp(fourth) != stamp {
             return None;
         }
-        ring.storage.fetch(((self.position + super::AHEAD) & (ring.capacity - 1)) as usize);
         // Pairs with the release of each store (see Storage): lower halves and the body were written before the stamps that
         // we have seen. One fence for all four: each keeps the compiler from what it knows of memory.
         fence(Ordering::Acquire);
-        let lower = |word: usize| ring.storage.lower(index + word);
-        Some(Slot::new([[lower(0), first], [lower(1), second], [lower(2), third], [lower(3), fourth]]))
+        let lower = |word: usize| ring.slots.lower(index + word);
+        let slot = Slot::new([[lower(0), first], [lower(1), second], [lower(2), third], [lower(3), fourth]]);
+        // Those that follow are mostly of its kind.
+        ring.slots.fetch(ring.index(self.position + super::AHEAD), slot.has_body());
+        Some(slot)
     }
 
     /// Slot of the next message, for its body.
@@ -56,10 +96,16 @@ impl Cursor {
         self.position += 1;
     }
 
-    /// Whether so many slots wait for publication that a producer might soon miss them.
+    /// How many messages can be taken until so many slots wait for publication that a producer might soon miss them.
+    #[inline]
+    pub fn until_due<S: Storage>(&self, ring: &Ring<S>) -> u64 {
+        ring.stride.saturating_sub(self.position - self.published)
+    }
+
+    /// Whether so many wait.
     #[inline]
     pub fn is_due<S: Storage>(&self, ring: &Ring<S>) -> bool {
-        self.position - self.published >= ring.stride
+        self.until_due(ring) == 0
     }
 
     /// Gives the slots before our position back to the producers. True if there were any.

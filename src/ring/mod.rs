@@ -36,10 +36,10 @@ use crate::sync::{AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use channel::{Channel, Room};
 pub use consumer::Cursor;
-pub use slot::{flags, Envelope, Slot, Word, AREA, INLINE_BYTES};
+pub use slot::{flags, Envelope, Like, Slot, Word, AREA, INLINE_BYTES};
 #[cfg(not(loom))]
 pub use storage::Memory;
-pub use storage::Storage;
+pub use storage::{Sight, Storage};
 
 /// In `tail`: nobody may reserve any more.
 const CLOSED: u64 = 1 << 63;
@@ -229,8 +229,13 @@ impl<S: Storage> Ring<S> {
         if bodies {
             self.storage.settle_bodies();
         }
-        for (position, (slot, _)) in (tickets.next..tickets.end).zip(messages) {
-            self.storage.store_slot(index(position), slot, self.lap(position));
+        // Up to the ring's end, and what goes over it.
+        let mut slots = messages.map(|(slot, _)| slot);
+        let mut next = tickets.next;
+        while next < tickets.end {
+            let end = tickets.end.min((next | (self.capacity - 1)) + 1);
+            self.storage.store_slots(index(next), slots.by_ref().take((end - next) as usize), self.lap(next));
+            next = end;
         }
     }
 
@@ -249,6 +254,11 @@ impl<S: Storage> Ring<S> {
     }
 
     fn lap(&self, position: u64) -> u16 {
-        ((position >> self.shift) + 1) as u16
+        lap(position, self.shift)
     }
+}
+
+/// Stamp of a position in a ring of `1 << shift` slots.
+fn lap(position: u64, shift: u32) -> u16 {
+    ((position >> shift) + 1) as u16
 }

@@ -67,6 +67,25 @@ pub struct Slot {
     words: [Word; 4],
 }
 
+/// What messages from the host without deadlines have in common that are of one type, size and priority.
+#[derive(Clone, Copy)]
+pub struct Like {
+    d1: u32,
+    size: usize,
+}
+
+impl Like {
+    /// Of a message of `size` bytes.
+    pub fn new(kind: u16, level: u8, size: usize) -> Self {
+        let (inline, bits) = if size <= INLINE_BYTES { (size as u32, 0) } else { (0, flags::BODY) };
+        Self { d1: d1(kind, inline, level, bits), size }
+    }
+}
+
+fn d1(kind: u16, inline: u32, level: u8, bits: u8) -> u32 {
+    u32::from(kind) | inline << 16 | u32::from(level) << 22 | u32::from(bits) << 24
+}
+
 impl Slot {
     #[inline(always)]
     pub(super) fn new(words: [Word; 4]) -> Self {
@@ -97,6 +116,12 @@ impl Slot {
         (upper >> 48) as u16
     }
 
+    /// Whether the payload lies in the slot's body.
+    #[inline(always)]
+    pub(super) fn has_body(&self) -> bool {
+        (self.words[0][0] >> 56) as u8 & flags::BODY != 0
+    }
+
     /// Puts a message into a slot. If its payload does not fit, the slot says so and the payload must be written to the
     /// body: the second result.
     #[inline(always)]
@@ -116,15 +141,30 @@ impl Slot {
             (sender, 0) => [sender, p, q, r],
             (sender, deadline) => [sender, deadline, p, q],
         };
-        let d1 = u32::from(envelope.kind) | inline << 16 | u32::from(envelope.level) << 22 | u32::from(bits) << 24;
-        let t = |i: u32| (envelope.time >> (16 * i)) as u32 & 0xffff;
+        let d1 = d1(envelope.kind, inline, envelope.level, bits);
+        (Self::pack(envelope.actor, d1, envelope.correlation, envelope.time, area), body)
+    }
+
+    /// [`encode`](Self::encode) of one more message like another, with neither sender nor deadline, of which `like` is what both
+    /// have in common.
+    #[inline(always)]
+    pub fn encode_like(like: Like, actor: u32, correlation: u64, time: u64, payload: &[u8]) -> (Self, &[u8]) {
+        debug_assert_eq!(like.size, payload.len());
+        let fits = like.size <= INLINE_BYTES;
+        let area = if fits { load(payload) } else { [like.size as u64, 0, 0, 0] };
+        (Self::pack(actor, like.d1, correlation, time, area), if fits { &[] } else { payload })
+    }
+
+    #[inline(always)]
+    fn pack(actor: u32, d1: u32, correlation: u64, time: u64, area: [u64; AREA]) -> Self {
+        let t = |i: u32| (time >> (16 * i)) as u32 & 0xffff;
         let words = [
-            [join(envelope.actor, d1), join(low(envelope.correlation), t(0))],
-            [join(high(envelope.correlation), low(area[0])), join(high(area[0]), t(1))],
+            [join(actor, d1), join(low(correlation), t(0))],
+            [join(high(correlation), low(area[0])), join(high(area[0]), t(1))],
             [area[1], join(low(area[2]), t(2))],
             [join(high(area[2]), low(area[3])), join(high(area[3]), t(3))],
         ];
-        (Self { words }, body)
+        Self { words }
     }
 
     /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if
@@ -142,7 +182,7 @@ impl Slot {
             flags::DEADLINE => (0, area[0], [area[1], area[2], area[3], 0]),
             _ => (area[0], area[1], [area[2], area[3], 0, 0]),
         };
-        let in_body = bits & flags::BODY != 0;
+        let in_body = self.has_body();
         let t = |word: u64, i: u32| (word >> 32 & 0xffff) << (16 * i);
         let envelope = Envelope {
             actor: low(w0),
@@ -156,6 +196,14 @@ impl Slot {
             time: t(w1, 0) | t(w3, 1) | t(w5, 2) | t(w7, 3),
         };
         (envelope, payload, in_body)
+    }
+
+    /// The same of a message to the host, if there is nothing about it that is to be looked at again: as most are.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn decode_plain(&self) -> Option<(Envelope, [u64; AREA], bool)> {
+        let special = flags::SENDER | flags::DEADLINE | flags::CALL;
+        ((self.words[0][0] >> 56) as u8 & special == 0).then(|| self.decode())
     }
 }
 

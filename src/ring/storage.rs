@@ -6,12 +6,14 @@ use crate::sync::{AtomicU64, Ordering};
 /// Slots, bodies and head of a ring. `store` moves a whole word at once: nobody sees a part of it. It releases everything
 /// its thread wrote before to whoever sees it by `upper` and then makes an acquire fence; on x86 both are free.
 pub trait Storage {
+    /// How its consumer reads it.
+    type Sight<'a>: Sight
+    where
+        Self: 'a;
+    /// What the consumer reads with.
+    fn sight(&self) -> Self::Sight<'_>;
     /// Slots; a power of two.
     fn capacity(&self) -> usize;
-    /// Reads the upper half, with the stamp, of word `index`; slot `s` has words `4 s` to `4 s + 3`.
-    fn upper(&self, index: usize) -> u64;
-    /// Reads the lower half of a word after `upper` and a fence; it must not be free yet to be written again.
-    fn lower(&self, index: usize) -> u64;
     /// Writes word `index`, with the stamp in its highest 16 bits, which are zero.
     fn store(&self, index: usize, word: Word, stamp: u16);
     /// Writes all words of a slot that the caller holds a ticket for.
@@ -19,6 +21,13 @@ pub trait Storage {
     fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
         for word in (0..4).rev() {
             self.store(slot * 4 + word, content.word(word), stamp);
+        }
+    }
+    /// Writes slots from `first` on, which do not go over the end.
+    #[inline(always)]
+    fn store_slots<'a>(&self, first: usize, slots: impl Iterator<Item = &'a Slot>, stamp: u16) {
+        for (slot, content) in (first..).zip(slots) {
+            self.store_slot(slot, content, stamp);
         }
     }
     /// Writes the body of a slot that the caller holds a ticket for.
@@ -31,9 +40,6 @@ pub trait Storage {
     fn is_far(&self) -> bool {
         false
     }
-    /// Has a slot's lines fetched for reading. Only a hint.
-    #[inline(always)]
-    fn fetch(&self, _slot: usize) {}
     /// Has a slot's lines fetched for writing. Only a hint.
     #[inline(always)]
     fn claim(&self, _slot: usize) {}
@@ -47,6 +53,18 @@ pub trait Storage {
     }
 }
 
+/// Slots as their consumer reads them: a copy of where they lie, which stays in registers, when a reference to the ring would be
+/// looked up again after every store.
+pub trait Sight: Copy {
+    /// Reads the upper half, with the stamp, of word `index`; slot `s` has words `4 s` to `4 s + 3`.
+    fn upper(&self, index: usize) -> u64;
+    /// Reads the lower half of a word after `upper` and a fence; it must not be free yet to be written again.
+    fn lower(&self, index: usize) -> u64;
+    /// Has a slot fetched, and the first line of its body if it is said to have one. Only a hint.
+    #[inline(always)]
+    fn fetch(&self, _slot: usize, _body: bool) {}
+}
+
 #[cfg(not(loom))]
 pub use memory::Memory;
 
@@ -56,11 +74,12 @@ mod memory {
     use std::any::Any;
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
+    use std::marker::PhantomData;
     use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
 
-    use super::{Slot, Storage, Word};
+    use super::{Sight, Slot, Storage, Word};
     use crate::error::{Error, Result};
 
     #[cfg(tsan)]
@@ -239,27 +258,15 @@ mod memory {
     //
     // ThreadSanitizer does not see assembly; built for it, we tell.
     impl Storage for Memory {
+        type Sight<'a> = Look<'a>;
+
+        #[inline(always)]
+        fn sight(&self) -> Look<'_> {
+            Look { base: self.base, capacity: self.capacity, body: self.body, _memory: PhantomData }
+        }
+
         fn capacity(&self) -> usize {
             self.capacity
-        }
-
-        #[inline(always)]
-        fn upper(&self, index: usize) -> u64 {
-            debug_assert!(index < self.capacity * 4);
-            // SAFETY: the half word is inside the allocation and 8-byte aligned.
-            unsafe {
-                let at = self.base.as_ptr().add(index * 16 + 8);
-                #[cfg(tsan)]
-                __tsan_acquire(at.sub(8).cast());
-                (*at.cast::<AtomicU64>()).load(Ordering::Relaxed)
-            }
-        }
-
-        #[inline(always)]
-        fn lower(&self, index: usize) -> u64 {
-            debug_assert!(index < self.capacity * 4);
-            // SAFETY: as in `upper`. Not atomic: nobody writes it now.
-            unsafe { self.base.as_ptr().add(index * 16).cast::<u64>().read() }
         }
 
         #[inline(always)]
@@ -288,31 +295,29 @@ mod memory {
             self.combines
         }
 
+        #[inline(always)]
+        fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
+            self.store_slots(slot, std::iter::once(content), stamp);
+        }
+
         // All four words of a line one behind the other: where the processor combines stores, a line that is full leaves it
         // at once, with no fence, which would wait for all that is on its way (on an H200: 3 ns a slot, with a fence for every
         // eight 22; a store of 64 bytes, MOVDIR64B, takes 9. A round trip takes the same with each of them). Would a processor
         // keep it: an interrupt, a locked instruction or a system call makes it go, so it would be late and not lost, and
         // `rk_selftest` would find this memory to be too slow.
         #[inline(always)]
-        fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
-            debug_assert!(slot < self.capacity);
-            // SAFETY: within the allocation, all four.
-            unsafe {
-                let at = self.base.as_ptr().add(slot * 64);
-                store_word(at.add(48), content.word(3), stamp);
-                store_word(at.add(32), content.word(2), stamp);
-                store_word(at.add(16), content.word(1), stamp);
-                store_word(at, content.word(0), stamp);
-            }
-        }
-
-        #[inline(always)]
-        fn fetch(&self, slot: usize) {
-            // SAFETY: within the allocation, though a hint faults nowhere.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(slot * 64).cast());
-                if self.body != 0 {
-                    _mm_prefetch::<_MM_HINT_T0>(self.body(slot).cast());
+        fn store_slots<'a>(&self, first: usize, slots: impl Iterator<Item = &'a Slot>, stamp: u16) {
+            // SAFETY: within the allocation.
+            let mut at = unsafe { self.base.as_ptr().add(first * 64) };
+            for (slot, content) in (first..).zip(slots) {
+                debug_assert!(slot < self.capacity);
+                // SAFETY: within the allocation, all four; and behind the last slot the pointer is at its end at most.
+                unsafe {
+                    store_word(at.add(48), content.word(3), stamp);
+                    store_word(at.add(32), content.word(2), stamp);
+                    store_word(at.add(16), content.word(1), stamp);
+                    store_word(at, content.word(0), stamp);
+                    at = at.add(64);
                 }
             }
         }
@@ -354,6 +359,47 @@ mod memory {
                     if self.is_far() {
                         store_fence();
                     }
+                }
+            }
+        }
+    }
+
+    /// What reading a [`Memory`] takes.
+    #[derive(Clone, Copy)]
+    pub struct Look<'a> {
+        base: NonNull<u8>,
+        capacity: usize,
+        body: usize,
+        _memory: PhantomData<&'a Memory>,
+    }
+
+    impl Sight for Look<'_> {
+        #[inline(always)]
+        fn upper(&self, index: usize) -> u64 {
+            debug_assert!(index < self.capacity * 4);
+            // SAFETY: the half word is inside the allocation and 8-byte aligned.
+            unsafe {
+                let at = self.base.as_ptr().add(index * 16 + 8);
+                #[cfg(tsan)]
+                __tsan_acquire(at.sub(8).cast());
+                (*at.cast::<AtomicU64>()).load(Ordering::Relaxed)
+            }
+        }
+
+        #[inline(always)]
+        fn lower(&self, index: usize) -> u64 {
+            debug_assert!(index < self.capacity * 4);
+            // SAFETY: as in `upper`. Not atomic: nobody writes it now.
+            unsafe { self.base.as_ptr().add(index * 16).cast::<u64>().read() }
+        }
+
+        #[inline(always)]
+        fn fetch(&self, slot: usize, body: bool) {
+            // SAFETY: within the allocation, though a hint faults nowhere.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(slot * 64).cast());
+                if body {
+                    _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(self.capacity * 64 + slot * self.body).cast());
                 }
             }
         }

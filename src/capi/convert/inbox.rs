@@ -6,7 +6,8 @@ use std::mem::MaybeUninit;
 use crate::capi::handle;
 use crate::capi::types::{rk_actor, rk_message};
 use crate::error::{Error, Result};
-use crate::message::{priority_of, Incoming, Offer, Payload, Sink};
+use crate::message::{priority_of, Incoming, Line, Offer, Payload, Plain, Sink, LINE};
+use crate::ring::AREA;
 
 /// The caller's arrays for received messages.
 pub(in crate::capi) struct Inbox<'a> {
@@ -96,6 +97,43 @@ impl Sink for Inbox<'_> {
 
     fn taken(&self) -> usize {
         self.taken
+    }
+
+    #[inline(always)]
+    fn offer_run<'a>(&mut self, mut next: impl FnMut() -> Option<Plain<'a>>) {
+        let (messages, capacity, payloads) = (self.messages, self.capacity, self.payloads.as_mut_ptr());
+        let Some(last) = self.payloads.len().checked_sub(LINE) else { return };
+        let (mut taken, mut used) = (self.taken, self.used.next_multiple_of(16));
+        while taken < capacity && used <= last {
+            let Some(message) = next() else { break };
+            // SAFETY: `last` leaves room for a line. Any bytes will do.
+            let place = unsafe { payloads.add(used) };
+            match message.payload {
+                // SAFETY: as above.
+                Line::Inline(words) => unsafe { place.cast::<[u64; AREA]>().write_unaligned(words) },
+                // SAFETY: as above.
+                Line::Body(line) => unsafe { place.cast::<[u8; LINE]>().write(*line) },
+            }
+            // SAFETY: `taken` is below the capacity that `new` was promised.
+            unsafe {
+                messages.add(taken).write(rk_message {
+                    from: rk_actor { id: message.from },
+                    to: rk_actor { id: 0 },
+                    correlation: message.correlation,
+                    time: message.time,
+                    payload: if message.size > 0 { place.cast_const().cast() } else { std::ptr::null() },
+                    kind: message.class as u32,
+                    r#type: u32::from(message.kind),
+                    size: message.size,
+                    reason: 0,
+                    priority: priority_of(message.level),
+                    reserved: 0,
+                });
+            }
+            taken += 1;
+            used += (message.size as usize).next_multiple_of(16);
+        }
+        (self.taken, self.used) = (taken, used);
     }
 }
 
