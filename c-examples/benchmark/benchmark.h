@@ -18,8 +18,9 @@ typedef struct setup {
     uint32_t batch;            /* messages of one rk_send_many() */
     uint32_t runs;
     uint32_t divisor; /* of the numbers of messages: 1, more with --quick */
-    int floor_cpu;           /* where the library's thread runs, too; -1: anywhere */
-    struct floor_cuda *cuda; /* floors of the CUDA backend; NULL: there are none */
+    int floor_cpu;               /* where the library's thread runs, too; -1: anywhere */
+    struct floor_cuda *cuda;     /* floors of the CUDA backend; NULL: there are none */
+    struct floor_vulkan *vulkan; /* likewise */
     double ns_per_tick;
     uint64_t seed; /* advanced by random_next() */
 } setup;

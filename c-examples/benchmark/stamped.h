@@ -25,4 +25,7 @@ typedef struct stamped {
  * each took. NULL, or what went wrong. */
 const char *stamped_echoes(stamped *s, uint64_t seed, uint32_t *count, uint32_t *ticks_taken);
 
+/* A message of nothing but a stamp that stands for something else. 0: as if there had been none. */
+void stamped_sign(const stamped *s, uint32_t stamp);
+
 #endif
