@@ -34,8 +34,8 @@ static const char *const help =
     "  --window N         messages on their way to and from one worker; default 512\n"
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
-    "  --only TEXT        only measurements whose name begins so: floors round-trip send batches echo hops\n"
-    "                     batons creation memory calls idle\n"
+    "  --only TEXT        only measurements whose name begins so: floors round-trip send batches echo batched\n"
+    "                     hops batons creation memory calls idle\n"
     "  --trace N          meanwhile a trace of one message in N is recorded, which nobody reads\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
@@ -53,6 +53,7 @@ static const struct {
     {"send", measure_send},
     {"batches", measure_batches},
     {"echo", measure_echoes},
+    {"batched", measure_batched},
     {"hops", measure_hops},
     {"batons", measure_batons},
     {"calls", measure_calls},

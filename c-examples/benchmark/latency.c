@@ -120,11 +120,12 @@ static uint32_t after_pauses(setup *s, rk_actor to, uint64_t *handled, inbox *in
     return i;
 }
 
-/* Whether the pump stays on the device when nothing comes: one that leaves takes a quantum for each message after a pause;
- * of one that stays, with quanta as long as these, a few last for all of them. */
-static int pump_stays(setup *s, inbox *in) {
+/* One that leaves takes a quantum for each message after a pause; of one that stays, with quanta as long as these, a few last
+ * for all of them. */
+int pump_stays(setup *s) {
     enum { MESSAGES = 100 };
     uint32_t samples[MESSAGES];
+    static inbox in;
     rk_kernel_statistics before = RK_KERNEL_STATISTICS_INIT;
     rk_kernel_statistics after = RK_KERNEL_STATISTICS_INIT;
     rk_kernel_options options = s->options;
@@ -134,7 +135,7 @@ static int pump_stays(setup *s, inbox *in) {
     uint64_t handled = 0;
     const rk_kernel kernel = launch(s, "echoer", &options, &to);
     must(rk_kernel_stats(kernel, &before, NULL), "rk_kernel_stats", NULL);
-    const uint32_t messages = after_pauses(s, to, &handled, in, MESSAGES, samples);
+    const uint32_t messages = after_pauses(s, to, &handled, &in, MESSAGES, samples);
     must(rk_kernel_stats(kernel, &after, NULL), "rk_kernel_stats", NULL);
     finish(kernel, handled);
     return after.quanta - before.quanta < messages / 2;
@@ -164,7 +165,7 @@ void measure_round_trips(setup *s) {
     inbox *in = calloc(1, sizeof *in);
     if (samples == NULL || in == NULL)
         must(RK_ERROR_NO_MEMORY, "samples", NULL);
-    const int stays = is_vulkan && pump_stays(s, in);
+    const int stays = is_vulkan && pump_stays(s);
     rk_kernel_options options = s->options;
     options.actors = 1;
     rk_actor to;
@@ -198,8 +199,8 @@ void measure_round_trips(setup *s) {
     report_shares(s, "round trip of 32 B, rk_send + rk_poll", &polled, bare, goal);
     report_shares(s, "round trip of 32 B, rk_call", &called, bare, NONE);
     if (is_vulkan)
-        report_shares(s, stays ? "the same after 0.5 ms, the pump has stayed" : "the same after 0.5 ms, the pump has left", &paused,
-                      bare, stays ? NONE : goal);
+        report_shares(s, stays ? "round trip after 0.5 ms, the pump has stayed" : "round trip after 0.5 ms, the pump has left",
+                      &paused, bare, stays ? NONE : goal);
     finish(kernel, handled);
     free(in);
     free(samples);
