@@ -70,7 +70,8 @@ CUDA 12 or later, which is found where the linker finds it, or in RINGKERNEL_CUD
 
     ./run.sh conformance                       the semantics, tested
     ./run.sh cuda                              a host program's own CUDA beside it, and handlers that break the device
-    ./run.sh benchmark                         what messages cost, beside the card's floors: --only floors, --only calls
+    ./run.sh benchmark                         what messages cost, beside the card's floors: --only floors, --only calls;
+                                              --backend vulkan --only round-trip, --only batched
     ./run.sh audio_fft --output picture.png    an example; the others are in examples/
     ./run.sh sanitizer racecheck               the semantics under compute-sanitizer, each case in a process of its own
 

@@ -6,6 +6,7 @@
 #include "benchmark.rk.h"
 #include "clock.h"
 #include "floor_cuda.h"
+#include "floor_vulkan.h"
 
 #include <ringkernel/module.h>
 
@@ -22,7 +23,7 @@ RK_DECLARE_MODULE(benchmarks);
 
 static const char *const help =
     "benchmark: what ringkernel's actors cost, beside the same written by hand (the floor): two rings and a thread, or on\n"
-    "CUDA a kernel of four threads, with launches and copies for comparison\n"
+    "a GPU four threads that answer, with launches, copies and submissions for comparison\n"
     "\n"
     "  --backend NAME     cpu (default), cuda, vulkan or auto\n"
     "  --threads N        threads of the CPU backend; default: one less than the processors, at least one\n"
@@ -33,8 +34,8 @@ static const char *const help =
     "  --window N         messages on their way to and from one worker; default 512\n"
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
-    "  --only TEXT        only measurements whose name begins so: floors round-trip send batches echo hops\n"
-    "                     batons creation memory calls idle\n"
+    "  --only TEXT        only measurements whose name begins so: floors round-trip send batches echo batched\n"
+    "                     hops batons creation memory calls idle\n"
     "  --trace N          meanwhile a trace of one message in N is recorded, which nobody reads\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
@@ -52,6 +53,7 @@ static const struct {
     {"send", measure_send},
     {"batches", measure_batches},
     {"echo", measure_echoes},
+    {"batched", measure_batched},
     {"hops", measure_hops},
     {"batons", measure_batons},
     {"calls", measure_calls},
@@ -231,6 +233,26 @@ static void place(setup *s, rk_runtime_options *runtime, uint32_t *cpus) {
     (void)pthread_setaffinity_np(pthread_self(), sizeof first, &first);
 }
 
+/* Of the device that kernels run on, if it is a GPU's driver that they run by. */
+static void open_floors(setup *s) {
+    const char *why = NULL;
+    uint32_t count = 0;
+    if (s->options.backend == RK_BACKEND_CUDA)
+        s->cuda = floor_cuda_open(&why);
+    if (s->options.backend == RK_BACKEND_VULKAN) {
+        rk_device_properties device = RK_DEVICE_PROPERTIES_INIT;
+        must(rk_device_count(s->runtime, &count), "rk_device_count", NULL);
+        why = "there is no Vulkan device";
+        for (uint32_t i = 0; i < count && s->vulkan == NULL; i++) {
+            must(rk_device_info(s->runtime, i, &device, NULL), "rk_device_info", NULL);
+            if (device.backend == RK_BACKEND_VULKAN && device.ordinal == s->options.device)
+                s->vulkan = floor_vulkan_open(device.ordinal, device.name, &why);
+        }
+    }
+    if (s->cuda == NULL && s->vulkan == NULL && why != NULL)
+        fprintf(stderr, "benchmark: no floors: %s\n", why);
+}
+
 int main(int argc, char **argv) {
     static const struct option options[] = {
         {"backend", required_argument, NULL, 'b'}, {"threads", required_argument, NULL, 't'},
@@ -284,12 +306,7 @@ int main(int argc, char **argv) {
     must(rk_runtime_create(RK_VERSION, &runtime_options, &s.runtime, &error), "rk_runtime_create", &error);
     must(rk_module_create(s.runtime, &benchmarks, &s.module, &error), "rk_module_create", &error);
 
-    if (s.options.backend == RK_BACKEND_CUDA) {
-        const char *why = NULL;
-        s.cuda = floor_cuda_open(&why);
-        if (s.cuda == NULL)
-            fprintf(stderr, "benchmark: no floors: %s\n", why);
-    }
+    open_floors(&s);
 
     if (trace_options.every != 0)
         must(rk_trace_start(s.runtime, &trace_options, &error), "rk_trace_start", &error);
@@ -308,6 +325,8 @@ int main(int argc, char **argv) {
     must(rk_runtime_destroy(s.runtime), "rk_runtime_destroy", NULL);
     if (s.cuda != NULL)
         floor_cuda_close(s.cuda);
+    if (s.vulkan != NULL)
+        floor_vulkan_close(s.vulkan);
     if (matches == 0) {
         fprintf(stderr, "benchmark: no measurement begins with '%s'; see --help\n", only);
         return 2;

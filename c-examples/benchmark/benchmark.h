@@ -18,8 +18,9 @@ typedef struct setup {
     uint32_t batch;            /* messages of one rk_send_many() */
     uint32_t runs;
     uint32_t divisor; /* of the numbers of messages: 1, more with --quick */
-    int floor_cpu;           /* where the library's thread runs, too; -1: anywhere */
-    struct floor_cuda *cuda; /* floors of the CUDA backend; NULL: there are none */
+    int floor_cpu;               /* where the library's thread runs, too; -1: anywhere */
+    struct floor_cuda *cuda;     /* floors of the CUDA backend; NULL: there are none */
+    struct floor_vulkan *vulkan; /* likewise */
     double ns_per_tick;
     uint64_t seed; /* advanced by random_next() */
 } setup;
@@ -31,6 +32,7 @@ void measure_round_trips(setup *s);
 void measure_send(setup *s);
 void measure_batches(setup *s);
 void measure_echoes(setup *s);
+void measure_batched(setup *s);
 void measure_hops(setup *s);
 void measure_batons(setup *s);
 void measure_creation(setup *s);
@@ -72,6 +74,9 @@ double median_of_steps(uint32_t *values, uint32_t count);
 rk_kernel launch(const setup *s, const char *actor, const rk_kernel_options *options, rk_actor *addresses);
 /* Checks that the kernel has handled so many messages and lost none, and destroys it. */
 void finish(rk_kernel kernel, uint64_t handled);
+
+/* Whether a GPU backend's pump stays on the device when nothing comes for a while, or leaves it. */
+int pump_stays(setup *s);
 
 /* Room for what one poll receives. */
 enum { POLL_MESSAGES = 256, POLL_BYTES = POLL_MESSAGES * 64 };

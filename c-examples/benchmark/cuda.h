@@ -1,4 +1,4 @@
-/* What the benchmark needs of cuda.h, found at run time: it is built where there is no CUDA. */
+/* What the benchmark and tests/cuda need of cuda.h, found at run time: they are built where there is no CUDA. */
 #ifndef CUDA_H
 #define CUDA_H
 
@@ -33,13 +33,21 @@ typedef struct cuda_driver {
     cu_result (*device_uuid)(unsigned char uuid[16], cu_device device);
     cu_result (*primary_retain)(cu_context *context, cu_device device);
     cu_result (*primary_release)(cu_device device);
+    cu_result (*primary_reset)(cu_device device);
+    cu_result (*context_create)(cu_context *context, unsigned flags, cu_device device);
+    cu_result (*context_destroy)(cu_context context);
     cu_result (*context_set)(cu_context context);
+    cu_result (*context_get)(cu_context *context);
+    cu_result (*context_synchronize)(void);
     cu_result (*alloc)(uint64_t *address, size_t size);
     cu_result (*free)(uint64_t address);
     cu_result (*host_alloc)(void **address, size_t size, unsigned flags);
     cu_result (*host_free)(void *address);
     cu_result (*host_device_address)(uint64_t *address, void *host, unsigned flags);
+    cu_result (*reserve)(uint64_t *address, size_t size, size_t alignment, uint64_t wish, unsigned long long flags);
+    cu_result (*set32)(uint64_t address, unsigned value, size_t count);
     cu_result (*set32_async)(uint64_t address, unsigned value, size_t count, cu_stream stream);
+    cu_result (*copy_to_host)(void *to, uint64_t from, size_t size);
     cu_result (*copy_to_device_async)(uint64_t to, const void *from, size_t size, cu_stream stream);
     cu_result (*copy_to_host_async)(void *to, uint64_t from, size_t size, cu_stream stream);
     cu_result (*module_load)(cu_module *module, const void *image);

@@ -1,10 +1,11 @@
-/* What a CUDA device allows without the library, and what it lets other calls of the program wait for. */
+/* What a device allows without the library, and on CUDA what it lets other calls of the program wait for. */
 #define _GNU_SOURCE
 #include "benchmark.h"
 
 #include "benchmark.rk.h"
 #include "clock.h"
 #include "floor_cuda.h"
+#include "floor_vulkan.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,55 +13,82 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef const char *(*floor_run)(setup *s, uint32_t count, uint32_t *ticks_taken);
+/* count: at most so many; receives how many there were. */
+typedef const char *(*floor_run)(setup *s, uint32_t *count, uint32_t *ticks_taken);
 
-static const char *launches(setup *s, uint32_t count, uint32_t *ticks_taken) {
-    return floor_cuda_launches(s->cuda, count, ticks_taken);
+static const char *launches(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_cuda_launches(s->cuda, *count, ticks_taken);
 }
 
-static const char *graphs(setup *s, uint32_t count, uint32_t *ticks_taken) {
-    return floor_cuda_graphs(s->cuda, count, ticks_taken);
+static const char *graphs(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_cuda_graphs(s->cuda, *count, ticks_taken);
 }
 
-static const char *copies(setup *s, uint32_t count, uint32_t *ticks_taken) {
-    return floor_cuda_copies(s->cuda, random_next(&s->seed), count, ticks_taken);
+static const char *copies(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_cuda_copies(s->cuda, random_next(&s->seed), *count, ticks_taken);
 }
 
-static const char *echoes_of_host_memory(setup *s, uint32_t count, uint32_t *ticks_taken) {
-    return floor_cuda_echoes(s->cuda, INBOUND_HOST, random_next(&s->seed), count, ticks_taken);
+static const char *echoes_of_host_memory(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_cuda_echoes(s->cuda, INBOUND_HOST, random_next(&s->seed), *count, ticks_taken);
 }
 
-static const char *echoes_of_device_memory(setup *s, uint32_t count, uint32_t *ticks_taken) {
-    return floor_cuda_echoes(s->cuda, INBOUND_DEVICE, random_next(&s->seed), count, ticks_taken);
+static const char *echoes_of_device_memory(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_cuda_echoes(s->cuda, INBOUND_DEVICE, random_next(&s->seed), *count, ticks_taken);
+}
+
+static const char *submits(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_vulkan_submits(s->vulkan, 0, count, ticks_taken);
+}
+
+static const char *submits_and_waits(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_vulkan_submits(s->vulkan, 1, count, ticks_taken);
+}
+
+static const char *echoes_of_a_dispatch(setup *s, uint32_t *count, uint32_t *ticks_taken) {
+    return floor_vulkan_echoes(s->vulkan, random_next(&s->seed), count, ticks_taken);
+}
+
+/* Why that floor cannot be measured here; NULL if it can. */
+static const char *why_not(const setup *s, floor_run run) {
+    return run == echoes_of_device_memory ? floor_cuda_no_device_memory(s->cuda)
+           : run == echoes_of_a_dispatch  ? floor_vulkan_no_echoes(s->vulkan)
+                                          : NULL;
 }
 
 void measure_floors(setup *s) {
     static const struct {
+        uint32_t backend;
         const char *name;
         floor_run run;
         uint32_t count;
     } floors[] = {
-        {"floor: launch, synchronize", launches, 20000},
-        {"floor: launch of a graph, synchronize", graphs, 20000},
-        {"floor: copy, kernel, copy back, synchronize", copies, 20000},
-        {"floor: stamped echo, inbound host memory", echoes_of_host_memory, 200000},
-        {"floor: stamped echo, inbound device memory", echoes_of_device_memory, 200000},
+        {RK_BACKEND_CUDA, "floor: launch, synchronize", launches, 20000},
+        {RK_BACKEND_CUDA, "floor: launch of a graph, synchronize", graphs, 20000},
+        {RK_BACKEND_CUDA, "floor: copy, kernel, copy back, synchronize", copies, 20000},
+        {RK_BACKEND_CUDA, "floor: stamped echo, inbound host memory", echoes_of_host_memory, 200000},
+        {RK_BACKEND_CUDA, "floor: stamped echo, inbound device memory", echoes_of_device_memory, 200000},
+        {RK_BACKEND_VULKAN, "floor: submit, look at the fence", submits, 20000},
+        {RK_BACKEND_VULKAN, "floor: submit, wait for the fence", submits_and_waits, 20000},
+        {RK_BACKEND_VULKAN, "floor: stamped echo, a dispatch that stays", echoes_of_a_dispatch, 200000},
     };
-    if (s->cuda == NULL)
+    if (s->cuda == NULL && s->vulkan == NULL)
         return; /* main() has said why */
-    const char *no_device_memory = floor_cuda_no_device_memory(s->cuda);
     for (size_t i = 0; i < sizeof floors / sizeof *floors; i++) {
-        if (floors[i].run == echoes_of_device_memory && no_device_memory != NULL) {
-            fprintf(stderr, "benchmark: no %s: %s\n", floors[i].name, no_device_memory);
+        if (floors[i].backend != s->options.backend)
+            continue;
+        const char *reason = why_not(s, floors[i].run);
+        if (reason != NULL) {
+            fprintf(stderr, "benchmark: no %s: %s\n", floors[i].name, reason);
             continue;
         }
-        const uint32_t count = floors[i].count / s->divisor;
-        uint32_t *samples = malloc(count * sizeof *samples);
+        const uint32_t most = floors[i].count / s->divisor;
+        uint32_t *samples = malloc(most * sizeof *samples);
         static shares all;
         if (samples == NULL)
             must(RK_ERROR_NO_MEMORY, "samples", NULL);
         for (uint32_t run = 0; run < s->runs; run++) {
-            const char *failure = floors[i].run(s, count, samples);
+            uint32_t count = most;
+            const char *failure = floors[i].run(s, &count, samples);
             if (failure != NULL)
                 wrong(failure);
             add_run(&all, run, samples, count, s->ns_per_tick / 1000);

@@ -2,12 +2,10 @@
 #include "floor_cuda.h"
 
 #include "clock.h"
+#include "stamped.h"
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <emmintrin.h>
-#endif
 
 /* echo answers `count` messages, stamped from `first` on, and leaves early when none has come for `limit` nanoseconds. All
  * four threads see the same, or they would wait for each other in the votes for ever. */
@@ -49,11 +47,9 @@ static const char KERNELS[] =
     "  ret;\n"
     "}\n";
 
-/* A message is four words of 16 bytes, the last four of which are its stamp. Messages of both ways are lines apart. */
-enum { WORDS = 4, MESSAGE = 64, APART = 256, TO_DEVICE = 0, FROM_DEVICE = APART, COPIED = 2 * APART, HOST_SIZE = 4096 };
-enum { WARM = 2000 };
+/* Messages of both ways are lines apart. */
+enum { APART = 256, TO_DEVICE = 0, FROM_DEVICE = APART, COPIED = 2 * APART, HOST_SIZE = 4096 };
 /* The host gives up first, and the kernel a second later, so that nobody waits for the other. */
-static const double HOST_PATIENCE = 5;
 static const uint64_t KERNEL_PATIENCE_NS = UINT64_C(6000000000);
 
 struct floor_cuda {
@@ -68,7 +64,7 @@ struct floor_cuda {
     uint64_t words;      /* device memory of the copies */
     bar_memory bar;
     const char *no_bar;
-    uint32_t stamp; /* of the last message: none is used twice, so that no old word is taken for a new one */
+    uint32_t stamp; /* of the last message */
 };
 
 #define TRY(call)                                                                                                      \
@@ -94,7 +90,7 @@ static const char *prepare(floor_cuda *f) {
     TRY(module_function(&f->echo, f->module, "echo"));
     TRY(host_alloc((void **)&f->host, HOST_SIZE, CU_HOST_MAPPED_));
     TRY(host_device_address(&f->mapped, f->host, 0));
-    TRY(alloc(&f->words, MESSAGE));
+    TRY(alloc(&f->words, STAMPED_SIZE));
     memset(f->host, 0, HOST_SIZE);
     f->no_bar = bar_memory_open(&f->bar, f->cu, f->device, HOST_SIZE);
     if (f->no_bar == NULL)
@@ -193,7 +189,7 @@ const char *floor_cuda_graphs(floor_cuda *f, uint32_t count, uint32_t *ticks_tak
 }
 
 const char *floor_cuda_copies(floor_cuda *f, uint64_t seed, uint32_t count, uint32_t *ticks_taken) {
-    enum { NUMBERS = MESSAGE / 4 };
+    enum { NUMBERS = STAMPED_SIZE / 4 };
     uint32_t *numbers = (uint32_t *)(f->host + COPIED);
     void *parameters[] = {&f->words};
     for (uint32_t i = 0; i < count; i++) {
@@ -201,11 +197,11 @@ const char *floor_cuda_copies(floor_cuda *f, uint64_t seed, uint32_t count, uint
         for (int n = 0; n < NUMBERS; n++)
             numbers[n] = sent[n] = (uint32_t)random_next(&seed);
         const uint64_t begin = ticks();
-        TRY(copy_to_device_async(f->words, numbers, MESSAGE, f->stream));
+        TRY(copy_to_device_async(f->words, numbers, STAMPED_SIZE, f->stream));
         const char *failure = launch(f, f->bump, NUMBERS, parameters);
         if (failure != NULL)
             return failure;
-        TRY(copy_to_host_async(numbers, f->words, MESSAGE, f->stream));
+        TRY(copy_to_host_async(numbers, f->words, STAMPED_SIZE, f->stream));
         TRY(stream_synchronize(f->stream));
         ticks_taken[i] = (uint32_t)(ticks() - begin);
         for (int n = 0; n < NUMBERS; n++)
@@ -215,72 +211,7 @@ const char *floor_cuda_copies(floor_cuda *f, uint64_t seed, uint32_t count, uint
     return NULL;
 }
 
-#if defined(__x86_64__)
-typedef struct line {
-    __m128i words[WORDS];
-} line;
-
-static line random_line(uint64_t *seed, uint32_t stamp) {
-    line made;
-    for (int w = 0; w < WORDS; w++)
-        made.words[w] = _mm_set_epi64x((long long)((uint64_t)stamp << 32 | (uint32_t)random_next(seed)),
-                                       (long long)random_next(seed));
-    return made;
-}
-
-/* All of it, or not yet. */
-static int is_there(const line *from, uint32_t stamp, line *taken) {
-    int here = 1;
-    for (int w = 0; w < WORDS; w++) {
-        taken->words[w] = _mm_load_si128(&from->words[w]); /* 16 bytes in one access */
-        here &= (uint32_t)_mm_cvtsi128_si32(_mm_srli_si128(taken->words[w], 12)) == stamp;
-    }
-    __asm__ volatile("" ::: "memory"); /* the next look reads again */
-    return here;
-}
-
-/* What the kernel makes of it: one more in the first half of each word. */
-static int is_answer(const line *sent, const line *received) {
-    int same = 0xffff;
-    for (int w = 0; w < WORDS; w++) {
-        const __m128i expected = _mm_add_epi64(sent->words[w], _mm_set_epi64x(0, 1));
-        same &= _mm_movemask_epi8(_mm_cmpeq_epi8(expected, received->words[w]));
-    }
-    return same == 0xffff;
-}
-
-static const char *exchange(floor_cuda *f, line *to, int combines, uint64_t seed, uint32_t count,
-                            uint32_t *ticks_taken) {
-    const line *from = (const line *)(f->host + FROM_DEVICE);
-    for (uint32_t i = 0; i < WARM + count; i++) {
-        const line sent = random_line(&seed, ++f->stamp);
-        line received;
-        double deadline = 0;
-        const uint64_t begin = ticks();
-        for (int w = 0; w < WORDS; w++)
-            _mm_store_si128(&to->words[w], sent.words[w]);
-        if (combines)
-            _mm_sfence(); /* or the line stays in the processor's buffer */
-        __asm__ volatile("" ::: "memory");
-        for (uint32_t looks = 1; !is_there(from, f->stamp, &received); looks++) {
-            if (looks % 65536 != 0)
-                continue;
-            if (deadline == 0)
-                deadline = seconds() + HOST_PATIENCE;
-            else if (seconds() > deadline)
-                return "no echo for five seconds";
-        }
-        const uint64_t taken = ticks() - begin;
-        if (!is_answer(&sent, &received))
-            return "an echo came back wrong";
-        ticks_taken[i < WARM ? 0 : i - WARM] = (uint32_t)taken;
-    }
-    return NULL;
-}
-#endif
-
 const char *floor_cuda_echoes(floor_cuda *f, int inbound, uint64_t seed, uint32_t count, uint32_t *ticks_taken) {
-#if defined(__x86_64__)
     const int far = inbound == INBOUND_DEVICE;
     if (far && f->no_bar != NULL)
         return f->no_bar;
@@ -288,16 +219,15 @@ const char *floor_cuda_echoes(floor_cuda *f, int inbound, uint64_t seed, uint32_
     uint64_t out = f->mapped + FROM_DEVICE;
     uint64_t limit = KERNEL_PATIENCE_NS;
     uint32_t first = f->stamp + 1;
-    uint32_t messages = WARM + count;
+    uint32_t messages = STAMPED_WARM + count;
     void *parameters[] = {&in, &out, &first, &messages, &limit};
-    const char *failure = launch(f, f->echo, WORDS, parameters);
+    const char *failure = launch(f, f->echo, STAMPED_WORDS, parameters);
     if (failure != NULL)
         return failure;
-    failure = exchange(f, far ? f->bar.host : (void *)(f->host + TO_DEVICE), far, seed, count, ticks_taken);
+    stamped host = {.to = far ? f->bar.host : (void *)(f->host + TO_DEVICE), .from = f->host + FROM_DEVICE,
+                    .combines = far, .stamp = f->stamp};
+    failure = stamped_echoes(&host, seed, &count, ticks_taken);
+    f->stamp = host.stamp;
     TRY(stream_synchronize(f->stream)); /* returns: the kernel has answered all, or its patience ends */
     return failure;
-#else
-    (void)f, (void)inbound, (void)seed, (void)count, (void)ticks_taken;
-    return "only written for x86-64";
-#endif
 }

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "floor.h"
 #include "floor_cuda.h"
+#include "floor_vulkan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,21 +37,30 @@ void report_shares(const setup *s, const char *what, shares *all, shares *floor,
     }
 }
 
-/* The same round trip by hand, by what the backend runs on: its messages lie where the library's lie. False where there is
- * none. */
-static int run_floor(setup *s, uint32_t count, uint32_t *samples) {
+/* The same round trip by hand, by what the backend runs on: its messages lie where the library's lie. `stays`: on Vulkan the
+ * pump does, and so does the floor's dispatch; else each round trip is a submission. Gives how many there were, at most
+ * `count`, 0 where there is no floor. */
+static uint32_t run_floor(setup *s, rk_kernel kernel, int stays, uint32_t count, uint32_t *samples) {
+    const char *failure = NULL;
     if (s->cuda != NULL) {
         const int inbound = floor_cuda_no_device_memory(s->cuda) == NULL ? INBOUND_DEVICE : INBOUND_HOST;
-        const char *failure = floor_cuda_echoes(s->cuda, inbound, random_next(&s->seed), count, samples);
-        if (failure != NULL)
-            wrong(failure);
-        return 1;
-    }
-    if (s->options.backend != RK_BACKEND_CPU)
+        failure = floor_cuda_echoes(s->cuda, inbound, random_next(&s->seed), count, samples);
+    } else if (s->vulkan != NULL) {
+        if (stays && floor_vulkan_no_echoes(s->vulkan) != NULL)
+            return 0;
+        /* It has a logical device of its own, with which the library's would have to share the card in turns. */
+        must(rk_kernel_deactivate(kernel, NULL), "rk_kernel_deactivate", NULL);
+        failure = stays ? floor_vulkan_echoes(s->vulkan, random_next(&s->seed), &count, samples)
+                        : floor_vulkan_submits(s->vulkan, 0, &count, samples);
+        must(rk_kernel_activate(kernel, NULL), "rk_kernel_activate", NULL);
+    } else if (s->options.backend != RK_BACKEND_CPU) {
         return 0;
-    if (floor_round_trips(s->floor_cpu, random_next(&s->seed), count, samples) != 0)
-        wrong("echo of the floor");
-    return 1;
+    } else if (floor_round_trips(s->floor_cpu, random_next(&s->seed), count, samples) != 0) {
+        failure = "echo of the floor";
+    }
+    if (failure != NULL)
+        wrong(failure);
+    return count;
 }
 
 static int is_pong(const ping *sent, const void *payload, uint64_t handled) {
@@ -88,44 +98,109 @@ static uint32_t by_call(const setup *s, rk_actor to, const ping *message, uint64
     return (uint32_t)taken;
 }
 
+static ping random_ping(setup *s) {
+    ping message;
+    for (int w = 0; w < 4; w++)
+        message.words[w] = random_next(&s->seed);
+    return message;
+}
+
+/* Round trips with half a millisecond of nothing before each: as many, or what goes in three seconds. */
+static uint32_t after_pauses(setup *s, rk_actor to, uint64_t *handled, inbox *in, uint32_t count, uint32_t *samples) {
+    double now = seconds();
+    const double end = now + 3;
+    uint32_t i = 0;
+    for (; i < count && now < end; i++, ++*handled) {
+        const ping message = random_ping(s);
+        for (const double until = now + 0.0005; now < until;)
+            now = seconds();
+        samples[i] = by_polling(s, to, &message, *handled, in);
+        now = seconds();
+    }
+    return i;
+}
+
+/* One that leaves takes a quantum for each message after a pause; of one that stays, with quanta as long as these, a few last
+ * for all of them. */
+int pump_stays(setup *s) {
+    enum { MESSAGES = 100 };
+    uint32_t samples[MESSAGES];
+    static inbox in;
+    rk_kernel_statistics before = RK_KERNEL_STATISTICS_INIT;
+    rk_kernel_statistics after = RK_KERNEL_STATISTICS_INIT;
+    rk_kernel_options options = s->options;
+    options.actors = 1;
+    options.quantum_us = 100000;
+    rk_actor to;
+    uint64_t handled = 0;
+    const rk_kernel kernel = launch(s, "echoer", &options, &to);
+    must(rk_kernel_stats(kernel, &before, NULL), "rk_kernel_stats", NULL);
+    const uint32_t messages = after_pauses(s, to, &handled, &in, MESSAGES, samples);
+    must(rk_kernel_stats(kernel, &after, NULL), "rk_kernel_stats", NULL);
+    finish(kernel, handled);
+    return after.quanta - before.quanta < messages / 2;
+}
+
+/* On two processors, or by what the device allows. floor: the p50; NONE where there is none. */
+static double goal_of_round_trips(const setup *s, int stays, double floor) {
+    if (s->options.backend == RK_BACKEND_CPU)
+        return 0.25;
+    if (floor == NONE)
+        return NONE;
+    if (s->vulkan == NULL)
+        return 1.25 * floor;
+    if (!stays)
+        return 1.2 * floor;
+    if (floor_vulkan_is_processor(s->vulkan))
+        return NONE;
+    return 1.15 * floor > 2.2 ? 1.15 * floor : 2.2;
+}
+
 void measure_round_trips(setup *s) {
     enum { WARM = 2000 };
     const uint32_t count = 500000 / s->divisor;
+    const uint32_t pauses = 2000 / s->divisor;
+    const int is_vulkan = s->options.backend == RK_BACKEND_VULKAN;
     uint32_t *samples = malloc(count * sizeof *samples);
     inbox *in = calloc(1, sizeof *in);
     if (samples == NULL || in == NULL)
         must(RK_ERROR_NO_MEMORY, "samples", NULL);
+    const int stays = is_vulkan && pump_stays(s);
     rk_kernel_options options = s->options;
     options.actors = 1;
     rk_actor to;
     const rk_kernel kernel = launch(s, "echoer", &options, &to);
-    static shares polled, called, floor;
+    static shares polled, called, paused, floor;
     uint64_t handled = 0;
     int has_floor = 0;
     for (uint32_t run = 0; run < s->runs; run++) {
-        has_floor = run_floor(s, count, samples);
+        const uint32_t floors = run_floor(s, kernel, stays, count, samples);
+        has_floor = floors != 0;
         if (has_floor)
-            add_run(&floor, run, samples, count, s->ns_per_tick / 1000);
+            add_run(&floor, run, samples, floors, s->ns_per_tick / 1000);
         for (int calling = 0; calling < 2; calling++) {
             /* As many, or what goes in two seconds: where each is a submission, fewer will do. */
             const double until = seconds() + 2;
             uint32_t i = 0;
             for (; i < WARM + count && (i <= WARM + WARM || i % 64 != 0 || seconds() < until); i++, handled++) {
-                ping message;
-                for (int w = 0; w < 4; w++)
-                    message.words[w] = random_next(&s->seed);
+                const ping message = random_ping(s);
                 const uint32_t taken = (calling ? by_call : by_polling)(s, to, &message, handled, in);
                 samples[i < WARM ? 0 : i - WARM] = taken;
             }
             add_run(calling ? &called : &polled, run, samples, i - WARM, s->ns_per_tick / 1000);
         }
+        if (is_vulkan) {
+            const uint32_t after = after_pauses(s, to, &handled, in, pauses, samples);
+            add_run(&paused, run, samples, after, s->ns_per_tick / 1000);
+        }
     }
-    /* On two processors, or by what the device allows. */
-    const double target = s->options.backend == RK_BACKEND_CPU ? 0.25
-                          : has_floor                          ? 1.25 * share_of(floor.p50, s->runs, 0.5)
-                                                               : NONE;
-    report_shares(s, "round trip of 32 B, rk_send + rk_poll", &polled, has_floor ? &floor : NULL, target);
-    report_shares(s, "round trip of 32 B, rk_call", &called, has_floor ? &floor : NULL, NONE);
+    shares *bare = has_floor ? &floor : NULL;
+    const double goal = goal_of_round_trips(s, stays, has_floor ? share_of(floor.p50, s->runs, 0.5) : NONE);
+    report_shares(s, "round trip of 32 B, rk_send + rk_poll", &polled, bare, goal);
+    report_shares(s, "round trip of 32 B, rk_call", &called, bare, NONE);
+    if (is_vulkan)
+        report_shares(s, stays ? "round trip after 0.5 ms, the pump has stayed" : "round trip after 0.5 ms, the pump has left",
+                      &paused, bare, stays ? NONE : goal);
     finish(kernel, handled);
     free(in);
     free(samples);

@@ -5,6 +5,7 @@
 #include "benchmark.rk.h"
 #include "clock.h"
 #include "floor.h"
+#include "floor_vulkan.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -50,6 +51,8 @@ typedef struct pool {
 static pool new_pool(driver *d) {
     pool p;
     p.each = d->actor_count < 8 ? 512 / d->actor_count : 64;
+    if (p.each * d->actor_count < d->s->batch) /* or no batch would be whole */
+        p.each = (d->s->batch + d->actor_count - 1) / d->actor_count;
     p.size = p.each * d->actor_count;
     p.payloads = room_for(p.size, sizeof *p.payloads);
     p.messages = room_for(p.size, sizeof *p.messages);
@@ -129,9 +132,8 @@ static void *drive(void *argument) {
     return NULL;
 }
 
-/* Millions of echoes a second, of the median run. */
-static double echo_rate(setup *s, uint32_t actors, uint32_t threads, uint32_t type, uint32_t words) {
-    const uint64_t messages = UINT64_C(5000000) / s->divisor;
+/* Millions of echoes a second, of the median run. messages: of one thread in a run. */
+static double echo_rate(setup *s, uint64_t messages, uint32_t actors, uint32_t threads, uint32_t type, uint32_t words) {
     rk_kernel_options options = s->options;
     rk_queue *queues = room_for(threads, sizeof *queues);
     rk_actor *addresses = room_for(actors, sizeof *addresses);
@@ -188,21 +190,21 @@ static double echo_rate(setup *s, uint32_t actors, uint32_t threads, uint32_t ty
 }
 
 /* As many as --actors and --host-threads say. */
-static void measure_these_echoes(setup *s) {
+static void measure_these_echoes(setup *s, uint64_t count) {
     const uint32_t actors = s->actors == 0 ? 64 * s->host_threads : s->actors;
     if (actors % s->host_threads != 0 || s->options.workers % s->host_threads != 0)
         wrong("--actors and --workers must be multiples of --host-threads");
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "echoes of 32 B by %u actors, %u host thread(s)", actors, s->host_threads);
-    report(s, name, "M msg/s", echo_rate(s, actors, s->host_threads, RK_TYPE(echo32), 4), NONE, AT_LEAST, NONE);
+    report(s, name, "M msg/s", echo_rate(s, count, actors, s->host_threads, RK_TYPE(echo32), 4), NONE, AT_LEAST, NONE);
 }
 
 void measure_echoes(setup *s) {
+    const uint64_t count = UINT64_C(5000000) / s->divisor;
     if (s->actors != 0 || s->host_threads != 1) {
-        measure_these_echoes(s);
+        measure_these_echoes(s, count);
         return;
     }
-    const uint64_t count = UINT64_C(5000000) / s->divisor;
     double floor[MAX_RUNS];
     for (uint32_t run = 0; run < s->runs && s->options.backend == RK_BACKEND_CPU; run++) {
         double taken;
@@ -211,11 +213,30 @@ void measure_echoes(setup *s) {
         floor[run] = (double)count / taken / 1e6;
     }
     const double bare = s->options.backend == RK_BACKEND_CPU ? share_of(floor, s->runs, 0.5) : NONE;
-    report(s, "echoes of 32 B by 1 actor", "M msg/s", echo_rate(s, 1, 1, RK_TYPE(echo32), 4), bare, AT_LEAST, NONE);
-    report(s, "echoes of 48 B by 1 actor", "M msg/s", echo_rate(s, 1, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);
-    report(s, "echoes of 48 B by 64 actors", "M msg/s", echo_rate(s, 64, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);
-    report(s, "echoes of 64 B by 1 actor", "M msg/s", echo_rate(s, 1, 1, RK_TYPE(echo64), 8), NONE, AT_LEAST, NONE);
-    report(s, "echoes of 64 B by 64 actors", "M msg/s", echo_rate(s, 64, 1, RK_TYPE(echo64), 8), NONE, AT_LEAST, NONE);
+    report(s, "echoes of 32 B by 1 actor", "M msg/s", echo_rate(s, count, 1, 1, RK_TYPE(echo32), 4), bare, AT_LEAST, NONE);
+    report(s, "echoes of 48 B by 1 actor", "M msg/s", echo_rate(s, count, 1, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);
+    report(s, "echoes of 48 B by 64 actors", "M msg/s", echo_rate(s, count, 64, 1, RK_TYPE(echo48), 6), bare, AT_LEAST, 20);
+    report(s, "echoes of 64 B by 1 actor", "M msg/s", echo_rate(s, count, 1, 1, RK_TYPE(echo64), 8), NONE, AT_LEAST, NONE);
+    report(s, "echoes of 64 B by 64 actors", "M msg/s", echo_rate(s, count, 64, 1, RK_TYPE(echo64), 8), NONE, AT_LEAST, NONE);
+}
+
+/* What batches bring: echoes by one actor that is sent to in batches of several sizes. Twice the largest are on their way,
+ * for one to be sent while another comes back. */
+void measure_batched(setup *s) {
+    enum { LARGEST = 1024 };
+    static const uint32_t batches[] = {1, 64, LARGEST};
+    /* Of Vulkan on a processor, with submissions. */
+    const double goal = s->vulkan != NULL && floor_vulkan_is_processor(s->vulkan) && !pump_stays(s) ? 1.5 : NONE;
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+        setup local = *s;
+        char name[NAME_SIZE];
+        local.seed = random_next(&s->seed);
+        local.batch = batches[i];
+        local.window = 2 * LARGEST;
+        snprintf(name, sizeof name, "echoes of 32 B by 1 actor, in batches of %u", batches[i]);
+        const double rate = echo_rate(&local, UINT64_C(2000000) / s->divisor, 1, 1, RK_TYPE(echo32), 4);
+        report_goal(s, name, "M msg/s", rate, NONE, AT_LEAST, batches[i] == LARGEST ? goal : NONE);
+    }
 }
 
 /* `tokens` tokens pass `hops` actors each. */
