@@ -195,7 +195,7 @@ impl<S: Storage> Ring<S> {
     #[inline(always)]
     pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
         let index = (ticket.0 & (self.capacity - 1)) as usize;
-        self.storage.claim(((ticket.0 + AHEAD) & (self.capacity - 1)) as usize);
+        self.storage.claim(((ticket.0 + AHEAD) & (self.capacity - 1)) as usize, !body.is_empty());
         if !body.is_empty() {
             self.storage.write_body(index, body);
             self.storage.settle_bodies();

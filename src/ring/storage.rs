@@ -30,6 +30,9 @@ pub trait Storage {
             self.store_slot(slot, content, stamp);
         }
     }
+    /// Has a slot fetched for writing, and the first line of its body if it is to have one. Only a hint.
+    #[inline(always)]
+    fn claim(&self, _slot: usize, _body: bool) {}
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
     /// After bodies and before their slots, where memory is far: it may take stores in any order.
@@ -40,9 +43,6 @@ pub trait Storage {
     fn is_far(&self) -> bool {
         false
     }
-    /// Has a slot's lines fetched for writing. Only a hint.
-    #[inline(always)]
-    fn claim(&self, _slot: usize) {}
     /// Where the consumer publishes its position.
     fn head(&self) -> &AtomicU64;
     /// Publishes the consumer's position.
@@ -323,7 +323,7 @@ mod memory {
         }
 
         #[inline(always)]
-        fn claim(&self, slot: usize) {
+        fn claim(&self, slot: usize, body: bool) {
             // Assembly: the intrinsic becomes a prefetch for reading where the compiler was not told that the processor has
             // the other. One without it takes it for no operation.
             let claim = |at: *const u8| {
@@ -333,7 +333,7 @@ mod memory {
             if !self.combines {
                 // SAFETY: within the allocation.
                 claim(unsafe { self.base.as_ptr().add(slot * 64) });
-                if self.body != 0 {
+                if body {
                     claim(self.body(slot));
                 }
             }
