@@ -170,8 +170,8 @@ template <class T> static inline T rk_sized_() {
 #define RK_FOREVER -1
 
 /**
- * rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the
- * others by modules that use such types.
+ * rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the next
+ * five by modules that use such types, the last two by kernels that measure latencies.
  */
 #define RK_VULKAN_MEMORY_MODEL 1
 
@@ -229,6 +229,16 @@ template <class T> static inline T rk_sized_() {
  * shaderFloat64
  */
 #define RK_VULKAN_SHADER_FLOAT64 2048
+
+/**
+ * shaderDeviceClock, of VK_KHR_shader_clock
+ */
+#define RK_VULKAN_SHADER_DEVICE_CLOCK 4096
+
+/**
+ * shaderSubgroupClock, of VK_KHR_shader_clock
+ */
+#define RK_VULKAN_SHADER_SUBGROUP_CLOCK 8192
 
 /**
  * Message type, without payload, that every actor takes: it starts, with the state that it was launched with. Also one that
@@ -973,7 +983,10 @@ typedef struct rk_kernel_options {
     /**
      * Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
      * rk_kernel_latency(). 0: none. On CUDA a message that is measured takes some 2 us longer, and the others as long as
-     * without. RK_ERROR_UNSUPPORTED where the backend cannot (Vulkan).
+     * without. On Vulkan the pump is another program where this is not 0, and the host asks the device's clock before a
+     * kernel's first launch how long its ticks are, for 10 ms or more, once for a device. RK_ERROR_UNSUPPORTED on Vulkan
+     * devices without VK_KHR_shader_clock and both of its features, and where an rkc has built the module that did not know
+     * of this.
      */
     uint32_t latency_every;
     /**
@@ -2496,7 +2509,12 @@ rk_status rk_metrics_format(struct rk_runtime runtime,
 /**
  * Reads how long a kernel's messages waited or its handlers took, since it was launched, of the messages that were
  * measured: see rk_kernel_options.latency_every. On CUDA, as of the end of each worker's last quantum, and how long a message
- * waited as exactly as the two clocks are known to each other: a microsecond or so, less than which is 0.
+ * waited as exactly as the two clocks are known to each other: a microsecond or so, less than which is 0. On Vulkan likewise,
+ * but the clocks are known to each other no better than the host sees when a submission has ended, and after a rest longer than
+ * the kernels on the device had been measuring, less well for one quantum, by the time that it takes to launch: the message may
+ * have waited so much longer. A message between actors there may seem to have waited for some messages longer than it has, for
+ * stamps are given by a clock that is read once in eight steps. How long handlers take is as fine as the clock of the device's
+ * subgroups is, and no longer than that counts: on Mesa's llvmpipe 4.29 s.
  *
  * which: RK_LATENCY_... worker: its number, or RK_NONE for all together. latency: caller-owned, with its struct_size set; no
  * more is written. error: may be NULL. RK_ERROR_NOT_FOUND: no such worker. Makes no call to a driver, and works on a
@@ -2558,7 +2576,7 @@ rk_status rk_trace_options_init(struct rk_trace_options *options, uint32_t struc
  * options: may be NULL for the defaults; copied. error: may be NULL. RK_ERROR_BAD_STATE: a trace is being recorded.
  * Every message sent after this call is recorded by the CPU backend, as far as the options say; a visit of a worker that is
  * under way is not. Of kernels on GPUs the quanta are, as the host sees them: from a launch to when all workers have left;
- * and on CUDA, when their quantum has ended, the handlers of messages that rk_kernel_options.latency_every picks, of each
+ * and, when their quantum has ended, the handlers of messages that rk_kernel_options.latency_every picks, of each
  * worker the last 128 in a quantum.
  *
  * At most 4096 workers are recorded; the file says how many were left out, for that reason or because there was no memory for

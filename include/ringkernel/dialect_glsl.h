@@ -12,6 +12,8 @@
 #extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_16bit_storage : require
 #extension GL_EXT_shader_atomic_int64 : require
+#extension GL_EXT_shader_realtime_clock : require
+#extension GL_ARB_shader_clock : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require
 #pragma use_vulkan_memory_model

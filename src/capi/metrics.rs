@@ -112,7 +112,12 @@ pub struct rk_latency {
 
 /// Reads how long a kernel's messages waited or its handlers took, since it was launched, of the messages that were
 /// measured: see rk_kernel_options.latency_every. On CUDA, as of the end of each worker's last quantum, and how long a message
-/// waited as exactly as the two clocks are known to each other: a microsecond or so, less than which is 0.
+/// waited as exactly as the two clocks are known to each other: a microsecond or so, less than which is 0. On Vulkan likewise,
+/// but the clocks are known to each other no better than the host sees when a submission has ended, and after a rest longer than
+/// the kernels on the device had been measuring, less well for one quantum, by the time that it takes to launch: the message may
+/// have waited so much longer. A message between actors there may seem to have waited for some messages longer than it has, for
+/// stamps are given by a clock that is read once in eight steps. How long handlers take is as fine as the clock of the device's
+/// subgroups is, and no longer than that counts: on Mesa's llvmpipe 4.29 s.
 ///
 /// which: RK_LATENCY_... worker: its number, or RK_NONE for all together. latency: caller-owned, with its struct_size set; no
 /// more is written. error: may be NULL. RK_ERROR_NOT_FOUND: no such worker. Makes no call to a driver, and works on a

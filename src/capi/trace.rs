@@ -63,7 +63,7 @@ pub unsafe extern "C" fn rk_trace_options_init(options: *mut rk_trace_options, s
 /// options: may be NULL for the defaults; copied. error: may be NULL. RK_ERROR_BAD_STATE: a trace is being recorded.
 /// Every message sent after this call is recorded by the CPU backend, as far as the options say; a visit of a worker that is
 /// under way is not. Of kernels on GPUs the quanta are, as the host sees them: from a launch to when all workers have left;
-/// and on CUDA, when their quantum has ended, the handlers of messages that rk_kernel_options.latency_every picks, of each
+/// and, when their quantum has ended, the handlers of messages that rk_kernel_options.latency_every picks, of each
 /// worker the last 128 in a quantum.
 ///
 /// At most 4096 workers are recorded; the file says how many were left out, for that reason or because there was no memory for

@@ -73,8 +73,8 @@ pub const RK_NONE: u32 = 0xffff_ffff;
 /// As a timeout: wait without limit.
 pub const RK_FOREVER: i64 = -1;
 
-/// rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the
-/// others by modules that use such types.
+/// rk_vulkan_context.features: what the device was created with, as Vulkan names it. The first seven are needed, the next
+/// five by modules that use such types, the last two by kernels that measure latencies.
 pub const RK_VULKAN_MEMORY_MODEL: u32 = 1;
 /// vulkanMemoryModelDeviceScope
 pub const RK_VULKAN_MEMORY_MODEL_DEVICE_SCOPE: u32 = 2;
@@ -98,6 +98,10 @@ pub const RK_VULKAN_STORAGE_BUFFER_16BIT_ACCESS: u32 = 512;
 pub const RK_VULKAN_STORAGE_BUFFER_8BIT_ACCESS: u32 = 1024;
 /// shaderFloat64
 pub const RK_VULKAN_SHADER_FLOAT64: u32 = 2048;
+/// shaderDeviceClock, of VK_KHR_shader_clock
+pub const RK_VULKAN_SHADER_DEVICE_CLOCK: u32 = 4096;
+/// shaderSubgroupClock, of VK_KHR_shader_clock
+pub const RK_VULKAN_SHADER_SUBGROUP_CLOCK: u32 = 8192;
 
 /// Takes a queue for the calling thread, or gives it back. Called from threads of the library, with no lock held that a
 /// host program could know; must not call back into the library, and must not unwind.
@@ -249,7 +253,10 @@ pub struct rk_kernel_options {
     pub name: *const c_char,
     /// Measures how long messages wait and handlers run, of one message in so many at random, up to 1,000,000: see
     /// rk_kernel_latency(). 0: none. On CUDA a message that is measured takes some 2 us longer, and the others as long as
-    /// without. RK_ERROR_UNSUPPORTED where the backend cannot (Vulkan).
+    /// without. On Vulkan the pump is another program where this is not 0, and the host asks the device's clock before a
+    /// kernel's first launch how long its ticks are, for 10 ms or more, once for a device. RK_ERROR_UNSUPPORTED on Vulkan
+    /// devices without VK_KHR_shader_clock and both of its features, and where an rkc has built the module that did not know
+    /// of this.
     pub latency_every: u32,
     /// Where the rings from the host lie, on a device: RK_INBOUND_...
     pub inbound_memory: u32,

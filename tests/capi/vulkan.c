@@ -23,8 +23,22 @@ static void lock(void *user) {
 
 static void unlock(void *user) { pthread_mutex_unlock(&((own *)user)->lock); }
 
-/* With the features that the library asks for, and all of them said. */
-static void make(own *o) {
+/* Whether the device has the clocks of VK_KHR_shader_clock. */
+static bool has_clocks(VkPhysicalDevice physical) {
+    static VkExtensionProperties all[512];
+    uint32_t count = 512;
+    vkEnumerateDeviceExtensionProperties(physical, NULL, &count, all);
+    bool has = false;
+    for (uint32_t i = 0; i < count; i++) has |= strcmp(all[i].extensionName, VK_KHR_SHADER_CLOCK_EXTENSION_NAME) == 0;
+    if (!has) return false;
+    VkPhysicalDeviceShaderClockFeaturesKHR clocks = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CLOCK_FEATURES_KHR};
+    VkPhysicalDeviceFeatures2 have = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &clocks};
+    vkGetPhysicalDeviceFeatures2(physical, &have);
+    return clocks.shaderDeviceClock && clocks.shaderSubgroupClock;
+}
+
+/* With the features that the library asks for, and all of them said; with clocks too if so asked, or the case is skipped. */
+static void make_with(own *o, bool clocks) {
     VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_2};
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
     if (vkCreateInstance(&info, NULL, &o->instance) != VK_SUCCESS) test_skip("there is no Vulkan driver");
@@ -39,11 +53,19 @@ static void make(own *o) {
     if (!v12.vulkanMemoryModelDeviceScope || !v12.bufferDeviceAddress || !v12.shaderBufferInt64Atomics ||
         !v12.scalarBlockLayout || !v12.timelineSemaphore || !v12.shaderInt8 || !v12.storageBuffer8BitAccess)
         test_skip("the first Vulkan device lacks features");
+    VkPhysicalDeviceShaderClockFeaturesKHR both = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CLOCK_FEATURES_KHR,
+                                                   .shaderSubgroupClock = VK_TRUE, .shaderDeviceClock = VK_TRUE};
+    const char *extension = VK_KHR_SHADER_CLOCK_EXTENSION_NAME;
+    if (clocks) {
+        if (!has_clocks(physical)) test_skip("the first Vulkan device has no clocks for shaders");
+        v11.pNext = &both;
+    }
     const float priority = 1;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = 0,
                                      .queueCount = 1, .pQueuePriorities = &priority};
     VkDeviceCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &have,
-                                 .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
+                                 .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
+                                 .enabledExtensionCount = clocks ? 1 : 0, .ppEnabledExtensionNames = &extension};
     CHECK(vkCreateDevice(physical, &create, NULL, &o->device) == VK_SUCCESS);
     vkGetDeviceQueue(o->device, 0, 0, &o->queue);
     pthread_mutex_init(&o->lock, NULL);
@@ -56,10 +78,13 @@ static void make(own *o) {
                     RK_VULKAN_SHADER_BUFFER_INT64_ATOMICS | RK_VULKAN_SHADER_INT16 | RK_VULKAN_SHADER_INT8 |
                     RK_VULKAN_STORAGE_BUFFER_16BIT_ACCESS | RK_VULKAN_STORAGE_BUFFER_8BIT_ACCESS |
                     RK_VULKAN_SHADER_FLOAT64};
+    if (clocks) o->context.features |= RK_VULKAN_SHADER_DEVICE_CLOCK | RK_VULKAN_SHADER_SUBGROUP_CLOCK;
     /* ISO C has no conversion of functions to objects. */
     PFN_vkGetInstanceProcAddr find = vkGetInstanceProcAddr;
     memcpy(&o->context.get_instance_proc_addr, &find, sizeof find);
 }
+
+static void make(own *o) { make_with(o, false); }
 
 static rk_runtime runtime_on(own *o) {
     rk_runtime_options options = RK_RUNTIME_OPTIONS_INIT;
@@ -127,6 +152,44 @@ CASE(borrowed_device_without_a_feature) {
     CHECK_STATUS(rk_kernel_launch(runtime, module, "responder", 9, &options, &kernel, &error), RK_ERROR_NO_DEVICE);
     CHECK(strstr(error.message, "shaderInt64") != NULL);
     CHECK_OK(rk_runtime_destroy(runtime));
+    vkDestroyDevice(o.device, NULL);
+    vkDestroyInstance(o.instance, NULL);
+}
+
+/* Shaders read its clocks, if the host program says that it has them. */
+CASE(latencies_on_a_borrowed_device) {
+    own o = {0};
+    make_with(&o, true);
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.backend = RK_BACKEND_VULKAN;
+    options.latency_every = 1;
+    for (int said = 0; said < 2; said++) {
+        if (!said) o.context.features &= ~RK_VULKAN_SHADER_DEVICE_CLOCK;
+        rk_runtime runtime = runtime_on(&o);
+        rk_module module = fixture_module(runtime);
+        if (!said) {
+            rk_kernel kernel;
+            rk_error error;
+            test_error_prepare(&error);
+            CHECK_STATUS(rk_kernel_launch(runtime, module, "responder", 9, &options, &kernel, &error),
+                         RK_ERROR_UNSUPPORTED);
+            CHECK(strstr(error.message, "no shaderDeviceClock (VK_KHR_shader_clock)") != NULL);
+        } else {
+            rk_kernel kernel = fixture_launch(runtime, module, &options);
+            CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+            rk_actor actor;
+            CHECK_OK(rk_kernel_actor(kernel, 0, &actor));
+            fixture_verify(actor);
+            CHECK_DONE(rk_kernel_deactivate(kernel, &test_error));
+            rk_kernel_statistics stats = RK_KERNEL_STATISTICS_INIT;
+            CHECK_DONE(rk_kernel_stats(kernel, &stats, &test_error));
+            rk_latency latency = RK_LATENCY_INIT;
+            CHECK_DONE(rk_kernel_latency(kernel, RK_LATENCY_HANDLER, RK_NONE, &latency, &test_error));
+            CHECK(latency.count > 0 && latency.count == stats.handled);
+        }
+        CHECK_OK(rk_runtime_destroy(runtime));
+        o.context.features |= RK_VULKAN_SHADER_DEVICE_CLOCK;
+    }
     vkDestroyDevice(o.device, NULL);
     vkDestroyInstance(o.instance, NULL);
 }

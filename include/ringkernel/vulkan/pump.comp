@@ -19,6 +19,7 @@
 #include <ringkernel/vulkan/out.glsl>
 #include <ringkernel/vulkan/topics.glsl>
 #include <ringkernel/vulkan/in.glsl>
+#include <ringkernel/vulkan/latency.glsl>
 #include <ringkernel/vulkan/family.glsl>
 
 void RK_DISPATCH();
@@ -369,6 +370,7 @@ void rk_leave() {
     report.v.waits = rk_waits;
     report.v.ended = rk_ended;
     report.v.found_waiting = rk_found_waiting;
+    if (RK_MEASURES != 0u) rk_end_measuring(report);
     rk_release();
     rk_dev_kernel_at kernel = rk_dev_kernel_at(rk_task.kernel);
     rk_u32 before = atomicAdd(kernel.v.left_count, 1u, gl_ScopeDevice, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
@@ -381,6 +383,7 @@ void rk_leave() {
         RK_EACH_LEVEL_(RK_REPORT_ACCEPTED_)
     }
     kernel.v.left_count = 0u;
+    if (RK_MEASURES != 0u) rk_order_at(rk_pushed.order).v.left = rk_timer();
     rk_release();
     rk_poke(rk_dev_control_at(rk_kernel.control).v.left, rk_task.launch);
 }
@@ -389,6 +392,7 @@ void main() {
     bool sole = rk_lanes() == 1u;
     rk_load();
     bool left = rk_task.mode == RK_MODE_LOOK;
+    if (RK_MEASURES != 0u && rk_lane() == 0u) rk_begin_measuring();
     if (rk_lane() == 0u) atomicExchange(rk_left, left ? 1u : 0u);
     if (rk_lane() == 0u) rk_take_from(RK_LEVELS + 1u, 0u); /* from the host, of normal priority: the one most used */
     if (rk_lane() == 0u && rk_task.mode == RK_MODE_END) rk_close();
@@ -397,6 +401,7 @@ void main() {
         if (rk_lane() == 0u) {
             [[dont_unroll]] do {
                 next = RK_THOROUGH != 0u ? rk_step() : rk_quick();
+                if (RK_MEASURES != 0u && (rk_steps & 7u) == 0u) rk_catch_up();
             } while (next == RK_GO_ON);
         }
         if (!sole) {
@@ -415,8 +420,10 @@ void main() {
             rk_cx.outbox_used = 0u;
             rk_cx.result = 0u;
             rk_cx.refused = 0u;
+            if (RK_MEASURES != 0u && rk_lane() == 0u) rk_begin_handler();
             RK_DISPATCH();
             if (!sole) rk_barrier(); /* the posts are whole */
+            if (RK_MEASURES != 0u && rk_lane() == 0u) rk_end_handler();
             if (rk_lane() == 0u) rk_conclude();
         }
     }

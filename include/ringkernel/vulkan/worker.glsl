@@ -21,6 +21,14 @@ struct rk_order {
     rk_u32 messages;   /* that it handles at most */
     rk_u32 dispatches; /* in this submission */
     rk_u32 wanted;     /* from the device: a worker needs the thorough pump */
+    /* For measuring, see latency.glsl. */
+    rk_u64 rate;  /* units of 2^-32 s, times 2^24, in a tick of the device's clock; 0: not known yet */
+    rk_u64 mask;  /* the bits of its clocks */
+    rk_u64 most;  /* ticks that it can work with */
+    rk_u64 timer; /* a reading of that, not long ago, and what the host's clock was then; or zeros */
+    rk_u64 time;
+    rk_u64 began; /* from the device: its clock when the first worker began and when the last one left */
+    rk_u64 left;
 };
 RK_AT_(rk_order_at, rk_order, 8)
 

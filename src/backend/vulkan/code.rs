@@ -92,13 +92,14 @@ pub(super) struct PumpCode {
 }
 
 impl PumpCode {
-    /// For workers of so many lanes with so much scratch memory.
+    /// For workers of so many lanes with so much scratch memory, which measure latencies or do not.
     pub(super) fn new(
         device: &Arc<Device>,
         spirv: &Spirv,
         lanes: u32,
         scratch: u32,
         whole_words: bool,
+        measures: bool,
     ) -> Result<Self> {
         let properties = &device.properties;
         let refuse = |why: String| Err(Error::Unsupported(format!("{}: {why}", properties.name)));
@@ -113,8 +114,8 @@ impl PumpCode {
             return refuse(format!("a worker has {} bytes of scratch memory, not {scratch}", properties.shared_memory));
         }
         let push = size_of::<u64>() as u32;
-        // As worker.glsl and memory.glsl number them.
-        let shape = |thorough: bool| [lanes, thorough.into(), whole_words.into()];
+        // As worker.glsl, memory.glsl and latency.glsl number them.
+        let shape = |thorough: bool| [lanes, thorough.into(), whole_words.into(), measures.into()];
         let thorough = Code::of_shader(device, spirv, &shape(true), push)?;
         match Code::of_shader(device, spirv, &shape(false), push) {
             Ok(quick) => Ok(Self { thorough, quick, device: device.clone() }),

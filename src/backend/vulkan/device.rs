@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ash::vk::{self, Handle};
 
+use super::clock::Clock;
 use super::instance::Instance;
 use super::memory::Piece;
 use super::physical::{Properties, Use};
@@ -52,6 +53,8 @@ pub(super) struct Device {
     family: u32,
     queues: Vec<Queue>,
     timelines: Mutex<Vec<Arc<Timeline>>>,
+    /// What is known of the clock that shaders read.
+    pub(super) clock: Clock,
     /// All kernels on the device.
     directory: Directory,
     /// The directory's memory.
@@ -95,6 +98,7 @@ impl Device {
             family: family.index,
             queues,
             timelines: Mutex::default(),
+            clock: Clock::default(),
             directory: Directory::default(),
             table: None,
             abandoned: AtomicBool::new(false),
@@ -280,7 +284,11 @@ fn create(instance: &Instance, properties: &Properties) -> Result<(ash::Device, 
     if properties.host_import.is_some() {
         extensions.push(ash::ext::external_memory_host::NAME.as_ptr());
     }
-    let raw = properties.features.to_sets().chained(|features| {
+    let clocks = properties.features.missing_clocks().is_empty();
+    if clocks {
+        extensions.push(ash::khr::shader_clock::NAME.as_ptr());
+    }
+    let raw = properties.features.to_sets().chained(clocks, |features| {
         let info = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .enabled_extension_names(&extensions)

@@ -21,15 +21,25 @@ pub(super) struct Sets {
     core: vk::PhysicalDeviceFeatures,
     v11: vk::PhysicalDeviceVulkan11Features<'static>,
     v12: vk::PhysicalDeviceVulkan12Features<'static>,
+    /// Of VK_KHR_shader_clock.
+    clock: vk::PhysicalDeviceShaderClockFeaturesKHR<'static>,
 }
 
 impl Sets {
-    /// Calls `with` on the structs as a chain.
-    pub(super) fn chained<R>(&mut self, with: impl FnOnce(&mut vk::PhysicalDeviceFeatures2<'_>) -> R) -> R {
+    /// Calls `with` on the structs as a chain. `clock`: with those of the extension, which not every device knows.
+    pub(super) fn chained<R>(
+        &mut self,
+        clock: bool,
+        with: impl FnOnce(&mut vk::PhysicalDeviceFeatures2<'_>) -> R,
+    ) -> R {
         self.v11.p_next = std::ptr::null_mut();
         self.v12.p_next = std::ptr::null_mut();
+        self.clock.p_next = std::ptr::null_mut();
         let mut chain = vk::PhysicalDeviceFeatures2::default().features(self.core);
         chain = chain.push_next(&mut self.v11).push_next(&mut self.v12);
+        if clock {
+            chain = chain.push_next(&mut self.clock);
+        }
         let result = with(&mut chain);
         self.core = chain.features;
         result
@@ -50,7 +60,7 @@ macro_rules! features {
 }
 
 /// Numbers of the SPIR-V specification, section 3.31.
-mod capability {
+pub(super) mod capability {
     pub(super) const UNSAID: u32 = 0;
     pub(super) const FLOAT64: u32 = 10;
     pub(super) const INT64: u32 = 11;
@@ -59,6 +69,7 @@ mod capability {
     pub(super) const INT8: u32 = 39;
     pub(super) const STORAGE_BUFFER_16_BIT_ACCESS: u32 = 4433;
     pub(super) const STORAGE_BUFFER_8_BIT_ACCESS: u32 = 4448;
+    pub(in super::super) const SHADER_CLOCK: u32 = 5055;
     pub(super) const VULKAN_MEMORY_MODEL: u32 = 5345;
     pub(super) const VULKAN_MEMORY_MODEL_DEVICE_SCOPE: u32 = 5346;
     pub(super) const PHYSICAL_STORAGE_BUFFER_ADDRESSES: u32 = 5347;
@@ -77,6 +88,8 @@ features! {
     9 storage_buffer16_bit_access in v11, "storageBuffer16BitAccess", STORAGE_BUFFER_16_BIT_ACCESS, false;
     10 storage_buffer8_bit_access in v12, "storageBuffer8BitAccess", STORAGE_BUFFER_8_BIT_ACCESS, false;
     11 shader_float64 in core, "shaderFloat64", FLOAT64, false;
+    12 shader_device_clock in clock, "shaderDeviceClock", SHADER_CLOCK, false;
+    13 shader_subgroup_clock in clock, "shaderSubgroupClock", SHADER_CLOCK, false;
 }
 
 /// Some of [`ALL`].
@@ -107,6 +120,11 @@ impl Features {
         sets
     }
 
+    /// Names of those that latencies are measured with, of VK_KHR_shader_clock.
+    pub(super) fn missing_clocks(self) -> Vec<&'static str> {
+        self.missing_for(&[capability::SHADER_CLOCK])
+    }
+
     fn lacks(self, feature: &Feature) -> bool {
         self.0 & feature.bit == 0
     }
@@ -134,7 +152,7 @@ mod tests {
         let all = Features(ALL.iter().fold(0, |bits, feature| bits | feature.bit));
         assert_eq!(Features::from_sets(all.to_sets()), all);
         assert!(all.missing().is_empty());
-        assert_eq!(Features::from_bits(1 << 12), Err(1 << 12));
+        assert_eq!(Features::from_bits(1 << 14), Err(1 << 14));
         for (number, feature) in ALL.iter().enumerate() {
             assert_eq!(feature.bit, 1 << number, "{}", feature.name);
             let without = Features(all.0 & !feature.bit);

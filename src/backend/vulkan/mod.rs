@@ -5,6 +5,7 @@
 //! memory, pipelines, submitting.
 
 mod borrowed;
+mod clock;
 mod code;
 mod device;
 mod features;
@@ -99,8 +100,16 @@ pub(super) struct Vulkan {
 struct Opened {
     device: Arc<Logical>,
     findings: Findings,
-    codes: Vec<(Weak<Module>, usize, u32, Arc<PumpCode>)>,
+    codes: Vec<(Weak<Module>, Shape, Arc<PumpCode>)>,
     tables: Tables,
+}
+
+/// What pipelines of one module differ by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    actor: usize,
+    lanes: u32,
+    measures: bool,
 }
 
 /// What a kernel is made of.
@@ -180,7 +189,7 @@ impl Vulkan {
         let spirv = plan.module.spirv.iter().find(|(name, _)| *name == actor.name).ok_or_else(|| {
             Error::Unsupported(format!("the module has no Vulkan image of {}: it was built without glslc", actor.name))
         })?;
-        let spirv = Spirv::read(&spirv.1)?;
+        let mut spirv = Spirv::read(&spirv.1)?;
         let mut all = self.opened();
         let opened = self.open_device(&mut all, plan.device)?;
         opened.codes.retain(|(module, ..)| module.strong_count() > 0);
@@ -192,9 +201,27 @@ impl Vulkan {
                 properties.name, properties.subgroup
             )));
         }
-        let known = opened.codes.iter().find(|(module, actor, lanes, _)| {
-            std::ptr::eq(module.as_ptr(), Arc::as_ptr(&plan.module)) && (*actor, *lanes) == (plan.actor, plan.lanes)
-        });
+        let shape = Shape { actor: plan.actor, lanes: plan.lanes, measures: plan.latency_every != 0 };
+        let no_clocks = properties.features.missing_clocks();
+        if shape.measures && !no_clocks.is_empty() {
+            return Err(Error::Unsupported(format!(
+                "{}: it has no {} (VK_KHR_shader_clock), which latencies are measured with",
+                properties.name,
+                no_clocks.join(", no ")
+            )));
+        }
+        if shape.measures && !spirv.measures {
+            return Err(Error::Unsupported(
+                "the module's Vulkan images do not measure latencies: they were built with an older rkc".into(),
+            ));
+        }
+        if !no_clocks.is_empty() {
+            spirv = spirv.without_clocks();
+        }
+        let known = opened
+            .codes
+            .iter()
+            .find(|(module, other, _)| std::ptr::eq(module.as_ptr(), Arc::as_ptr(&plan.module)) && *other == shape);
         let code = match known {
             Some((.., code)) => code.clone(),
             None => {
@@ -205,8 +232,9 @@ impl Vulkan {
                     plan.lanes,
                     actor.scratch_size,
                     opened.findings.whole_words,
+                    shape.measures,
                 )?);
-                opened.codes.push((Arc::downgrade(&plan.module), plan.actor, plan.lanes, code.clone()));
+                opened.codes.push((Arc::downgrade(&plan.module), shape, code.clone()));
                 code
             }
         };
@@ -241,13 +269,10 @@ impl Backend for Vulkan {
     }
 
     fn launch(&self, home: &Arc<Home>, key: u32, plan: Plan) -> Result<Arc<Kernel>> {
-        if plan.latency_every != 0 {
-            return Err(Error::Unsupported("latencies are not measured on Vulkan devices yet".into()));
-        }
         let (_, workers) = Placement::new(plan.actors, plan.workers);
         let Loaded { device, code, bounds, tables } = self.load(&plan, workers)?;
         let memories = Arc::new(KernelMemory::new(&device)?);
-        let pump = Pump::new(&device, code, workers, bounds)?;
+        let pump = Pump::new(&device, code, workers, bounds, plan.latency_every != 0)?;
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
         self.pumps.launch(me, home, key, &plan, 0, memories, &tables, Box::new(pump))
     }

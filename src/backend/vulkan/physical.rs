@@ -82,8 +82,10 @@ impl Properties {
         let families = unsafe { instance.raw.get_physical_device_queue_family_properties(device) };
         let mut sets = Sets::default();
         if core.api_version >= vk::API_VERSION_1_2 {
-            // SAFETY: as above; the structs of Vulkan 1.2 are known to the device.
-            sets.chained(|chain| unsafe { instance.raw.get_physical_device_features2(device, chain) });
+            // SAFETY: as above; the structs of Vulkan 1.2 are known to the device, and that of an extension that it has.
+            sets.chained(has(ash::khr::shader_clock::NAME), |chain| unsafe {
+                instance.raw.get_physical_device_features2(device, chain);
+            });
         }
         let mut subgroups = vk::PhysicalDeviceSubgroupProperties::default();
         if core.api_version >= vk::API_VERSION_1_1 {

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use ash::vk;
 
 use super::super::gpu::{Mode, Program, Quantum};
+use super::clock::{Reading, Visit, LONGEST};
 use super::code::{order_memory, Code, PumpCode};
-use super::device::{Device, Timeline};
+use super::device::{Device, Timeline, PATIENCE};
 use super::memory::Memory;
 use super::physical::Use;
 use super::refused;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hlc;
 
 /// Submissions under way at most.
@@ -32,6 +33,10 @@ const SPIN: Duration = Duration::from_micros(50);
 /// these. What waits long, waits for those before it on the queue, and looking on does not make them faster.
 const SHORTEST_WAIT: Duration = Duration::from_micros(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
+/// Between two readings of the device's clock before the first launch.
+const PAUSE: Duration = Duration::from_millis(2);
+/// One, of `rk_order.rate`.
+const RATE: f64 = (1u32 << 24) as f64;
 
 /// `rk_order` in `include/ringkernel/vulkan/worker.glsl`.
 #[repr(C)]
@@ -46,6 +51,13 @@ struct Order {
     messages: u32,
     dispatches: u32,
     wanted: u32,
+    rate: u64,
+    mask: u64,
+    most: u64,
+    timer: u64,
+    time: u64,
+    began: u64,
+    left: u64,
 }
 
 /// What one submission may do.
@@ -79,6 +91,8 @@ pub(super) struct Pump {
     timeline: Arc<Timeline>,
     queue: usize,
     bounds: Bounds,
+    /// It measures latencies, and so tells of the device's clock.
+    measures: bool,
     /// When the last submission was made, and whether the pump stays in it.
     submitted: Instant,
     stays: bool,
@@ -89,7 +103,13 @@ pub(super) struct Pump {
 unsafe impl Send for Pump {}
 
 impl Pump {
-    pub(super) fn new(device: &Arc<Device>, code: Arc<PumpCode>, workers: u32, bounds: Bounds) -> Result<Self> {
+    pub(super) fn new(
+        device: &Arc<Device>,
+        code: Arc<PumpCode>,
+        workers: u32,
+        bounds: Bounds,
+        measures: bool,
+    ) -> Result<Self> {
         let orders = Memory::new(device, IN_FLIGHT * size_of::<Order>(), Use::Host)?;
         let timeline = Timeline::new(device)?;
         // From here on dropping it destroys what there is.
@@ -105,6 +125,7 @@ impl Pump {
             timeline,
             queue: device.join_queue(),
             bounds,
+            measures,
             submitted: Instant::now(),
             stays: false,
             device: device.clone(),
@@ -156,10 +177,14 @@ impl Pump {
             true => Bounds { turns: u32::MAX, messages: u32::MAX, ..self.bounds },
             false => self.bounds,
         };
+        let now = hlc::physical();
+        let clock = &self.device.clock;
+        let rate = clock.rate().unwrap_or_default();
+        let Reading { ticks, time } = clock.reading(now).unwrap_or_default();
         let order = Order {
             kernel: quantum.kernel,
             launch: quantum.number,
-            now: hlc::physical(),
+            now,
             mode: quantum.mode as u32,
             idle: match quantum.mode {
                 Mode::Run => u32::MAX,
@@ -171,6 +196,13 @@ impl Pump {
             messages: bounds.messages,
             dispatches: bounds.dispatches,
             wanted: 0,
+            rate: (rate * RATE) as u64,
+            mask: clock.mask(),
+            most: (LONGEST as f64 / rate) as u64,
+            timer: ticks,
+            time,
+            began: 0,
+            left: 0,
         };
         // SAFETY: the submission that used the slot last has ended: the pump has left since.
         unsafe { self.order(slot).write(order) };
@@ -187,6 +219,37 @@ impl Pump {
         Ok(())
     }
 
+    /// The last submission has ended, which was seen at that time of the host's clock.
+    fn observe(&self, seen: u64) {
+        // SAFETY: the pump has left, and what it wrote is there.
+        let Order { now, began, left, .. } = unsafe { self.order(self.slot).read_volatile() };
+        if began != 0 && left != 0 {
+            self.device.clock.observe(&Visit { submitted: now, began, left, seen });
+        }
+    }
+
+    /// Submissions of nothing, until it is known how long a tick of the device's clock is.
+    fn find_rate(&mut self, quantum: &Quantum<'_>) -> Result<()> {
+        let started = Instant::now();
+        while self.device.clock.rate().is_none() {
+            if started.elapsed() > PATIENCE {
+                return Err(Error::Unsupported(format!("{}: its clock stands still", self.device.properties.name)));
+            }
+            self.submit(quantum, true)?;
+            while !self.is_over()? {
+                std::hint::spin_loop();
+            }
+            self.observe(hlc::physical());
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<()> {
+        while !self.device.wait(self.timeline.semaphore, self.value(), LONGEST_WAIT)? {}
+        Ok(())
+    }
+
     fn value(&self) -> u64 {
         self.timeline.submitted.load(Ordering::Relaxed)
     }
@@ -197,9 +260,12 @@ impl Program for Pump {
         for quick in [false, true] {
             self.submit(quantum, quick)?;
             // However long it compiles; if the device is lost it is an error.
-            self.settle()?;
+            self.finish()?;
         }
-        Ok(())
+        match self.measures {
+            true => self.find_rate(quantum),
+            false => Ok(()),
+        }
     }
 
     fn launch(&mut self, quantum: &Quantum<'_>) -> Result<()> {
@@ -229,7 +295,11 @@ impl Program for Pump {
     }
 
     fn settle(&mut self) -> Result<()> {
-        while !self.device.wait(self.timeline.semaphore, self.value(), LONGEST_WAIT)? {}
+        let seen = hlc::physical();
+        self.finish()?;
+        if self.measures {
+            self.observe(seen);
+        }
         Ok(())
     }
 
