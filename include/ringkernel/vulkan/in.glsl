@@ -21,14 +21,6 @@ rk_taken rk_m;
 /* What rk_m's type was last time, and its declared size: mostly what it is now. */
 rk_u32 rk_known_type = 0u, rk_known_size = 0u;
 
-rk_u64 rk_slot_at(rk_u64 slots, rk_u64 position, rk_u32 shift) {
-    return slots + ((position & ((rk_u64(1) << shift) - rk_u64(1))) << 6);
-}
-
-rk_u64 rk_stamp(rk_u64 position, rk_u32 shift) {
-    return (position >> shift) + rk_u64(1) & rk_u64(0xffff);
-}
-
 /* Has the arrays of all rings say how far we are in the one that we take from. */
 void rk_put_back() {
 #define RK_PUT_BACK_(i)                                                                                                \
@@ -43,7 +35,8 @@ rk_u32 rk_look() {
     rk_u32 ready = 0u;
     /* All loads, then all looks at them, so that the loads are under way together. */
 #define RK_LOOK_(i) first[i] = rk_peek(rk_high_at(rk_slot_at(rk_slots[i], rk_position[i], rk_shift[i]), 0u));
-#define RK_SEE_(i) ready |= first[i] >> 48 == rk_stamp(rk_position[i], rk_shift[i]) ? 1u << i : 0u;
+#define RK_SEE_(i)                                                                                                     \
+    ready |= rk_has_stamp(unpackUint2x32(first[i]).y, rk_stamp(rk_position[i], rk_shift[i])) ? 1u << i : 0u;
     RK_EACH_RING_(RK_LOOK_)
     RK_EACH_RING_(RK_SEE_)
     return ready;
@@ -100,22 +93,21 @@ rk_u64 rk_next_slot() {
 
 /* Whether that slot, so read, has its message. */
 bool rk_is_there(rk_words words) {
-    return all(equal(words.high >> 48, u64vec4(rk_stamp(rk_from.position, rk_from.shift))));
+    rk_u32 stamp = rk_stamp(rk_from.position, rk_from.shift);
+    return rk_has_stamp((words.a.w ^ stamp | words.b.w ^ stamp) | (words.c.w ^ stamp | words.d.w ^ stamp), 0u);
 }
 
 /* Takes a message out of the next slot's words, into rk_m, and its payload to where handlers can read it. */
 void rk_take_apart(rk_words words) {
-    u64vec4 low = words.low, high = words.high;
-    rk_u64 half_mask = rk_u64(0xffffffffu);
-    rk_u32 d1 = rk_u32(low.x >> 32), bits = d1 >> 24;
-    u64vec4 area = u64vec4(low.y >> 32 | high.y << 32, low.z, high.z & half_mask | low.w << 32,
-                           low.w >> 32 | high.w << 32);
-    rk_m.actor = rk_u32(low.x);
+    u32vec4 a = words.a, b = words.b, c = words.c, d = words.d;
+    rk_u32 d1 = a.y, bits = d1 >> 24;
+    u64vec4 area = u64vec4(rk_join(b.y, b.z), rk_join(c.x, c.y), rk_join(c.z, d.x), rk_join(d.y, d.z));
+    rk_m.actor = a.x;
     rk_m.type = d1 & 0xffffu;
     rk_m.level = d1 >> 22 & 3u;
     rk_m.call = bits & RK_F_CALL;
     rk_m.again = bits & RK_F_AGAIN;
-    rk_m.correlation = high.x & half_mask | low.y << 32;
+    rk_m.correlation = rk_join(a.z, b.x);
     rk_m.sender = rk_m.deadline = rk_u64(0);
     if ((bits & RK_F_SENDER) != 0u) {
         rk_m.sender = area.x;
@@ -125,14 +117,13 @@ void rk_take_apart(rk_words words) {
         rk_m.deadline = area.x;
         area = u64vec4(area.yzw, 0);
     }
-    rk_m.time = (high.x >> 32 & rk_u64(0xffff)) | (high.y >> 32 & rk_u64(0xffff)) << 16 |
-                (high.z >> 32 & rk_u64(0xffff)) << 32 | (high.w >> 32 & rk_u64(0xffff)) << 48;
+    rk_m.time = rk_join(a.w & 0xffffu | b.w << 16, c.w & 0xffffu | d.w << 16);
     if ((bits & RK_F_BODY) != 0u) {
         if (RK_WHOLE_WORDS != 0u) rk_acquire(); /* pairs with the release before the slot; and the cache has older bodies */
         rk_dev_ring_at ring = rk_dev_ring_at(rk_ring_at(rk_from.ring));
         rk_u32 body = ring.v.body;
         rk_m.size = rk_min(rk_u32(area.x), body);
-        rk_m.payload = ring.v.bodies + (rk_from.position & ((rk_u64(1) << rk_from.shift) - rk_u64(1))) * body;
+        rk_m.payload = ring.v.bodies + rk_u64(rk_place(rk_from.position, rk_from.shift)) * rk_u64(body);
     } else {
         rk_m.size = d1 >> 16 & 0x3fu;
         /* Handlers may read the whole declared size, whatever was sent. */

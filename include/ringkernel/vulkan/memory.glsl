@@ -65,51 +65,71 @@ layout(buffer_reference, scalar, buffer_reference_align = 16) buffer rk_word_at 
 #define rk_low_at(slot, word) rk_u64_at((slot) + (word) * 16u).v
 #define rk_high_at(slot, word) rk_u64_at((slot) + (word) * 16u + 8u).v
 
-/* A slot's words, their lower and upper halves. */
+/* A slot's words, as 32-bit parts: devices work in these, and so every part is where it belongs at once. */
 struct rk_words {
-    u64vec4 low, high;
+    u32vec4 a, b, c, d;
 };
+
+#define rk_parts(word) u32vec4(unpackUint2x32((word).x), unpackUint2x32((word).y))
+#define rk_whole(parts) u64vec2(packUint2x32((parts).xy), packUint2x32((parts).zw))
+#define rk_join(low, high) packUint2x32(u32vec2(low, high))
 
 /* Reads a slot. Where a word's stamp is not the lap's, the rest of it means nothing. */
 rk_words rk_load_slot(rk_u64 slot) {
-    rk_words words;
+    u64vec2 a, b, c, d;
     if (RK_WHOLE_WORDS != 0u) {
-        u64vec2 a = rk_word_at(slot).v, b = rk_word_at(slot + 16u).v;
-        u64vec2 c = rk_word_at(slot + 32u).v, d = rk_word_at(slot + 48u).v;
-        words.low = u64vec4(a.x, b.x, c.x, d.x);
-        words.high = u64vec4(a.y, b.y, c.y, d.y);
+        a = rk_word_at(slot).v, b = rk_word_at(slot + 16u).v;
+        c = rk_word_at(slot + 32u).v, d = rk_word_at(slot + 48u).v;
     } else {
-        words.high = u64vec4(rk_peek(rk_high_at(slot, 0u)), rk_peek(rk_high_at(slot, 1u)), rk_peek(rk_high_at(slot, 2u)),
-                             rk_peek(rk_high_at(slot, 3u)));
+        a.y = rk_peek(rk_high_at(slot, 0u)), b.y = rk_peek(rk_high_at(slot, 1u));
+        c.y = rk_peek(rk_high_at(slot, 2u)), d.y = rk_peek(rk_high_at(slot, 3u));
         rk_acquire(); /* pairs with the release in rk_store_slot */
-        words.low = u64vec4(rk_peek(rk_low_at(slot, 0u)), rk_peek(rk_low_at(slot, 1u)), rk_peek(rk_low_at(slot, 2u)),
-                            rk_peek(rk_low_at(slot, 3u)));
+        a.x = rk_peek(rk_low_at(slot, 0u)), b.x = rk_peek(rk_low_at(slot, 1u));
+        c.x = rk_peek(rk_low_at(slot, 2u)), d.x = rk_peek(rk_low_at(slot, 3u));
     }
-    return words;
+    return rk_words(rk_parts(a), rk_parts(b), rk_parts(c), rk_parts(d));
 }
 
 /* Writes a slot. `has_body`: whoever sees it is to see what was written before; and so they are what handlers have written to
  * buffers since the last time. */
 void rk_store_slot(rk_u64 slot, rk_words words, bool has_body) {
-    u64vec4 low = words.low, high = words.high;
+    u64vec2 a = rk_whole(words.a), b = rk_whole(words.b), c = rk_whole(words.c), d = rk_whole(words.d);
     if (RK_WHOLE_WORDS != 0u) {
         if (has_body || rk_opened) rk_release();
         rk_opened = false;
-        rk_word_at(slot + 48u).v = u64vec2(low.w, high.w);
-        rk_word_at(slot + 32u).v = u64vec2(low.z, high.z);
-        rk_word_at(slot + 16u).v = u64vec2(low.y, high.y);
-        rk_word_at(slot).v = u64vec2(low.x, high.x);
+        rk_word_at(slot + 48u).v = d;
+        rk_word_at(slot + 32u).v = c;
+        rk_word_at(slot + 16u).v = b;
+        rk_word_at(slot).v = a;
     } else {
-        rk_poke(rk_low_at(slot, 0u), low.x);
-        rk_poke(rk_low_at(slot, 1u), low.y);
-        rk_poke(rk_low_at(slot, 2u), low.z);
-        rk_poke(rk_low_at(slot, 3u), low.w);
+        rk_poke(rk_low_at(slot, 0u), a.x);
+        rk_poke(rk_low_at(slot, 1u), b.x);
+        rk_poke(rk_low_at(slot, 2u), c.x);
+        rk_poke(rk_low_at(slot, 3u), d.x);
         rk_release(); /* whoever sees a stamp sees its word's other half, and all before */
-        rk_poke(rk_high_at(slot, 3u), high.w);
-        rk_poke(rk_high_at(slot, 2u), high.z);
-        rk_poke(rk_high_at(slot, 1u), high.y);
-        rk_poke(rk_high_at(slot, 0u), high.x);
+        rk_poke(rk_high_at(slot, 3u), d.y);
+        rk_poke(rk_high_at(slot, 2u), c.y);
+        rk_poke(rk_high_at(slot, 1u), b.y);
+        rk_poke(rk_high_at(slot, 0u), a.y);
     }
+}
+
+/* Where in a ring of 1 << shift slots a position is. */
+rk_u32 rk_place(rk_u64 position, rk_u32 shift) {
+    return rk_u32(position) & (1u << shift) - 1u;
+}
+
+rk_u64 rk_slot_at(rk_u64 slots, rk_u64 position, rk_u32 shift) {
+    return slots + (rk_u64(rk_place(position, shift)) << 6);
+}
+
+/* The stamp of a position's lap, where it is in the last part of a word. */
+rk_u32 rk_stamp(rk_u64 position, rk_u32 shift) {
+    return rk_u32(position >> shift) + 1u << 16;
+}
+
+bool rk_has_stamp(rk_u32 part, rk_u32 stamp) {
+    return (part ^ stamp) < 0x10000u;
 }
 
 /* One turn of any loop. Drivers exist that end loops after so many turns in all (Mesa's llvmpipe before 23 after 65,535),

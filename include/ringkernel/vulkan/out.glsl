@@ -7,8 +7,9 @@
 
 /* What a step writes, if anything: a message into a slot, a letter, a record of posts set aside. */
 struct rk_writing {
-    rk_u64 slot, body; /* of the message, and the lap's stamp; no slot: no message */
-    rk_u64 stamp, time, deadline;
+    rk_u64 slot, body; /* of the message; no slot: no message */
+    rk_u64 time, deadline;
+    rk_u32 stamp; /* of the lap, as rk_stamp() */
     bool abroad; /* the message is for another kernel */
     rk_u64 record; /* of posts set aside */
     /* A letter, if it has a class. */
@@ -113,10 +114,9 @@ rk_u32 rk_declared(rk_u64 types, rk_u32 shift, rk_u32 mask, rk_u32 type) {
 
 /* Chooses the slot at a position of a ring that is ours to write. */
 void rk_aim(rk_dev_ring ring, rk_u64 position) {
-    rk_u64 index = position & ((rk_u64(1) << ring.shift) - rk_u64(1));
-    rk_out.slot = ring.slots + (index << 6);
-    rk_out.body = ring.bodies + index * ring.body;
-    rk_out.stamp = (position >> ring.shift) + rk_u64(1) << 48;
+    rk_out.slot = rk_slot_at(ring.slots, position, ring.shift);
+    rk_out.body = ring.bodies + rk_u64(rk_place(position, ring.shift)) * rk_u64(ring.body);
+    rk_out.stamp = rk_stamp(position, ring.shift);
     rk_out.time = ++rk_clock;
 }
 
@@ -277,12 +277,12 @@ void rk_write_slot() {
         area = u64vec4(rk_post.sender, area.xyz);
     }
     rk_u32 d1 = rk_post.type | (inside ? size : 0u) << 16 | rk_post.level << 22 | bits << 24;
-    rk_u64 half_mask = rk_u64(0xffffffffu), c = rk_post.correlation, time = rk_out.time;
-    u64vec4 low = u64vec4(rk_u64(rk_post.actor) | rk_u64(d1) << 32, c >> 32 | area.x << 32, area.y,
-                          area.z >> 32 | area.w << 32);
-    u64vec4 high = u64vec4(c & half_mask, area.x >> 32, area.z & half_mask, area.w >> 32);
-    high |= (u64vec4(time, time >> 16, time >> 32, time >> 48) & rk_u64(0xffff)) << 32 | rk_out.stamp;
-    rk_store_slot(rk_out.slot, rk_words(low, high), !inside);
+    u32vec2 correlation = unpackUint2x32(rk_post.correlation), time = unpackUint2x32(rk_out.time);
+    u32vec4 p = rk_parts(area.xy), q = rk_parts(area.zw);
+    u32vec4 last = u32vec4(time.x & 0xffffu, time.x >> 16, time.y & 0xffffu, time.y >> 16) | rk_out.stamp;
+    rk_words words = rk_words(u32vec4(rk_post.actor, d1, correlation.x, last.x), u32vec4(correlation.y, p.xy, last.y),
+                              u32vec4(p.zw, q.x, last.z), u32vec4(q.yzw, last.w));
+    rk_store_slot(rk_out.slot, words, !inside);
 }
 
 /* Writes what rk_out says. `letter`: the place of the letter, if there is one, and its ticket. */

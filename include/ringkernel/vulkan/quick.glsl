@@ -29,6 +29,19 @@ bool rk_is_running() {
     return entry.x == RK_RUNNING && entry.y == rk_m.actor >> 20;
 }
 
+/* Whether a post is an answer to the host, or emitted to it: then it is rk_post. As rk_post_of(), which most of its time chooses. */
+bool rk_is_plain(rk_outgoing entry) {
+    bool reply = entry.kind == RK_POST_REPLY;
+    rk_post.actor = rk_u32(rk_origin.actor);
+    rk_post.correlation = reply ? rk_origin.correlation : entry.correlation;
+    rk_post.sender = rk_u64(0);
+    rk_post.type = entry.type > 0xffffu ? 0u : entry.type;
+    rk_post.size = entry.size;
+    rk_post.level = reply && entry.priority == 0u ? rk_origin.level : rk_level_of(entry.priority);
+    rk_post.flags = reply ? rk_origin.call | RK_F_REPLY : 0u;
+    return reply ? rk_origin.sender == rk_u64(0) : entry.kind == RK_POST_EMIT;
+}
+
 rk_u32 rk_quick() {
     rk_turns += RK_STEP_TURNS;
     if (rk_turns >= rk_task.turns || rk_was_told_to_leave()) return RK_LEAVE;
@@ -36,8 +49,7 @@ rk_u32 rk_quick() {
         return rk_want();
     if (rk_outbox_sent != rk_outbox_used) {
         rk_u64 at = rk_cx.outbox + rk_outbox_sent;
-        rk_post = rk_post_of(rk_outgoing_ref(at).v);
-        if (rk_post.to != rk_u64(0)) return rk_want();
+        if (!rk_is_plain(rk_outgoing_ref(at).v)) return rk_want();
         rk_u64 wait = rk_aim_at_host();
         rk_wait_for(wait);
         if (wait != RK_WAIT_NOTHING) return rk_pause();
