@@ -496,3 +496,51 @@ CASE(topics_go_on_from_a_snapshot) {
         world_close(&all.w);
     }
 }
+
+/* Subscribers whose kernels are over, but not destroyed, take nothing; each message counts once for each of them, and is a
+ * dead letter where it would have been one before. */
+CASE(topics_of_kernels_that_are_over) {
+    enum { EACH = 5, KINDS = 4 };
+    world w = world_open();
+    rk_kernel speaker = world_start(&w, "herald", OPTIONS(.actors = 1));
+    rk_kernel far = world_start(&w, "herald", OPTIONS(.actors = 1, .backend = RK_BACKEND_CPU, .lanes = 1));
+    rk_topic topic = topic_of(&w, "t", 0);
+    /* One that hears such messages, one that does not, one that does not either and fails, and one that moves. */
+    const char *const actors[KINDS] = {"herald", "ledger", "patient", "ledger"};
+    rk_kernel kernels[KINDS];
+    rk_subscription subscriptions[KINDS];
+    for (uint32_t k = 0; k < KINDS; k++) {
+        kernels[k] = world_start(&w, actors[k], OPTIONS(.actors = 1, .on_failure = k == 2 ? RK_ON_FAILURE_ESCALATE : 0));
+        subscriptions[k] = subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(kernels[k], 0)));
+    }
+    for (uint32_t round = 0; round < 2; round++) {
+        /* Alone on the device, and then with one whom the host tells. */
+        if (round == 1) subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(far, 0)));
+        if (round == 0) {
+            crash bad = {.code = 5};
+            CHECK_DONE(rk_kernel_terminate(kernels[0], NULL, &test_error));
+            CHECK_DONE(rk_kernel_terminate(kernels[1], NULL, &test_error));
+            send_to(actor_of(kernels[2], 0), RK_TYPE(crash), &bad, sizeof bad);
+            snapshot taken = take(kernels[3], RK_SNAPSHOT_END);
+            rk_snapshot_free(taken.data);
+            for (int64_t deadline = test_now() + PATIENCE; state_of(kernels[2]) != RK_KERNEL_FAILED;)
+                CHECK(test_now() < deadline);
+        }
+        speak(actor_of(speaker, 0), topic, 1 + round * EACH, EACH, 0);
+        for (int64_t deadline = test_now() + PATIENCE;;) {
+            rk_topic_statistics stats = stats_of_topic(topic);
+            const uint64_t told = stats.delivered + stats.dropped + stats.dead_letters;
+            if (stats.published == (round + 1) * EACH && told >= (round + 1) * KINDS * EACH + round * EACH) break;
+            CHECK(test_now() < deadline);
+        }
+    }
+    for (uint32_t k = 0; k < KINDS; k++) {
+        rk_subscription_statistics stats = stats_of_subscription(subscriptions[k]);
+        CHECK_EQ(stats.dropped + stats.dead_letters, 2 * EACH);
+        if (k > 0) CHECK_EQ(stats.dead_letters, 2 * EACH);
+        CHECK(stats.delivered == 0 && stats.waiting == 0);
+    }
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK(stats.delivered == EACH && stats.dropped + stats.dead_letters == 2 * KINDS * EACH && stats.waiting == 0);
+    world_close(&w);
+}
