@@ -561,8 +561,7 @@ template <class T> static inline T rk_sized_() {
 
 /**
  * rk_subscription_options.qos: a message is lost, and counted, where an actor's ring has no room at that moment; a
- * subscription of an actor keeps none. Where a kernel on a device goes on from a snapshot (rk_kernel_restore()), one that its
- * handlers had published may come twice, if others were still waiting for it.
+ * subscription of an actor keeps none.
  */
 #define RK_QOS_AT_MOST_ONCE 0
 
@@ -2669,7 +2668,9 @@ rk_status rk_snapshot_describe(const void *data,
  * them is trusted. flags: 0: the actors have the addresses that they had, also if the snapshot is of another process; that
  * kernel must have been destroyed. A handle of it is valid again and means this one. RK_RESTORE_NEW_ADDRESSES: they get new
  * ones, and so do senders and receivers among them in the messages that wait; addresses in states and payloads stay as they
- * are. Messages that other actors sent before and after keep no order among themselves: they may go different ways.
+ * are. Messages that other actors sent before and after keep no order among themselves: they may go different ways. What
+ * handlers had published and some subscribers were still to get goes to these; not again to actors that had it from a
+ * device (see rk_topic_open()), wherever they are by now.
  * options: as for rk_kernel_launch(), may be NULL; actors must be 0 or the snapshot's, dormant 0. Rings are made larger
  * than asked for if what waits needs it. kernel: receives the handle. error: may be NULL.
  *
@@ -2898,6 +2899,10 @@ rk_status rk_publish(struct rk_topic topic,
  * What is published after this returned is for it; what such topics retain comes first, in the order of their names, and
  * where publishers wait even if it is more than may wait. An actor handles it as any message. The host receives it from the
  * queue as RK_MESSAGE_PUBLICATION, with the topic as `to`.
+ *
+ * What actors published before, and is still on its way to others, may come too; but with RK_QOS_AT_MOST_ONCE not what the
+ * actor's device has brought it without the host (see rk_topic_open()) by an earlier subscription with that quality, unless
+ * that ended before the host had learned of the message.
  *
  * What was accepted is delivered once, unless the actor stops, fails or ends first: then it is a dead letter as any other.
  * An actor that fails and starts again goes on with what waits; the one that it failed at is not delivered again.

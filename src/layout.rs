@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicU64;
 
 /// Version of every struct here, of those of `device/layout.h`, which compiled pumps are made for, and of the slots in rings.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 pub const PAYLOAD_MAX: u32 = 65536;
 pub const STATE_MAX: u32 = 1 << 20;
 pub const SCRATCH_MAX: u32 = 32768;

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /** Version of every struct in this file and in device/layout.h, and of the slots in the rings. Raised when any of them changes. */
-#define RK_LAYOUT_VERSION 4u
+#define RK_LAYOUT_VERSION 5u
 
 /** Largest payload of one message, in bytes. */
 #define RK_PAYLOAD_MAX 65536u

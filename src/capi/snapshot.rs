@@ -142,7 +142,9 @@ pub unsafe extern "C" fn rk_snapshot_describe(
 /// them is trusted. flags: 0: the actors have the addresses that they had, also if the snapshot is of another process; that
 /// kernel must have been destroyed. A handle of it is valid again and means this one. RK_RESTORE_NEW_ADDRESSES: they get new
 /// ones, and so do senders and receivers among them in the messages that wait; addresses in states and payloads stay as they
-/// are. Messages that other actors sent before and after keep no order among themselves: they may go different ways.
+/// are. Messages that other actors sent before and after keep no order among themselves: they may go different ways. What
+/// handlers had published and some subscribers were still to get goes to these; not again to actors that had it from a
+/// device (see rk_topic_open()), wherever they are by now.
 /// options: as for rk_kernel_launch(), may be NULL; actors must be 0 or the snapshot's, dormant 0. Rings are made larger
 /// than asked for if what waits needs it. kernel: receives the handle. error: may be NULL.
 ///

@@ -104,8 +104,7 @@ pub struct rk_publish_options {
 }
 
 /// rk_subscription_options.qos: a message is lost, and counted, where an actor's ring has no room at that moment; a
-/// subscription of an actor keeps none. Where a kernel on a device goes on from a snapshot (rk_kernel_restore()), one that its
-/// handlers had published may come twice, if others were still waiting for it.
+/// subscription of an actor keeps none.
 pub const RK_QOS_AT_MOST_ONCE: u32 = 0;
 /// rk_subscription_options.qos: what finds no room waits in the subscription's queue; none is lost unless that overflows,
 /// and with RK_OVERFLOW_BLOCK it does not. A subscriber of which several subscriptions match gets a message through each.
@@ -369,6 +368,10 @@ pub unsafe extern "C" fn rk_publish(
 /// What is published after this returned is for it; what such topics retain comes first, in the order of their names, and
 /// where publishers wait even if it is more than may wait. An actor handles it as any message. The host receives it from the
 /// queue as RK_MESSAGE_PUBLICATION, with the topic as `to`.
+///
+/// What actors published before, and is still on its way to others, may come too; but with RK_QOS_AT_MOST_ONCE not what the
+/// actor's device has brought it without the host (see rk_topic_open()) by an earlier subscription with that quality, unless
+/// that ended before the host had learned of the message.
 ///
 /// What was accepted is delivered once, unless the actor stops, fails or ends first: then it is a dead letter as any other.
 /// An actor that fails and starts again goes on with what waits; the one that it failed at is not delivered again.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::nvtx;
 use crate::pins;
 use crate::ring::Slot;
-use crate::snapshot::{Image, Message, Part};
+use crate::snapshot::{Image, Message, Part, Unsent};
 use crate::time::Deadline;
 
 /// What workers have handed in.
@@ -224,7 +224,7 @@ impl Kernel {
         }
         if self.remote {
             // Until a worker says so itself. Relaxed: nobody else has the kernel yet.
-            for (post, _) in &image.all.posts {
+            for Unsent { post, .. } in &image.all.posts {
                 let tally = &self.ports[self.placement.worker(index_of(post.by as u32))].tally;
                 tally.deferred.fetch_add(1, Ordering::Relaxed);
                 tally.completed.store(NOT_YET, Ordering::Relaxed);

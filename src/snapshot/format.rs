@@ -1,10 +1,10 @@
-//! The format of snapshots, version 3. Numbers are little-endian; every section begins at a multiple of 8 and is padded to
+//! The format of snapshots, version 4. Numbers are little-endian; every section begins at a multiple of 8 and is padded to
 //! one with zeros.
 //!
 //! ```text
 //!   bytes
 //!   header    8   "RKSNAP" 0x0d 0x0a
-//!             4   version of the format, 3
+//!             4   version of the format, 4
 //!             4   CRC-32 (ISO 3309, as in zlib and PNG) of all that follows
 //!             8   bytes of the whole
 //!             8   the latest stamp of the kernel's clocks
@@ -27,15 +27,17 @@
 //!                 deadline, stamp (8 each); then the payload
 //!   posts    56   each: receiver, actor that sent it, correlation, sender, nanoseconds until its deadline (8 each);
 //!                 lower half of the receiver's address (4), type (2), level (1), bits (1: 1 a reply, 2 of a call,
-//!                 4 as of messages); payload's bytes (4), zero (4); then the payload
+//!                 4 as of messages, 8 had by the same as the post before); payload's bytes (4), number of actors that
+//!                 have had it, if it is not the same (4); then the payload, then those actors' addresses (8 each)
 //! ```
 //!
 //! Messages are in the order of their rings, those of one sender, receiver and level among them in theirs. Posts are what
-//! handlers sent and found no room; they leave before anything else does.
+//! handlers sent and found no room; they leave before anything else does. An actor has had a publication if a device has brought
+//! it there for a subscription of RK_QOS_AT_MOST_ONCE; it is there once for each.
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Entry, Image, Kin, Message, Part, Post};
+use super::{Entry, Image, Kin, Message, Part, Post, Unsent};
 use crate::address::{index_of, Address, MAX_ACTORS};
 use crate::error::{Error, Result};
 use crate::layout::{COUNTERS, PAYLOAD_MAX, STATE_MAX};
@@ -43,12 +45,13 @@ use crate::message::LEVELS;
 use crate::ring::{flags, Envelope};
 
 const MAGIC: [u8; 8] = *b"RKSNAP\r\n";
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Bytes before what the checksum covers.
 const COVERED_FROM: usize = 16;
 
 const FROM_HOST: u8 = 1;
 const REPLY: u8 = 1;
+const HEARD_LIKEWISE: u8 = 8;
 /// Bits that messages and posts have, and the envelope's for each.
 const BITS: [(u8, u8); 2] = [(2, flags::CALL), (4, flags::AGAIN)];
 
@@ -106,7 +109,7 @@ struct PostHead {
     level: u8,
     bits: u8,
     size: u32,
-    zero: u32,
+    heard: u32,
 }
 
 /// What a snapshot says of itself before its contents.
@@ -126,10 +129,21 @@ fn padded(size: usize) -> usize {
     size.next_multiple_of(8)
 }
 
+/// Posts, each with what is to be said of who has had it.
+fn with_heard(posts: &[Unsent]) -> impl Iterator<Item = (&Unsent, &[u64])> {
+    let before = std::iter::once(None).chain(posts.iter().map(Some));
+    posts.iter().zip(before).map(|(unsent, before)| match before {
+        Some(before) if before.heard == unsent.heard => (unsent, &[][..]),
+        _ => (unsent, &unsent.heard[..]),
+    })
+}
+
 /// Bytes that an image takes.
 fn size_of_all(image: &Image) -> usize {
     let messages = image.all.messages.iter().map(|message| size_of::<MessageHead>() + padded(message.payload.len()));
-    let posts = image.all.posts.iter().map(|(_, payload)| size_of::<PostHead>() + padded(payload.len()));
+    let size_of_post =
+        |(unsent, heard): (&Unsent, &[u64])| size_of::<PostHead>() + padded(unsent.payload.len()) + size_of_val(heard);
+    let posts = with_heard(&image.all.posts).map(size_of_post);
     size_of::<Header>()
         + padded(image.actor.len() + image.name.len())
         + image.all.entries.len() * size_of::<Entry>()
@@ -202,8 +216,10 @@ pub(crate) fn encode<'a>(image: &Image, room: impl FnOnce(usize) -> Result<&'a m
         writer.put(payload);
         writer.pad();
     }
-    for (post, payload) in &image.all.posts {
+    for (Unsent { post, payload, heard }, told) in with_heard(&image.all.posts) {
         let envelope = &post.envelope;
+        let likewise = if told.len() < heard.len() { HEARD_LIKEWISE } else { 0 };
+        let reply = if envelope.flags & flags::REPLY != 0 { REPLY } else { 0 };
         writer.put(bytemuck::bytes_of(&PostHead {
             to: post.to,
             by: post.by,
@@ -213,12 +229,13 @@ pub(crate) fn encode<'a>(image: &Image, room: impl FnOnce(usize) -> Result<&'a m
             actor: envelope.actor,
             kind: envelope.kind,
             level: envelope.level,
-            bits: if envelope.flags & flags::REPLY != 0 { REPLY } else { 0 } | bits_of(envelope),
+            bits: reply | likewise | bits_of(envelope),
             size: payload.len() as u32,
-            zero: 0,
+            heard: told.len() as u32,
         }));
         writer.put(payload);
         writer.pad();
+        writer.put(bytemuck::cast_slice(told));
     }
     debug_assert_eq!(writer.at, size);
     let checksum = crc32fast::hash(&writer.out[COVERED_FROM..]);
@@ -361,7 +378,18 @@ impl Image {
                 deadline: 0,
                 time: 0,
             };
-            all.posts.push((Post { to: post.to, by, envelope, deadline_ns: post.deadline_ns }, payload));
+            let heard = reader.section(post.heard as usize * size_of::<u64>())?;
+            let heard = match (post.bits & HEARD_LIKEWISE != 0, all.posts.last()) {
+                (true, Some(before)) if heard.is_empty() && !before.heard.is_empty() => before.heard.clone(),
+                (true, _) => return Err(bad("has a post that there cannot be")),
+                (false, _) => heard.chunks_exact(size_of::<u64>()).map(bytemuck::pod_read_unaligned).collect(),
+            };
+            // Only what is published has several receivers.
+            if !heard.is_empty() && Address::from_bits(post.to).topic().is_none() {
+                return Err(bad("has a post that there cannot be"));
+            }
+            let post = Post { to: post.to, by, envelope, deadline_ns: post.deadline_ns };
+            all.posts.push(Unsent { post, payload, heard });
         }
         if !reader.0.is_empty() {
             return Err(bad("has something behind its end"));
@@ -376,6 +404,7 @@ mod tests {
     use super::*;
     use crate::kernel::Restarts;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn bytes_of(image: &Image) -> Vec<u8> {
         let mut bytes: &'static mut [u8] = &mut [];
@@ -404,6 +433,13 @@ mod tests {
         }
     }
 
+    /// A post's receiver, and the actors that have had it.
+    fn to() -> impl Strategy<Value = (u64, Arc<[u64]>)> {
+        let heard = prop_oneof![Just(vec![]), Just(vec![7, 7, 8]), proptest::collection::vec(any::<u64>(), 1..5)];
+        let topic = (0..u32::MAX, heard).prop_map(|(key, heard)| (Address::of_topic(key).to_bits(), heard.into()));
+        prop_oneof![(0..u64::from(u32::MAX) << 32).prop_map(|to| (to, Arc::default())), topic]
+    }
+
     prop_compose! {
         fn image()(actors in 1..20u32, state_size in 0..40u32)(
             actors in Just(actors), state_size in Just(state_size), key in 1..u32::MAX, time in any::<u64>(),
@@ -412,7 +448,7 @@ mod tests {
             kin in proptest::collection::vec([0..=actors, 0..=actors + 1, 0..=actors], actors as usize),
             states in proptest::collection::vec(any::<u8>(), (actors * state_size) as usize),
             messages in proptest::collection::vec((any::<bool>(), envelope(actors, false), payload()), 0..20),
-            posts in proptest::collection::vec((any::<u64>(), envelope(actors, true), any::<u64>(), payload()), 0..20),
+            posts in proptest::collection::vec((to(), envelope(actors, true), any::<u64>(), payload()), 0..20),
         ) -> Image {
             let entry = |(status, generation, count, since)| {
                 Entry { status, generation, restarts: Restarts { count, since } }
@@ -429,12 +465,11 @@ mod tests {
                 messages: messages.into_iter().map(|(from_host, envelope, payload)| {
                     Message { from_host, envelope: sized(envelope, &payload), payload }
                 }).collect(),
-                posts: posts.into_iter().map(|(to, envelope, deadline_ns, payload)| {
-                    let to = if to == u64::MAX { 0 } else { to };
+                posts: posts.into_iter().map(|((to, heard), envelope, deadline_ns, payload)| {
                     let by = Address::new(key, envelope.actor).to_bits();
                     let actor = if to == 0 { by } else { to } as u32;
                     let envelope = Envelope { actor, deadline: 0, time: 0, ..sized(envelope, &payload) };
-                    (Post { to, by, envelope, deadline_ns }, payload)
+                    Unsent { post: Post { to, by, envelope, deadline_ns }, payload, heard }
                 }).collect(),
                 time,
             };

@@ -2,6 +2,8 @@
 
 mod format;
 
+use std::sync::Arc;
+
 use crate::address::{index_of, Address};
 use crate::error::{Error, Result};
 use crate::kernel::{Entry, Kin, Placement, Post};
@@ -27,6 +29,21 @@ pub(crate) struct Message {
     pub(crate) payload: Box<[u8]>,
 }
 
+/// What a handler sent and has not left, for want of room at its receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) post: Post,
+    pub(crate) payload: Box<[u8]>,
+    /// Of a publication: the actors that have it already, see [`Heard`](crate::topics::Heard).
+    pub(crate) heard: Arc<[u64]>,
+}
+
+impl Unsent {
+    pub(crate) fn new(post: Post, payload: Box<[u8]>) -> Self {
+        Self { post, payload, heard: Arc::default() }
+    }
+}
+
 /// What consecutive actors of a kernel consist of: those of a worker, or all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -39,8 +56,8 @@ pub(crate) struct Part {
     pub(crate) counters: [u64; COUNTERS],
     /// Those of one ring in their order.
     pub(crate) messages: Vec<Message>,
-    /// What handlers sent and has not left, for want of room at its receiver; of one actor in their order.
-    pub(crate) posts: Vec<(Post, Box<[u8]>)>,
+    /// Of one actor in their order.
+    pub(crate) posts: Vec<Unsent>,
     /// The latest stamp that its clock gave.
     pub(crate) time: u64,
 }
@@ -101,8 +118,17 @@ impl Image {
             }
         };
         self.all.messages.iter_mut().for_each(|message| new(&mut message.envelope.sender));
-        for (post, _) in &mut self.all.posts {
+        // Many may share one.
+        let mut renamed: [Arc<[u64]>; 2] = Default::default();
+        for Unsent { post, heard, .. } in &mut self.all.posts {
             [&mut post.to, &mut post.by, &mut post.envelope.sender].into_iter().for_each(new);
+            if !Arc::ptr_eq(heard, &renamed[0]) {
+                // Those that had it may still be there too.
+                let ours = heard.iter().filter(|actor| Address::from_bits(**actor).kernel() == old);
+                let again = ours.map(|actor| Address::new(key, *actor as u32).to_bits());
+                renamed = [heard.clone(), heard.iter().copied().chain(again).collect()];
+            }
+            *heard = renamed[1].clone();
         }
     }
 
@@ -120,7 +146,7 @@ impl Image {
         if self.all.messages.iter().any(|message| message.payload.len() > largest as usize) {
             return bad("a message");
         }
-        if self.all.posts.iter().any(|(_, payload)| payload.len() > module_largest as usize) {
+        if self.all.posts.iter().any(|unsent| unsent.payload.len() > module_largest as usize) {
             return bad("an answer");
         }
         Ok(())

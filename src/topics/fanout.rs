@@ -7,6 +7,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::topic::List;
+use crate::ring::Envelope;
+
 /// What became of publications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -87,6 +90,35 @@ impl Seat {
     }
 }
 
+/// Who has a publication of an actor's already, when it is published to all others: it may have waited for them meanwhile,
+/// while subscribers came and went and the publisher was moved.
+#[derive(Clone)]
+pub(crate) enum Heard {
+    Nobody,
+    /// Who sits on the publisher's device, and who did when the list was the topic's.
+    Seats(Arc<dyn Fanout>, Arc<List>),
+    /// Actors that sat on a device which the publisher has left, each so often as it sat there.
+    Actors(Arc<[u64]>),
+}
+
+impl Heard {
+    /// As [`Actors`](Self::Actors), also to somebody who does not know the device.
+    pub(crate) fn actors(&self, envelope: &Envelope) -> Arc<[u64]> {
+        match self {
+            Self::Nobody => Arc::default(),
+            Self::Seats(fanout, list) => list.served_by(fanout, envelope).collect(),
+            Self::Actors(actors) => actors.clone(),
+        }
+    }
+
+    pub(crate) fn of_actors(actors: &Arc<[u64]>) -> Self {
+        match actors.is_empty() {
+            true => Self::Nobody,
+            false => Self::Actors(actors.clone()),
+        }
+    }
+}
+
 /// All seats that a topic or a subscription has had, for their counts.
 #[derive(Default)]
 pub(super) struct Seats {
@@ -119,10 +151,10 @@ mod tests {
     use super::super::subscription::Reach;
     use super::super::tests::{home, received, request};
     use super::super::topic::{List, Topic};
-    use super::super::{Quality, Subscription};
+    use super::super::{Overflow, Quality, Request, Subscriber, Subscription};
     use super::*;
+    use crate::address::Address;
     use crate::queue::Queue;
-    use crate::ring::Envelope;
     use crate::runtime::Home;
 
     /// A device with one place.
@@ -184,15 +216,16 @@ mod tests {
             assert_eq!(device.others.load(Ordering::Relaxed), matching.len() == 2);
             subscription
         });
-        let publish = |value: u8, by: Option<&Arc<dyn Fanout>>| {
+        let publish = |value: u8, heard: &Heard| {
             let envelope = Envelope { kind: 1, size: 1, sender: 1, ..Envelope::default() };
-            assert!(topic.publish_through(&topic.list(), &envelope, &[value], by).is_ok());
+            assert!(topic.publish_through(&topic.list(), &envelope, &[value], heard).is_ok());
         };
-        publish(1, None);
-        publish(2, Some(&here));
+        let on = |fanout: &Arc<dyn Fanout>| Heard::Seats(fanout.clone(), topic.list());
+        publish(1, &Heard::Nobody);
+        publish(2, &on(&here));
         device.delivered.fetch_add(1, Ordering::Relaxed);
         assert_eq!(queues.each_ref().map(|queue| received(queue)), [vec![1], vec![1, 2]]);
-        publish(3, Some(&elsewhere));
+        publish(3, &on(&elsewhere));
         assert_eq!(queues.each_ref().map(|queue| received(queue)), [vec![3], vec![3]]);
         // For nobody else, of which the host does not hear.
         device.delivered.fetch_add(1, Ordering::Relaxed);
@@ -217,6 +250,61 @@ mod tests {
         topic.dismiss(&matching.pop().expect("one"));
         topic.set_list(List::of(&matching));
         assert!(!device.others.load(Ordering::Relaxed));
+    }
+
+    /// An actor's, whose kernel there is not: what is offered to it is counted as dropped.
+    fn subscribe_actor(home: &Arc<Home>, device: Option<&Arc<Device>>, actor: u32) -> Arc<Subscription> {
+        let to = Subscriber::Actor(Address::new(5, actor));
+        let asked =
+            Request { to, overflow: Overflow::DropNewest, ..request("t", &Queue::create(home), Quality::AtMostOnce) };
+        let mut subscription = Subscription::new(home.clone(), 1, Arc::default(), &asked);
+        subscription.reach = device.map(|device| {
+            let fanout: Arc<dyn Fanout> = device.clone();
+            Reach { fanout, actor: Address::new(5, actor).to_bits(), largest: 8 }
+        });
+        Arc::new(subscription)
+    }
+
+    #[test]
+    fn who_has_heard_it_does_not_hear_it_again() {
+        let (home, device) = (home(), Arc::<Device>::default());
+        let topic = Arc::new(Topic::new(home.clone(), 1, "t", false));
+        let envelope = Envelope { kind: 1, size: 1, sender: 1, ..Envelope::default() };
+        let mut matching = Vec::new();
+        // One that sits there, and subscribes once more, for which there is no room; and another.
+        let all = [(true, 1), (true, 1), (false, 2)].map(|(sits, actor)| {
+            let subscription = subscribe_actor(&home, sits.then_some(&device), actor);
+            topic.admit(&mut matching, &subscription);
+            subscription
+        });
+        let fanout: Arc<dyn Fanout> = device.clone();
+        let heard = Heard::Seats(fanout, topic.list());
+        let actors = heard.actors(&envelope);
+        assert_eq!(*actors, [Address::new(5, 1).to_bits()]);
+        let publish = |heard: &Heard| {
+            let published = topic.publish_through(&topic.list(), &envelope, &[1], heard);
+            assert!(published.is_ok());
+        };
+        let dropped = |subscriptions: &[Arc<Subscription>]| -> Vec<u64> {
+            subscriptions.iter().map(|subscription| subscription.statistics().dropped).collect()
+        };
+        publish(&heard);
+        assert_eq!(dropped(&all), [0, 1, 1]);
+        // Told by somebody who does not know of seats.
+        publish(&Heard::of_actors(&actors));
+        assert_eq!(dropped(&all), [0, 2, 2]);
+        publish(&Heard::of_actors(&Arc::default()));
+        assert_eq!(dropped(&all), [1, 3, 3]);
+        // One who came later sits there too now, and who had it has come again.
+        topic.dismiss(&matching.remove(0));
+        let late = [(Some(&device), 3), (None, 1)].map(|(device, actor)| {
+            let subscription = subscribe_actor(&home, device, actor);
+            topic.admit(&mut matching, &subscription);
+            subscription
+        });
+        publish(&heard);
+        assert_eq!(dropped(&all), [1, 3, 4]);
+        assert_eq!(dropped(&late), [0, 1]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::ring::Envelope;
 use crate::runtime::Home;
 use crate::table::{Noun, Pinned, Removed, Table};
 
-pub(crate) use self::fanout::{Counts, Fanout, Seat};
+pub(crate) use self::fanout::{Counts, Fanout, Heard, Seat};
 pub(crate) use self::subscription::{Overflow, Quality, Request, Subscriber, Subscription};
 pub(crate) use self::topic::{Refusal, Statistics, Topic};
 
@@ -215,43 +215,45 @@ fn closed(removed: Removed<'_, Arc<Topic>>) {
 }
 
 /// The lists of the topics that the actors of a worker, or of a kernel on a device, publish to, as of one version. What
-/// they name may have ended since; it
-/// stays in memory until the worker's next publication.
+/// they name may have ended since; it stays in memory until the worker's next publication.
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// The publishers' device, if it serves subscribers: these have what they publish.
-    by: Option<Arc<dyn Fanout>>,
     version: u64,
     lists: HashMap<u32, (Arc<Topic>, Arc<List>)>,
 }
 
 impl Reader {
-    /// For actors whose device does its part.
-    pub(crate) fn beside(fanout: Option<&Arc<dyn Fanout>>) -> Self {
-        Self { by: fanout.cloned(), ..Self::default() }
-    }
-
-    /// Publishes a message of an actor, to all that its device does not serve.
+    /// Publishes a message of an actor, to all that have not heard it.
     pub(crate) fn publish(
         &mut self,
         key: u32,
         envelope: &Envelope,
         payload: &[u8],
+        heard: &Heard,
     ) -> std::result::Result<(), Refusal> {
+        let (topic, list) = self.look_up(key).ok_or(Refusal::Closed)?;
+        topic.publish_through(list, envelope, payload, heard)
+    }
+
+    /// Who has heard what an actor has just published whose device serves those who sit there.
+    pub(crate) fn heard(&mut self, key: u32, fanout: &Arc<dyn Fanout>) -> Heard {
+        self.look_up(key).map_or(Heard::Nobody, |(_, list)| Heard::Seats(fanout.clone(), list.clone()))
+    }
+
+    fn look_up(&mut self, key: u32) -> Option<&(Arc<Topic>, Arc<List>)> {
         // Acquire: pairs with the Release in `changed`. One that comes while we publish is as good as later.
         let version = VERSION.load(Ordering::Acquire);
         if version != self.version {
             self.lists.clear();
             self.version = version;
         }
-        let (topic, list) = match self.lists.entry(key) {
-            Entry::Occupied(known) => known.into_mut(),
+        match self.lists.entry(key) {
+            Entry::Occupied(known) => Some(known.into_mut()),
             Entry::Vacant(place) => {
-                let topic = find(key).ok_or(Refusal::Closed)?;
-                place.insert((Arc::clone(&topic), topic.list()))
+                let topic = find(key)?;
+                Some(place.insert((Arc::clone(&topic), topic.list())))
             }
-        };
-        topic.publish_through(list, envelope, payload, self.by.as_ref())
+        }
     }
 }
 
@@ -312,15 +314,15 @@ mod tests {
         let mut reader = Reader::default();
         let envelope = Envelope { kind: 1, size: 1, sender: 1, ..Envelope::default() };
         let topic = home.topics.open(&home, "a", false).expect("room");
-        assert!(reader.publish(topic, &envelope, &[1]).is_ok());
+        assert!(reader.publish(topic, &envelope, &[1], &Heard::Nobody).is_ok());
         let first = home.topics.subscribe(&home, request("a", &queue, Quality::AtMostOnce)).expect("room");
-        assert!(reader.publish(topic, &envelope, &[2]).is_ok());
+        assert!(reader.publish(topic, &envelope, &[2], &Heard::Nobody).is_ok());
         home.topics.unsubscribe(first).expect("there");
-        assert!(reader.publish(topic, &envelope, &[3]).is_ok());
+        assert!(reader.publish(topic, &envelope, &[3], &Heard::Nobody).is_ok());
         home.topics.subscribe(&home, request("#", &queue, Quality::AtMostOnce)).expect("room");
-        assert!(reader.publish(topic, &envelope, &[4]).is_ok());
+        assert!(reader.publish(topic, &envelope, &[4], &Heard::Nobody).is_ok());
         home.topics.close(topic).expect("open");
-        assert!(matches!(reader.publish(topic, &envelope, &[5]), Err(Refusal::Closed)));
+        assert!(matches!(reader.publish(topic, &envelope, &[5], &Heard::Nobody), Err(Refusal::Closed)));
         // What waited when the first subscription ended is lost, and no more.
         assert_eq!(received(&queue), [4]);
         home.topics.finish();
@@ -426,7 +428,7 @@ mod tests {
                             *kept = Some(value);
                         } else {
                             let envelope = Envelope { kind: 1, size: 1, sender: 1, ..Envelope::default() };
-                            prop_assert!(reader.publish(*key, &envelope, &[value]).is_ok());
+                            prop_assert!(reader.publish(*key, &envelope, &[value], &Heard::Nobody).is_ok());
                         }
                         for at in receivers(&all, NAMES[name]) {
                             all[at].push(value);

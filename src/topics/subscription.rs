@@ -73,7 +73,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// Of those that nobody ever waits for.
+    /// Of those that nobody ever waits for, see [`Subscription::may_sit`].
     fn of(to: &Subscriber, quality: Quality) -> Option<Self> {
         let Subscriber::Actor(address) = to else { return None };
         let kernel = directory::find(address.kernel()).filter(|_| quality == Quality::AtMostOnce)?;
@@ -181,6 +181,14 @@ impl Subscription {
         match &self.to {
             Subscriber::Actor(address) => (address.to_bits(), 0),
             Subscriber::Queue(queue) => (0, Arc::as_ptr(queue) as usize),
+        }
+    }
+
+    /// Address of its actor, if a device may serve it: nobody ever waits for it.
+    pub(super) fn may_sit(&self) -> Option<u64> {
+        match &self.to {
+            Subscriber::Actor(address) if self.quality == Quality::AtMostOnce => Some(address.to_bits()),
+            _ => None,
         }
     }
 

@@ -1,10 +1,11 @@
 //! One topic: its subscriptions, what it retains, and publishing to it.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::fanout::{Fanout, Seat, Seats};
+use super::fanout::{Fanout, Heard, Seat, Seats};
 use super::subscription::{Fate, Overflow, Quality, Subscription};
 use crate::bell::Bell;
 use crate::error::{Error, Result};
@@ -25,10 +26,11 @@ impl Member {
         self.seat.as_ref().is_some_and(|seat| seat.is_on(fanout))
     }
 
-    /// Whether the host is to bring it a message. `by`: the device that the publisher is on, if that serves subscribers; what
-    /// an actor does not take it leaves to us, for the dead letter.
-    fn is_for_host(&self, by: Option<&Arc<dyn Fanout>>, envelope: &Envelope) -> bool {
-        by.is_none_or(|fanout| !self.is_served_by(fanout) || self.subscription.refuses(envelope))
+    /// Takes its actor from among those who have had something, if it is there and had it by a subscription of this kind.
+    fn is_among(&self, heard: &mut HashMap<u64, usize>) -> bool {
+        let actor = self.subscription.may_sit();
+        let left = actor.and_then(|actor| heard.get_mut(&actor)).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
     }
 }
 
@@ -52,6 +54,50 @@ impl List {
         }
         let blocks = members.iter().any(|member| member.subscription.overflow == Overflow::Block);
         Self { members: members.into(), blocks }
+    }
+
+    /// Those of actors to which a device brings such a message: what one does not take is left to the host, for the dead
+    /// letter.
+    fn served<'a>(
+        &'a self,
+        fanout: &'a Arc<dyn Fanout>,
+        envelope: &'a Envelope,
+    ) -> impl Iterator<Item = &'a Member> + 'a {
+        self.members.iter().filter(|member| member.is_served_by(fanout) && !member.subscription.refuses(envelope))
+    }
+
+    /// Their actors.
+    pub(super) fn served_by<'a>(
+        &'a self,
+        fanout: &'a Arc<dyn Fanout>,
+        envelope: &'a Envelope,
+    ) -> impl Iterator<Item = u64> + 'a {
+        self.served(fanout, envelope).filter_map(|member| member.subscription.may_sit())
+    }
+
+    /// Those that have not had a message.
+    fn without<'a>(
+        self: &'a Arc<Self>,
+        heard: &'a Heard,
+        envelope: &'a Envelope,
+    ) -> impl Iterator<Item = &'a Member> + 'a {
+        // Who had it and has no seat any more: it may have come again.
+        let mut before = HashMap::<u64, usize>::new();
+        if !matches!(heard, Heard::Seats(_, list) if Arc::ptr_eq(list, self)) {
+            heard.actors(envelope).iter().for_each(|actor| *before.entry(*actor).or_default() += 1);
+        }
+        let fanout = match heard {
+            Heard::Seats(fanout, _) => Some(fanout),
+            _ => None,
+        };
+        // First those that still sit there, for an actor may also subscribe otherwise.
+        for member in fanout.into_iter().flat_map(|fanout| self.served(fanout, envelope)) {
+            let _came_later = !member.is_among(&mut before);
+        }
+        self.members.iter().filter(move |member| match fanout.is_some_and(|fanout| member.is_served_by(fanout)) {
+            true => member.subscription.refuses(envelope),
+            false => !member.is_among(&mut before),
+        })
     }
 
     fn subscriptions(&self) -> impl Iterator<Item = &Arc<Subscription>> {
@@ -257,7 +303,7 @@ impl Topic {
             if self.home.is_closing() {
                 return Err(Error::Stale);
             }
-            match self.try_publish(None, &draft, retain, None) {
+            match self.try_publish(None, &draft, retain, &Heard::Nobody) {
                 Err(Refusal::Closed) => Err(Error::Stale),
                 Err(Refusal::Full(subscription)) => Ok(Some(subscription)),
                 Ok(()) => Ok(None),
@@ -290,24 +336,24 @@ impl Topic {
         *self.retained() = None;
     }
 
-    /// Publishes a message of an actor of this process's, by a list that it knows, to those that `by` does not serve.
+    /// Publishes a message of an actor of this process's, by a list that it knows, to those that have not heard it.
     pub(super) fn publish_through(
         self: &Arc<Self>,
         list: &Arc<List>,
         envelope: &Envelope,
         payload: &[u8],
-        by: Option<&Arc<dyn Fanout>>,
+        heard: &Heard,
     ) -> std::result::Result<(), Refusal> {
-        self.try_publish(Some(list), &Draft::new(self, envelope, payload, false), false, by)
+        self.try_publish(Some(list), &Draft::new(self, envelope, payload, false), false, heard)
     }
 
-    /// To all subscriptions that the host serves or, if one has to be waited for, to none.
+    /// To all subscriptions that have not heard it or, if one has to be waited for, to none.
     fn try_publish(
         self: &Arc<Self>,
         known: Option<&Arc<List>>,
         draft: &Draft<'_>,
         retain: bool,
-        by: Option<&Arc<dyn Fanout>>,
+        heard: &Heard,
     ) -> std::result::Result<(), Refusal> {
         // Acquire: pairs with the Release in `close`; only a hint, for one that comes now is as good as later.
         if self.closed.load(Ordering::Acquire) {
@@ -325,12 +371,12 @@ impl Topic {
         }
         // Relaxed, all of these: they are counts.
         self.published.fetch_add(1, Ordering::Relaxed);
-        if by.is_none() {
+        if matches!(heard, Heard::Nobody) {
             self.matched.fetch_add(list.members.len() as u64, Ordering::Relaxed);
             list.subscriptions().for_each(|subscription| subscription.offer(draft));
             return Ok(());
         }
-        for member in list.members.iter().filter(|member| member.is_for_host(by, draft.envelope)) {
+        for member in list.without(heard, draft.envelope) {
             // Each by itself, for asked again one might answer otherwise.
             self.matched.fetch_add(1, Ordering::Relaxed);
             member.subscription.offer(draft);

@@ -1,7 +1,9 @@
 /* What handlers publish, to actors of all kinds of subscriptions: where a device can, it hands it over by itself. */
+#include "snapshots.h"
 #include "topics.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static rk_subscription_statistics stats_of_subscription(rk_subscription subscription) {
     rk_subscription_statistics stats = RK_SUBSCRIPTION_STATISTICS_INIT;
@@ -348,5 +350,197 @@ CASE(topics_that_close_while_actors_publish) {
         before += heard[0];
     }
     expect_silence(&w);
+    world_close(&w);
+}
+
+enum { SAID = 6, PLACES = 2, TALKERS = 2, HEARERS = 4, LIVE = HEARERS + 3, OTHERS = LIVE + 1 };
+
+/* A speaker, and all kinds of subscribers: some that a device serves, and some that wait for a queue of the host's. */
+typedef struct audience {
+    world w;
+    rk_kernel speaker, near, far, asleep;
+    rk_topic topic;
+    rk_queue queue;
+    rk_subscription sleeper;
+} audience;
+
+static void subscribe_near(const audience *with) {
+    subscribe(&with->w, "t", SUBSCRIBING(.actor = actor_of(with->near, 0)));
+    subscribe(&with->w, "t", SUBSCRIBING(.actor = actor_of(with->near, 1), .qos = RK_QOS_AT_LEAST_ONCE));
+    /* Hears everything twice, and both ways. */
+    subscribe(&with->w, "t", SUBSCRIBING(.actor = actor_of(with->near, 2), .qos = RK_QOS_AT_LEAST_ONCE));
+    subscribe(&with->w, "#", SUBSCRIBING(.actor = actor_of(with->near, 2)));
+    /* And this twice one way. */
+    for (uint32_t i = 0; i < 2; i++) subscribe(&with->w, "t", SUBSCRIBING(.actor = actor_of(with->near, 3)));
+}
+
+static void subscribe_speaker(const audience *with) {
+    subscribe(&with->w, "t", SUBSCRIBING(.actor = actor_of(with->speaker, 1)));
+}
+
+/* How often each of those that run has heard something, and how much the one that sleeps has had or lost. */
+static void count_heard(const audience *with, uint64_t heard[OTHERS]) {
+    for (uint32_t i = 0; i < HEARERS; i++) heard[i] = inquire_of(actor_of(with->near, i)).count;
+    for (uint32_t i = 0; i < TALKERS; i++) heard[HEARERS + i] = inquire_of(actor_of(with->speaker, i)).count;
+    heard[HEARERS + TALKERS] = inquire_of(actor_of(with->far, 0)).count;
+    rk_subscription_statistics stats = stats_of_subscription(with->sleeper);
+    heard[LIVE] = stats.delivered + stats.dropped;
+}
+
+static const uint64_t each_hears[OTHERS] = {1, 1, 2, 2, 0, 1, 1, 1};
+
+/* Waits until everybody has heard all of what is said to all, and `more` each. */
+static void wait_until_heard(const audience *with, uint64_t said, const uint64_t more[OTHERS]) {
+    uint64_t heard[OTHERS];
+    uint32_t still = OTHERS;
+    for (int64_t deadline = test_now() + PATIENCE; still > 0;) {
+        CHECK(test_now() < deadline);
+        count_heard(with, heard);
+        still = 0;
+        for (uint32_t i = 0; i < OTHERS; i++) still += heard[i] < said * each_hears[i] + more[i];
+    }
+    count_heard(with, heard);
+    for (uint32_t i = 0; i < OTHERS; i++) CHECK_EQ(heard[i], said * each_hears[i] + more[i]);
+}
+
+static void read_queue(const audience *with, uint32_t first, uint32_t last) {
+    for (uint32_t number = first; number <= last; number++) {
+        rk_message message;
+        news got;
+        uint32_t count = 0;
+        CHECK_OK(rk_queue_poll(with->queue, &message, 1, &got, sizeof got, PATIENCE, &count));
+        CHECK_EQ(got.number, number);
+    }
+}
+
+static rk_kernel move_to(const audience *with, rk_kernel kernel, uint32_t turn) {
+    snapshot taken = take(kernel, RK_SNAPSHOT_END);
+    CHECK_OK(rk_kernel_destroy(kernel));
+    rk_kernel_options options = place(turn);
+    options.inbound_capacity = options.actor_capacity = 64;
+    kernel = restore(&with->w, taken, 0, options);
+    rk_snapshot_free(taken.data);
+    return kernel;
+}
+
+/* What a queue of the host's holds up goes on from a snapshot, on any backend, once and again: who had it from a device before
+ * does not get it again, and who had not does. Also where those that hear it move too. */
+CASE(topics_go_on_from_a_snapshot) {
+    enum { ROOM = 2 };
+    const uint64_t none[OTHERS] = {0};
+    for (uint32_t turn = 0; turn < 8; turn++) {
+        audience all = {.w = world_open()};
+        all.speaker = world_start(&all.w, "herald", OPTIONS(.actors = TALKERS));
+        all.near = world_start(&all.w, "herald", OPTIONS(.actors = HEARERS));
+        all.far = world_start(&all.w, "herald", OPTIONS(.actors = 1, .backend = RK_BACKEND_CPU, .lanes = 1));
+        all.asleep = world_launch(&all.w, "herald", OPTIONS(.actors = 1, .inbound_capacity = 4, .actor_capacity = 4));
+        all.topic = topic_of(&all.w, "t", 0);
+        CHECK_DONE(rk_queue_create(all.w.runtime, &all.queue, &test_error));
+        subscribe(&all.w, "t", SUBSCRIBING(.queue = all.queue, .qos = RK_QOS_AT_LEAST_ONCE,
+                                           .overflow = RK_OVERFLOW_BLOCK, .capacity = ROOM));
+        subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(all.far, 0)));
+        all.sleeper = subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(all.asleep, 0)));
+        subscribe_near(&all);
+        subscribe_speaker(&all);
+        speak(actor_of(all.speaker, 0), all.topic, 1, SAID, 0);
+        int64_t deadline = test_now() + PATIENCE;
+        while (stats_of_topic(all.topic).published < ROOM) CHECK(test_now() < deadline);
+        /* A device has told those whom it serves of the rest. On the CPU all of it waits. */
+        while (world_backend != RK_BACKEND_CPU && last_heard(actor_of(all.near, 0), 0) < SAID)
+            CHECK(test_now() < deadline);
+        if (turn / 4 == 1) {
+            all.near = move_to(&all, all.near, turn);
+            CHECK_DONE(rk_kernel_activate(all.near, &test_error));
+            subscribe_near(&all);
+        }
+        snapshot taken = take(all.speaker, RK_SNAPSHOT_END);
+        CHECK_EQ(info_of(taken).posts, SAID - ROOM);
+        CHECK_OK(rk_kernel_destroy(all.speaker));
+        for (uint32_t hop = 0; hop < 2; hop++) {
+            rk_kernel_options options = place(hop == 0 ? turn : turn / 2);
+            all.speaker = restore(&all.w, taken, 0, options);
+            subscribe_speaker(&all);
+            if (hop == 1) break;
+            rk_snapshot_free(taken.data);
+            CHECK_DONE(rk_kernel_activate(all.speaker, &test_error));
+            /* It tries, in vain. */
+            nanosleep(&(struct timespec){.tv_nsec = 20 * MILLISECOND}, NULL);
+            taken = take(all.speaker, RK_SNAPSHOT_END);
+            CHECK_EQ(info_of(taken).posts, SAID - ROOM);
+            CHECK_OK(rk_kernel_destroy(all.speaker));
+        }
+        CHECK_EQ(stats_of_topic(all.topic).published, ROOM);
+        CHECK_DONE(rk_kernel_activate(all.speaker, &test_error));
+        read_queue(&all, 1, SAID);
+        wait_until_heard(&all, SAID, none);
+        CHECK_EQ(stats_of_topic(all.topic).published, SAID);
+        /* And all goes on as before. */
+        speak(actor_of(all.speaker, 0), all.topic, SAID + 1, ROOM, 0);
+        read_queue(&all, SAID + 1, SAID + ROOM);
+        wait_until_heard(&all, SAID + ROOM, none);
+        rk_topic_statistics stats = stats_of_topic(all.topic);
+        CHECK(stats.dead_letters == 0 && stats.waiting == 0);
+        CHECK_DONE(rk_kernel_deactivate(all.speaker, &test_error));
+        rk_kernel_statistics speaker = check_accounts(all.speaker);
+        CHECK_EQ(speaker.sent_actors, SAID);
+        CHECK(speaker.undeliverable == 0 && speaker.deferred == 0);
+        CHECK_DONE(rk_kernel_activate(all.speaker, &test_error));
+        /* A copy says the rest once more, and nobody to whom a device has brought it before hears it from that. */
+        rk_kernel copy = restore(&all.w, taken, RK_RESTORE_NEW_ADDRESSES, place(turn / 2 + 1));
+        rk_snapshot_free(taken.data);
+        CHECK_DONE(rk_kernel_activate(copy, &test_error));
+        read_queue(&all, ROOM + 1, SAID);
+        const uint64_t rest = SAID - ROOM, unheard = world_backend == RK_BACKEND_CPU ? rest : 0;
+        const uint64_t more[OTHERS] = {unheard, rest, rest + unheard, 2 * unheard, 0, unheard, rest, unheard};
+        wait_until_heard(&all, SAID + ROOM, more);
+        world_close(&all.w);
+    }
+}
+
+/* Subscribers whose kernels are over, but not destroyed, take nothing; each message counts once for each of them, and is a
+ * dead letter where it would have been one before. */
+CASE(topics_of_kernels_that_are_over) {
+    enum { EACH = 5, KINDS = 4 };
+    world w = world_open();
+    rk_kernel speaker = world_start(&w, "herald", OPTIONS(.actors = 1));
+    rk_kernel far = world_start(&w, "herald", OPTIONS(.actors = 1, .backend = RK_BACKEND_CPU, .lanes = 1));
+    rk_topic topic = topic_of(&w, "t", 0);
+    /* One that hears such messages, one that does not, one that does not either and fails, and one that moves. */
+    const char *const actors[KINDS] = {"herald", "ledger", "patient", "ledger"};
+    rk_kernel kernels[KINDS];
+    rk_subscription subscriptions[KINDS];
+    for (uint32_t k = 0; k < KINDS; k++) {
+        kernels[k] = world_start(&w, actors[k], OPTIONS(.actors = 1, .on_failure = k == 2 ? RK_ON_FAILURE_ESCALATE : 0));
+        subscriptions[k] = subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(kernels[k], 0)));
+    }
+    for (uint32_t round = 0; round < 2; round++) {
+        /* Alone on the device, and then with one whom the host tells. */
+        if (round == 1) subscribe(&w, "t", SUBSCRIBING(.actor = actor_of(far, 0)));
+        if (round == 0) {
+            crash bad = {.code = 5};
+            CHECK_DONE(rk_kernel_terminate(kernels[0], NULL, &test_error));
+            CHECK_DONE(rk_kernel_terminate(kernels[1], NULL, &test_error));
+            send_to(actor_of(kernels[2], 0), RK_TYPE(crash), &bad, sizeof bad);
+            snapshot taken = take(kernels[3], RK_SNAPSHOT_END);
+            rk_snapshot_free(taken.data);
+            for (int64_t deadline = test_now() + PATIENCE; state_of(kernels[2]) != RK_KERNEL_FAILED;)
+                CHECK(test_now() < deadline);
+        }
+        speak(actor_of(speaker, 0), topic, 1 + round * EACH, EACH, 0);
+        for (int64_t deadline = test_now() + PATIENCE;;) {
+            rk_topic_statistics stats = stats_of_topic(topic);
+            const uint64_t told = stats.delivered + stats.dropped + stats.dead_letters;
+            if (stats.published == (round + 1) * EACH && told >= (round + 1) * KINDS * EACH + round * EACH) break;
+            CHECK(test_now() < deadline);
+        }
+    }
+    for (uint32_t k = 0; k < KINDS; k++) {
+        rk_subscription_statistics stats = stats_of_subscription(subscriptions[k]);
+        CHECK_EQ(stats.dropped + stats.dead_letters, 2 * EACH);
+        if (k > 0) CHECK_EQ(stats.dead_letters, 2 * EACH);
+        CHECK(stats.delivered == 0 && stats.waiting == 0);
+    }
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK(stats.delivered == EACH && stats.dropped + stats.dead_letters == 2 * KINDS * EACH && stats.waiting == 0);
     world_close(&w);
 }

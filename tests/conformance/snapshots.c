@@ -1,37 +1,31 @@
 /* Snapshots: what they hold, kernels that begin as one on this or another backend, and moves under load. */
-#include "world.h"
+#include "snapshots.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct snapshot {
-    void *data;
-    size_t size;
-} snapshot;
-
-static snapshot take(rk_kernel kernel, uint32_t flags) {
+snapshot take(rk_kernel kernel, uint32_t flags) {
     snapshot taken = {NULL, 0};
     CHECK_DONE(rk_kernel_snapshot(kernel, flags, &taken.data, &taken.size, &test_error));
     CHECK(taken.data != NULL && taken.size > 0);
     return taken;
 }
 
-static rk_snapshot_info info_of(snapshot taken) {
+rk_snapshot_info info_of(snapshot taken) {
     rk_snapshot_info info = {.struct_size = sizeof info};
     CHECK_DONE(rk_snapshot_describe(taken.data, taken.size, &info, &test_error));
-    CHECK_EQ(info.version, 3);
+    CHECK_EQ(info.version, 4);
     return info;
 }
 
-/* One of the two backends that there are for kernels under test, with any number of workers. */
-static rk_kernel_options place(uint32_t turn) {
+rk_kernel_options place(uint32_t turn) {
     if (turn % 2 == 0)
         return OPTIONS(.backend = world_backend, .lanes = world_lanes, .workers = world_workers);
     return OPTIONS(.backend = RK_BACKEND_CPU, .lanes = 1, .workers = 1 + turn / 2 % 3);
 }
 
-static rk_kernel restore(const world *w, snapshot taken, uint32_t flags, rk_kernel_options options) {
+rk_kernel restore(const world *w, snapshot taken, uint32_t flags, rk_kernel_options options) {
     rk_kernel kernel;
     if (options.workers > info_of(taken).actors) options.workers = info_of(taken).actors;
     CHECK_DONE(rk_kernel_restore(w->runtime, w->module, taken.data, taken.size, flags, &options, &kernel, &test_error));

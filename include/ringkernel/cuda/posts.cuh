@@ -78,7 +78,7 @@ RK_COLD_FN void rk_write(const rk_dev_ring &ring, rk_u64 position, const rk_dev_
 }
 
 /* The address that goes with a key in a table like the directory; or 0. */
-RK_PUMP_FN rk_u64 rk_look_up(rk_u64 table, rk_u32 key) {
+RK_PUMP_FN rk_u64 rk_look_up(rk_u64 table, rk_u64 key) {
     const rk_word found = rk_load_word(table + 16ull * (key & 0xfff));
     return found.a == key ? found.b : 0;
 }

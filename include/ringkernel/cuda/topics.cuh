@@ -18,8 +18,11 @@ RK_COLD_FN rk_reached rk_reach(rk_u64 actor, rk_u64 delivered, rk_u64 dropped, c
                                const rk_u8 *payload) {
     const rk_u32 key = (rk_u32)(actor >> 32), index = (rk_u32)actor & 0xfffff, thread = rk_thread();
     const rk_dev_kernel *found = actor ? rk_find_kernel(key) : (const rk_dev_kernel *)0;
-    const rk_u32 declared = found && index < found->actors ? rk_declared_of(*found, post.type) : ~0u;
-    const bool misfits = found && (declared == ~0u || post.size > declared), fits = found && !misfits;
+    /* What a kernel takes the host knows also when that has ended: who counts must not depend on who looks first. */
+    const rk_dev_kernel *asked =
+        actor && !found ? (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key | RK_GONE) : found;
+    const rk_u32 declared = asked && index < asked->actors ? rk_declared_of(*asked, post.type) : ~0u;
+    const bool misfits = asked && (declared == ~0u || post.size > declared), fits = found && !misfits;
     const rk_u32 fitting = __ballot_sync(RK_WARP, fits);
     rk_dev_ring ring = {0, 0, 0, 0, 0, 0};
     rk_u64 position = 0;

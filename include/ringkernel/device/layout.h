@@ -61,6 +61,8 @@
 
 /* In the place of a kernel's key: the address is of the topic whose key is the lower half, src/address.rs. */
 #define RK_TOPIC 0xffffffffu
+/* In the table of kernels, beside the key of one that nothing is sent to any more, but that is still there to be read. */
+#define RK_GONE (rk_u64(1) << 32)
 /* Actors in one rk_dev_audience. */
 #define RK_PLACES 60u
 
@@ -243,7 +245,7 @@ struct rk_dev_kernel {
     rk_u64 workers, waits, states, entries;
     rk_u64 types; /* hash table of pairs of type and declared size, src/kernel/types.rs */
     rk_u64 reports, orders, control, command, letters;
-    rk_u64 directory; /* 4096 pairs of key and address of a kernel */
+    rk_u64 directory; /* 4096 pairs of key (or RK_GONE | key) and address of a kernel */
     rk_u64 reciprocal; /* of the number of actors of a worker: index * reciprocal >> 42 is the worker */
     rk_u64 aside_size;
     rk_u64 initial; /* state of an actor that starts; 0: zeros */

@@ -85,18 +85,18 @@ bool rk_set_aside() {
 
 /* The address that goes with a key in a table like the directory; or 0. Keys are never used again: one that is read before and
  * after the address is the address's. */
-rk_u64 rk_look_up(rk_u64 table, rk_u32 key) {
-    rk_u64 at = table + 16u * (key & 0xfffu);
-    if (rk_peek(rk_u64_at(at).v) != rk_u64(key)) return rk_u64(0);
+rk_u64 rk_look_up(rk_u64 table, rk_u64 key) {
+    rk_u64 at = table + rk_u64(16u * (rk_u32(key) & 0xfffu));
+    if (rk_peek(rk_u64_at(at).v) != key) return rk_u64(0);
     rk_acquire();
     rk_u64 found = rk_peek(rk_u64_at(at + 8u).v);
     rk_acquire();
-    return rk_peek(rk_u64_at(at).v) == rk_u64(key) ? found : rk_u64(0);
+    return rk_peek(rk_u64_at(at).v) == key ? found : rk_u64(0);
 }
 
 /* Address of the descriptor of the kernel with that key; 0 if it is not here. */
 rk_u64 rk_find_kernel(rk_u32 key) {
-    return key == rk_kernel.key ? rk_task.kernel : rk_look_up(rk_kernel.directory, key);
+    return key == rk_kernel.key ? rk_task.kernel : rk_look_up(rk_kernel.directory, rk_u64(key));
 }
 
 /* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
@@ -147,18 +147,21 @@ rk_u64 rk_aim_at_host() {
     return RK_WAIT_NOTHING;
 }
 
-/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered. `asks`: no
- * place is taken. */
-rk_u64 rk_aim_at_actor(bool asks, out rk_i32 reason) {
+/* A place for rk_post in the ring of the receiver's worker. What we wait for; or a reason why it cannot be delivered.
+ * `publishing`: to a subscriber. `asks`: no place is taken. */
+rk_u64 rk_aim_at_actor(bool publishing, bool asks, out rk_i32 reason) {
     rk_u32 key = rk_u32(rk_post.to >> 32), index = rk_post.actor & 0xfffffu;
     rk_u64 found = rk_find_kernel(key);
+    /* What a kernel takes the host knows also when that has ended: who counts must not depend on who looks first. */
+    bool gone = found == rk_u64(0);
+    if (gone && publishing) found = rk_look_up(rk_kernel.directory, rk_u64(key) | RK_GONE);
     reason = RK_D_ELSEWHERE;
     if (found == rk_u64(0)) return RK_WAIT_NOTHING;
     reason = RK_D_NO_ACTOR;
     rk_dev_kernel_at kernel = rk_dev_kernel_at(found);
     if (index >= kernel.v.actors) return RK_WAIT_NOTHING;
     rk_u32 declared = rk_declared(kernel.v.types, kernel.v.type_shift, kernel.v.type_mask, rk_post.type);
-    reason = declared == ~0u ? RK_D_TYPE : rk_post.size > declared ? RK_D_SIZE : 0;
+    reason = declared == ~0u ? RK_D_TYPE : rk_post.size > declared ? RK_D_SIZE : gone ? RK_D_ELSEWHERE : 0;
     if (reason != 0 || asks) return RK_WAIT_NOTHING;
     rk_u32 worker = rk_u32(rk_u64(index) * kernel.v.reciprocal >> 42);
     rk_u64 at = kernel.v.workers + worker * rk_dev_worker_rk_sizeof() + rk_post.level * rk_dev_ring_rk_sizeof();

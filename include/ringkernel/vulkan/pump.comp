@@ -189,7 +189,7 @@ rk_u32 rk_step() {
             /* Handlers' loops are not counted, where a driver may cut loops. */
             if (publishing && rk_topic == rk_u64(0) && rk_task.dispatches > 1u && rk_handled != 0u) return RK_LEAVE;
             bool asks = publishing && rk_next_subscriber();
-            wait = rk_aim_at_actor(asks, reason);
+            wait = rk_aim_at_actor(publishing, asks, reason);
             if (publishing && rk_has_reached(asks, reason)) {
                 wait = RK_WAIT_NOTHING;
                 reason = 0;

@@ -32,7 +32,7 @@ bool rk_next_subscriber() {
     if (rk_topic == rk_u64(0)) {
         /* Of several who might answer a call none is the one that does: that is for the host to say. */
         bool call = (rk_post.flags & RK_F_CALL) != 0u;
-        rk_topic = call ? rk_u64(0) : rk_look_up(rk_kernel.topics, rk_u32(rk_post.to));
+        rk_topic = call ? rk_u64(0) : rk_look_up(rk_kernel.topics, rk_u64(rk_u32(rk_post.to)));
         if (rk_topic == rk_u64(0)) return false;
         rk_dev_audience_at audience = rk_dev_audience_at(rk_topic);
         rk_topic_changes = rk_peek(audience.v.changes);

@@ -12,7 +12,7 @@ use crate::hlc::{self, WorkerClock};
 use crate::kernel::{dead_letter, directory, Counts, Kernel, Offered, Port, Post, Wait};
 use crate::message::{Class, Incoming, Owned};
 use crate::ring::{flags, Channel, Envelope, Slot};
-use crate::topics::{self, Refusal, Subscription};
+use crate::topics::{self, Heard, Refusal, Subscription};
 use crate::trace::{what, Event, Message, Tracer};
 use crate::wall::wall;
 
@@ -62,13 +62,13 @@ impl Courier {
         }
     }
 
-    /// Delivers a post, now or never; or says what it must wait for.
+    /// Delivers a post, now or never; or says what it must wait for. `heard`: who has it, if it is a publication.
     #[inline]
-    pub(super) fn deliver(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+    pub(super) fn deliver(&mut self, post: &Post, payload: &[u8], heard: &Heard) -> Result<(), Wait> {
         if self.kernel.home.trace.is_on() {
-            return self.deliver_traced(post, payload);
+            return self.deliver_traced(post, payload, heard);
         }
-        self.carry(post, payload)
+        self.carry(post, payload, heard)
     }
 
     /// The same with one that tells an actor that its parent has ended, and goes on to the next.
@@ -76,12 +76,12 @@ impl Courier {
     pub(super) fn tell_orphan(&mut self, actors: &Actors, post: &Post) -> Result<Step, Wait> {
         // Asked first, for who is told forgets it.
         let next = actors.following(self.kernel.key, post);
-        self.deliver(post, &[])?;
+        self.deliver(post, &[], &Heard::Nobody)?;
         Ok(next.map_or(Step::Left, Step::GoesOn))
     }
 
     #[inline]
-    fn carry(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+    fn carry(&mut self, post: &Post, payload: &[u8], heard: &Heard) -> Result<(), Wait> {
         if post.to == 0 {
             return self.hand_over(post, payload);
         }
@@ -92,7 +92,7 @@ impl Courier {
         let outcome = if key == self.kernel.key {
             self.kernel.offer(&post.envelope, payload, false, stamp)
         } else if let Some(topic) = to.topic() {
-            return self.publish(topic, post, payload);
+            return self.publish(topic, post, payload, heard);
         } else {
             match directory::find(key) {
                 Some(kernel) => kernel.offer(&post.envelope, payload, false, stamp),
@@ -130,14 +130,14 @@ impl Courier {
         self.subscription.is_some()
     }
 
-    /// To all subscribers of a topic, or to none yet.
-    fn publish(&mut self, topic: u32, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+    /// To all subscribers of a topic that have not heard it, or to none yet.
+    fn publish(&mut self, topic: u32, post: &Post, payload: &[u8], heard: &Heard) -> Result<(), Wait> {
         // Of several who might answer a call none is the one that does.
         if post.envelope.flags & flags::CALL != 0 {
             return self.give_up(post, payload, DeadReason::NoActor);
         }
         let envelope = Envelope { time: self.clock.tick(), deadline: deadline(post), ..post.envelope };
-        match self.topics.publish(topic, &envelope, payload) {
+        match self.topics.publish(topic, &envelope, payload, heard) {
             Ok(()) => self.counts.sent_actors += 1,
             Err(Refusal::Closed) => return self.give_up(post, payload, DeadReason::NoActor),
             Err(Refusal::Full(subscription)) => {
@@ -248,14 +248,14 @@ impl Courier {
     }
 
     #[cold]
-    fn deliver_traced(&mut self, post: &Post, payload: &[u8]) -> Result<(), Wait> {
+    fn deliver_traced(&mut self, post: &Post, payload: &[u8], heard: &Heard) -> Result<(), Wait> {
         // Decided before, so that it costs nothing more where it is not wanted.
         let message = Message::new(&post.envelope, self.clock.next(), post.to);
         if !self.wants(what::SENDS, &message) {
-            return self.carry(post, payload);
+            return self.carry(post, payload, heard);
         }
         let (began, sent) = (wall().ticks(), self.counts.sent_host + self.counts.sent_actors);
-        self.carry(post, payload)?;
+        self.carry(post, payload, heard)?;
         // Not what became a letter.
         if self.counts.sent_host + self.counts.sent_actors != sent {
             debug_assert_eq!(self.clock.next(), message.stamp + 1, "one stamp a post");

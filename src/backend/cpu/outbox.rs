@@ -14,6 +14,7 @@ use crate::hlc;
 use crate::kernel::{Origin, Post};
 use crate::layout::{Outgoing, POST_AGAIN};
 use crate::ring::Envelope;
+use crate::topics::Heard;
 
 /// Most bytes set aside by one worker. Circles of messages that only go round stay far below; past it, actors that answer
 /// each message with several are filling memory for ever, and posts become dead letters.
@@ -42,7 +43,8 @@ pub(super) struct Outbox {
     used: u32,
     sent: u32,
     origin: Origin,
-    aside: VecDeque<(Post, Box<[u8]>)>,
+    /// Publications that began in an image may have been heard by some.
+    aside: VecDeque<(Post, Box<[u8]>, Heard)>,
     aside_bytes: usize,
 }
 
@@ -138,9 +140,9 @@ impl Outbox {
 
     /// Hands posts to `deliver` in order until one stays. True if all have left.
     #[inline]
-    pub(super) fn drain(&mut self, mut deliver: impl FnMut(&Post, &[u8]) -> Step) -> bool {
-        while let Some((post, payload)) = self.aside.front_mut() {
-            match deliver(post, payload) {
+    pub(super) fn drain(&mut self, mut deliver: impl FnMut(&Post, &[u8], &Heard) -> Step) -> bool {
+        while let Some((post, payload, heard)) = self.aside.front_mut() {
+            match deliver(post, payload, heard) {
                 Step::Stays => return false,
                 Step::Left => {}
                 Step::GoesOn(to) => {
@@ -152,7 +154,7 @@ impl Outbox {
             self.aside.pop_front();
         }
         while let Some((entry, next)) = self.entry(self.sent) {
-            match deliver(&Post::new(&entry, &self.origin), self.payload(self.sent, entry.size)) {
+            match deliver(&Post::new(&entry, &self.origin), self.payload(self.sent, entry.size), &Heard::Nobody) {
                 Step::Stays => return false,
                 Step::Left => self.sent = next,
                 Step::GoesOn(to) => self.redirect(self.sent, to),
@@ -171,19 +173,19 @@ impl Outbox {
     }
 
     /// All posts that wait, in order.
-    pub(super) fn look(&self, mut at_each: impl FnMut(&Post, &[u8])) {
-        self.aside.iter().for_each(|(post, payload)| at_each(post, payload));
+    pub(super) fn look(&self, mut at_each: impl FnMut(&Post, &[u8], &Heard)) {
+        self.aside.iter().for_each(|(post, payload, heard)| at_each(post, payload, heard));
         let mut at = self.sent;
         while let Some((entry, next)) = self.entry(at) {
-            at_each(&Post::new(&entry, &self.origin), self.payload(at, entry.size));
+            at_each(&Post::new(&entry, &self.origin), self.payload(at, entry.size), &Heard::Nobody);
             at = next;
         }
     }
 
     /// Has a post wait behind those that were set aside.
-    pub(super) fn restore(&mut self, post: Post, payload: Box<[u8]>) {
+    pub(super) fn restore(&mut self, post: Post, payload: Box<[u8]>, heard: Heard) {
         self.aside_bytes += payload.len() + std::mem::size_of::<Post>();
-        self.aside.push_back((post, payload));
+        self.aside.push_back((post, payload, heard));
     }
 
     /// Copies what waits in the outbox to the end of what is set aside, so that a handler can use the outbox again. What
@@ -197,7 +199,7 @@ impl Outbox {
             if self.aside_bytes + bytes > limit {
                 lost(&post, payload);
             } else {
-                self.aside.push_back((post, payload.into()));
+                self.aside.push_back((post, payload.into(), Heard::Nobody));
                 self.aside_bytes += bytes;
             }
             self.sent = next;

@@ -5,7 +5,8 @@ use crate::address::Address;
 use crate::error::Result;
 use crate::kernel::NOT_YET;
 use crate::message::LEVELS;
-use crate::snapshot::{reserve, Image, Message, Part};
+use crate::snapshot::{reserve, Image, Message, Part, Unsent};
+use crate::topics::Heard;
 
 impl Worker {
     /// Comes to rest, and when all have, hands in what we consist of, once for each capture.
@@ -66,7 +67,10 @@ impl Worker {
             part.states.extend_from_slice(state);
         }
         (0..2 * LEVELS).for_each(|lane| self.collect(lane, ends, &mut part.messages));
-        self.outbox.look(|post, payload| part.posts.push((*post, payload.into())));
+        self.outbox.look(|post, payload, heard| {
+            let heard = heard.actors(&post.envelope);
+            part.posts.push(Unsent { post: *post, payload: payload.into(), heard });
+        });
         Ok(part)
     }
 
@@ -94,9 +98,9 @@ impl Worker {
     /// Begins as a part of an image: with the posts and counts of our actors. States and entries are there already.
     pub(super) fn restore(&mut self, image: &Image) {
         let mine = self.courier.kernel.actors_of(self.courier.number);
-        for (post, payload) in &image.all.posts {
+        for Unsent { post, payload, heard } in &image.all.posts {
             if mine.contains(&Address::from_bits(post.by).index()) {
-                self.outbox.restore(*post, payload.clone());
+                self.outbox.restore(*post, payload.clone(), Heard::of_actors(heard));
             }
         }
         if self.courier.number == 0 {

@@ -555,11 +555,11 @@ impl Worker {
     fn flush(&mut self) -> bool {
         let Self { outbox, courier, actors, .. } = self;
         let mut wait = Wait::Nothing;
-        let done = outbox.drain(|post, payload| {
+        let done = outbox.drain(|post, payload, heard| {
             let outcome = if post.is_to_orphan() {
                 courier.tell_orphan(actors, post)
             } else {
-                courier.deliver(post, payload).map(|()| Step::Left)
+                courier.deliver(post, payload, heard).map(|()| Step::Left)
             };
             outcome.unwrap_or_else(|blocked| {
                 wait = blocked;
@@ -601,12 +601,12 @@ impl Worker {
         let Self { outbox, courier, .. } = self;
         // Once something for the host is left behind, what follows it is too, to stay behind it.
         let mut behind = false;
-        let all = outbox.drain(|post, payload| {
+        let all = outbox.drain(|post, payload, heard| {
             // Who is still to be told of a parent's end has ended too.
             if post.is_to_orphan() {
                 return Step::Left;
             }
-            if (behind && post.to == 0) || courier.deliver(post, payload).is_err() {
+            if (behind && post.to == 0) || courier.deliver(post, payload, heard).is_err() {
                 courier.leave_behind(post, payload);
                 behind |= post.to == 0;
             }

@@ -405,6 +405,12 @@ impl Context {
         unsafe { self.directory.register(self.table().host(), key, address) };
     }
 
+    /// See [`Directory::retire`].
+    pub(super) fn retire(&self, key: u32, address: u64) {
+        // SAFETY: as above.
+        unsafe { self.directory.retire(self.table().host(), key, address) };
+    }
+
     /// See [`Directory::unregister`].
     pub(super) fn unregister(&self, key: u32, address: u64) {
         // SAFETY: as above.

@@ -192,6 +192,10 @@ impl Memories for KernelMemory {
         self.context.register(key, address);
     }
 
+    fn retire(&self, key: u32, address: u64) {
+        self.context.retire(key, address);
+    }
+
     fn unregister(&self, key: u32, address: u64) {
         self.context.unregister(key, address);
     }

@@ -335,7 +335,7 @@ impl Arena {
 
     /// Has no handler that begins from now on send to this kernel on the device.
     pub(super) fn leave_directory(&self) {
-        self.memories.unregister(self.key, self.kernel());
+        self.memories.retire(self.key, self.kernel());
         // Who waits to be able to send to the kernel learns that it is gone.
         super::made_room_for_others();
     }
@@ -476,7 +476,9 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if !self.leave_others() {
+        self.leave_directory();
+        self.memories.unregister(self.key, self.kernel());
+        if !self.memories.outlast_others() {
             // Lost rather than given to somebody else while a kernel may write to it.
             for block in [&self.device, &self.host, &self.inbound] {
                 std::mem::forget(block.owner.clone());

@@ -9,6 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Entries: as many as kernels can exist.
 const ENTRIES: usize = crate::table::CAPACITY;
 
+/// `RK_GONE` of `device/layout.h`.
+pub(super) const GONE: u64 = 1 << 32;
+
 /// The host's side of it; the memory is the backend's.
 #[derive(Default)]
 pub(in crate::backend) struct Directory {
@@ -29,6 +32,18 @@ impl Directory {
         owners.insert(key as usize % ENTRIES, (key, address));
         // SAFETY: the caller's word, and the lock is held.
         unsafe { Self::write(table, key, u64::from(key), address) };
+    }
+
+    /// Has nothing sent to it any more, while it is still there to be read; unless its entry is another's by now.
+    ///
+    /// # Safety
+    /// See [`register`](Self::register).
+    pub(in crate::backend) unsafe fn retire(&self, table: NonNull<u8>, key: u32, address: u64) {
+        let owners = self.lock();
+        if owners.get(&(key as usize % ENTRIES)) == Some(&(key, address)) {
+            // SAFETY: the caller's word, and the lock is held.
+            unsafe { Self::write(table, key, GONE | u64::from(key), address) };
+        }
     }
 
     /// Makes it unknown again; unless its entry is another's by now, as it may be when its memory goes late.

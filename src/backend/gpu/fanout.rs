@@ -337,6 +337,10 @@ mod tests {
             unreachable!()
         }
 
+        fn retire(&self, _: u32, _: u64) {
+            unreachable!()
+        }
+
         fn unregister(&self, _: u32, _: u64) {
             unreachable!()
         }

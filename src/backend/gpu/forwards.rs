@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::layout::Letter;
-use crate::address::Address;
+use crate::address::{index_of, Address};
 use crate::bell::Bell;
 use crate::error::DeadReason;
 use crate::hlc;
 use crate::kernel::{dead_letter, directory, Command, Kernel, Offered, Post, Wait};
 use crate::message::{Owned, LEVELS};
 use crate::ring::{flags, Envelope};
-use crate::topics::{self, Refusal};
+use crate::snapshot::{Image, Unsent};
+use crate::topics::{self, Fanout, Heard, Refusal};
 
 /// Messages from which on workers are to wait.
 const MANY: usize = 4096;
@@ -32,6 +33,8 @@ struct Forward {
     to: Address,
     envelope: Envelope,
     payload: Box<[u8]>,
+    /// Of a publication: who has it.
+    heard: Heard,
 }
 
 impl Forward {
@@ -52,7 +55,7 @@ impl Forward {
             if envelope.flags & flags::CALL != 0 {
                 return Outcome::Dead(DeadReason::NoActor);
             }
-            return match topics.publish(topic, envelope, &self.payload) {
+            return match topics.publish(topic, envelope, &self.payload, &self.heard) {
                 Ok(()) => Outcome::Sent,
                 Err(Refusal::Closed) => Outcome::Dead(DeadReason::NoActor),
                 Err(Refusal::Full(subscription)) => Outcome::Full { rests: rests(subscription.holds_up()) },
@@ -72,6 +75,14 @@ fn rests(wait: Wait) -> bool {
     match wait {
         Wait::Worker { kernel, .. } => directory::find(kernel).is_some_and(|kernel| kernel.command() != Command::Run),
         _ => true,
+    }
+}
+
+/// The deadline of something that may take so many nanoseconds from now.
+fn deadline_of(ns: u64) -> u64 {
+    match ns {
+        0 => 0,
+        ns => hlc::deadline_from_now(ns),
     }
 }
 
@@ -98,12 +109,16 @@ fn place(to: Address, level: u8) -> Option<Place> {
 pub(super) struct Forwards {
     /// In the order in which they came; no queue is empty.
     waiting: BTreeMap<Place, VecDeque<Forward>>,
+    /// Publications that the kernel began with, which are to wait until it runs, with the worker that they are of: they are
+    /// no longer for the device, where some have heard them.
+    begun_with: Vec<(u32, Unsent)>,
     count: usize,
     bytes: usize,
     /// Some will wait until the host does something.
     resting: bool,
     /// Those that are published to.
     topics: topics::Reader,
+    fanout: Option<Arc<dyn Fanout>>,
     /// When one was delivered, or the first came.
     moved: Instant,
 }
@@ -112,27 +127,54 @@ impl Forwards {
     pub(super) fn of(kernel: &Kernel) -> Self {
         Self {
             waiting: BTreeMap::new(),
+            begun_with: Vec::new(),
             count: 0,
             bytes: 0,
             resting: false,
-            topics: topics::Reader::beside(kernel.fanout.as_ref()),
+            topics: topics::Reader::default(),
+            fanout: kernel.fanout.clone(),
             moved: Instant::now(),
         }
     }
 
+    /// Takes what is theirs of what the kernel begins with.
+    pub(super) fn restore(&mut self, kernel: &Kernel, image: &Image) {
+        kernel.home.clock.merge(image.all.time);
+        let ours = image.all.posts.iter().filter(|unsent| !unsent.heard.is_empty());
+        let worker = |unsent: &Unsent| kernel.placement.worker(index_of(unsent.post.by as u32)) as u32;
+        self.begun_with.extend(ours.map(|unsent| (worker(unsent), unsent.clone())));
+    }
+
+    /// The kernel runs: what it began with is sent. Gives of which workers, once for each.
+    pub(super) fn begin(&mut self, kernel: &Kernel) -> Vec<u32> {
+        let begun_with = std::mem::take(&mut self.begun_with);
+        let begin = |(worker, Unsent { post, payload, heard })| {
+            let deadline = deadline_of(post.deadline_ns);
+            let envelope = Envelope { deadline, time: kernel.home.clock.witness(), ..post.envelope };
+            let (to, heard) = (Address::from_bits(post.to), Heard::of_actors(&heard));
+            // Topics are places, whatever becomes of them.
+            let place = (to.kernel(), to.actor() as usize, 0);
+            self.push(place, Forward { worker, to, envelope, payload, heard });
+            worker
+        };
+        begun_with.into_iter().map(begin).collect()
+    }
+
+    /// Whether there are none that could be delivered.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// All that wait, with the worker whose actor sent it; those for one place in their order. Nobody says by which actor.
-    /// Subscribers that the device serves have had their part of a publication, and get it again if one who begins with this is
-    /// to publish it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Post, &[u8])> {
-        self.waiting.values().flatten().map(|Forward { worker, to, envelope, payload }| {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Unsent)> + '_ {
+        let waiting = self.waiting.values().flatten().map(|Forward { worker, to, envelope, payload, heard }| {
             let deadline_ns = hlc::until_deadline(envelope.deadline);
+            let heard = heard.actors(envelope);
             let envelope = Envelope { deadline: 0, time: 0, ..*envelope };
-            (*worker, Post { to: to.to_bits(), by: 0, envelope, deadline_ns }, &payload[..])
-        })
+            let post = Post { to: to.to_bits(), by: 0, envelope, deadline_ns };
+            (*worker, Unsent { post, payload: payload.clone(), heard })
+        });
+        self.begun_with.iter().cloned().chain(waiting)
     }
 
     /// Whether workers are to make no more for now.
@@ -151,29 +193,34 @@ impl Forwards {
             size: payload.len() as u32,
             correlation: letter.correlation,
             sender: letter.from,
-            deadline: match letter.deadline_ns {
-                0 => 0,
-                ns => hlc::deadline_from_now(ns),
-            },
+            deadline: deadline_of(letter.deadline_ns),
             time: letter.time,
         };
-        let forward = Forward { worker: letter.worker, to, envelope, payload };
+        let heard = match (to.topic(), &self.fanout) {
+            (Some(topic), Some(fanout)) => self.topics.heard(topic, fanout),
+            _ => Heard::Nobody,
+        };
+        let forward = Forward { worker: letter.worker, to, envelope, payload, heard };
         let Some(place) = place(to, envelope.level) else { return Some(forward.dead(DeadReason::NoActor)) };
         if self.bytes + forward.bytes() > LIMIT {
             return Some(forward.dead(DeadReason::Overflow));
         }
+        self.push(place, forward);
+        None
+    }
+
+    fn push(&mut self, place: Place, forward: Forward) {
         if self.count == 0 {
             self.moved = Instant::now();
         }
         self.count += 1;
         self.bytes += forward.bytes();
         self.waiting.entry(place).or_default().push_back(forward);
-        None
     }
 
     /// Delivers what can be. `dead` gets the dead letters of what never can. `last`: nothing waits any longer.
     pub(super) fn deliver(&mut self, last: bool, mut dead: impl FnMut((u32, Owned))) {
-        let Self { waiting, count, bytes, resting, topics, moved } = self;
+        let Self { waiting, count, bytes, resting, topics, moved, .. } = self;
         let before = *count;
         *resting = false;
         waiting.retain(|_, queue| {

@@ -303,7 +303,7 @@ mod tests {
     /// Pumps that modules bring were compiled for a layout, which only the version tells.
     #[test]
     fn version_is_raised_with_the_layout() {
-        const KNOWN: (u32, u64) = (4, 4_399_333_964_763_683_906);
+        const KNOWN: (u32, u64) = (5, 9_547_567_822_333_371_780);
         let header = include_str!("../../../include/ringkernel/device/layout.h");
         let code = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code));
         // FNV-1a, of what is neither comment nor space.
@@ -366,6 +366,7 @@ mod tests {
             ("RK_FRONT", FRONT),
             ("RK_SPANS", SPANS),
             ("RK_PLACES", PLACES),
+            ("RK_GONE", super::super::directory::GONE as usize),
             ("RK_TOPIC", Address::of_topic(0).kernel() as usize),
             ("RK_BATCH", BATCH),
             ("RK_C_COUNT", COUNTS),

@@ -90,6 +90,9 @@ pub(super) trait Memories: Send + Sync {
     /// Makes a kernel known to all others on the device.
     fn register(&self, key: u32, address: u64);
 
+    /// Has handlers that look for it from now on send it nothing any more. What it consists of may still be read.
+    fn retire(&self, key: u32, address: u64);
+
     /// Makes it unknown again, to handlers that look for it from now on.
     fn unregister(&self, key: u32, address: u64);
 

@@ -13,7 +13,7 @@ use super::{made_room_for_others, poke_others, Program, Pumps, Quantum, Shared, 
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hlc;
-use crate::kernel::{told_as, Command, Kernel, Plan, Port, Post, State, Wait};
+use crate::kernel::{told_as, Command, Kernel, Plan, Port, State, Wait};
 use crate::log::Level;
 use crate::message::{Class, Event, Incoming, Owned, LEVELS};
 use crate::nvtx;
@@ -64,7 +64,9 @@ pub(super) struct Pump {
     high_water: Vec<u64>,
     /// What is on its way to actors that the device does not reach.
     forwards: Forwards,
-    /// Of these, by worker, those that were counted as sent and could not be delivered.
+    /// Of these, by worker, those that the kernel began with, which the worker did not count as sent.
+    begun_with: Vec<u64>,
+    /// And those that were counted as sent and could not be delivered.
     refused: Vec<u64>,
     /// Workers that are told to make no more letters.
     letters_full: Vec<bool>,
@@ -90,7 +92,10 @@ impl Pump {
         queues.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let workers = kernel.ports.len();
         let label = nvtx::Name::new("quantum of", &kernel.name);
-        let forwards = Forwards::of(&kernel);
+        let mut forwards = Forwards::of(&kernel);
+        if let Some(image) = &plan.image {
+            forwards.restore(&kernel, image);
+        }
         Self {
             kernel,
             shared,
@@ -113,6 +118,7 @@ impl Pump {
             room: 0,
             high_water: vec![0; workers],
             forwards,
+            begun_with: vec![0; workers],
             refused: vec![0; workers],
             letters_full: vec![false; workers],
             barred: vec![false; workers],
@@ -167,7 +173,8 @@ impl Pump {
     }
 
     fn serve(&mut self) -> Result<()> {
-        let mut news = false;
+        // It may have been activated before we began to listen, and begin with something to send.
+        let mut news = true;
         let mut next_look = Deadline::Now;
         loop {
             let command = self.kernel.command();
@@ -315,6 +322,9 @@ impl Pump {
         self.barred.clone_from(&self.letters_full);
         self.sample();
         self.settle()?;
+        if mode != Mode::Look {
+            self.begin_forwards();
+        }
         self.launches += 1;
         let began = wall().ticks();
         let range = nvtx::range(&self.label, self.launches);
@@ -494,6 +504,12 @@ impl Pump {
         self.letters != before
     }
 
+    /// What the kernel began with, and is not for the device, goes on its way.
+    fn begin_forwards(&mut self) {
+        let Self { forwards, kernel, begun_with, .. } = self;
+        forwards.begin(kernel).into_iter().for_each(|worker| begun_with[worker as usize] += 1);
+    }
+
     /// Takes messages on to where the device does not reach.
     fn deliver_forwards(&mut self, last: bool) {
         if self.forwards.is_empty() {
@@ -540,7 +556,7 @@ impl Pump {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
             let mut counts = report.counts(self.high_water[worker]);
-            counts.sent_actors = counts.sent_actors.saturating_sub(self.refused[worker]);
+            counts.sent_actors = (counts.sent_actors + self.begun_with[worker]).saturating_sub(self.refused[worker]);
             counts.undeliverable = counts.undeliverable.saturating_add(self.refused[worker]);
             done += counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
             port.tally.store(&counts);
@@ -604,9 +620,9 @@ impl Pump {
         }
         let mut part = self.arena.part(&self.kernel)?;
         // Counted as sent, but not out of our hands. They are older than what waits on the device.
-        let forwards = self.forwards.iter().map(|(worker, post, payload)| {
-            let by = Address::new(self.kernel.key, self.kernel.actors_of(worker).start).to_bits();
-            (Post { by, ..post }, payload.into())
+        let forwards = self.forwards.iter().map(|(worker, mut unsent)| {
+            unsent.post.by = Address::new(self.kernel.key, self.kernel.actors_of(worker).start).to_bits();
+            unsent
         });
         part.posts.splice(0..0, forwards.collect::<Vec<_>>());
         Ok(part)

@@ -13,7 +13,7 @@ use crate::kernel::{self, Entry, Kernel, Port, NOT_YET};
 use crate::layout::Outgoing;
 use crate::message::LEVELS;
 use crate::ring::{flags, Envelope, Slot, Word};
-use crate::snapshot::{reserve, Image, Message, Part};
+use crate::snapshot::{reserve, Image, Message, Part, Unsent};
 use crate::time::Deadline;
 
 /// An entry of the outbox that has left, see `include/ringkernel/cuda/posts.cuh`.
@@ -149,7 +149,7 @@ impl Arena {
             }
             let post: Post = bytemuck::pod_read_unaligned(part_of(record, 0, size_of::<Post>())?);
             let payload = part_of(record, size_of::<Post>(), post.size as usize)?;
-            part.posts.push((post.into(), payload.into()));
+            part.posts.push(Unsent::new(post.into(), payload.into()));
             at += record_size(payload.len()) as u64;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Arena {
             let payload = part_of(&bytes, at + size_of::<Outgoing>(), entry.size as usize)?;
             if entry.kind != POST_SENT {
                 let origin = &worker.origins[entry.reserved as usize & (BATCH - 1)];
-                part.posts.push((kernel::Post::new(&entry, &origin.into()), payload.into()));
+                part.posts.push(Unsent::new(kernel::Post::new(&entry, &origin.into()), payload.into()));
             }
             at += size_of::<Outgoing>() + payload.len().next_multiple_of(16);
         }
@@ -185,7 +185,8 @@ fn orphan_children(worker: &Worker, part: &mut Part) {
     let Some(kin) = part.kin.get_mut(actor.index() as usize).filter(|_| worker.failed_actor != 0) else { return };
     if let Some(first) = Kin::index(std::mem::replace(&mut kin.first, Kin::ENDED)) {
         let (to, origin) = (Address::new(actor.kernel(), first).to_bits(), kernel::Origin::of(actor.to_bits()));
-        part.posts.push((kernel::Post::new(&Outgoing::to_orphan(actor.index(), to), &origin), Box::default()));
+        let post = kernel::Post::new(&Outgoing::to_orphan(actor.index(), to), &origin);
+        part.posts.push(Unsent::new(post, Box::default()));
     }
 }
 
@@ -272,7 +273,8 @@ pub(super) fn divide(image: &Image, workers: usize, body: usize, worker: impl Fn
         bodies.extend_from_slice(in_body);
         bodies.resize(share.peers[level].len() / SLOT * body, 0);
     }
-    for (post, payload) in &image.all.posts {
+    // Publications that some have heard are the pump's.
+    for Unsent { post, payload, .. } in image.all.posts.iter().filter(|unsent| unsent.heard.is_empty()) {
         let share = &mut shares[worker(crate::address::index_of(post.by as u32))];
         share.aside.extend_from_slice(bytemuck::bytes_of(&Post::from(post)));
         let end = share.aside.len() + record_size(payload.len()) - size_of::<Post>();

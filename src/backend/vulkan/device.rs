@@ -135,6 +135,12 @@ impl Device {
         unsafe { self.directory.register(self.table(), key, address) };
     }
 
+    /// See [`Directory::retire`].
+    pub(super) fn retire(&self, key: u32, address: u64) {
+        // SAFETY: as above.
+        unsafe { self.directory.retire(self.table(), key, address) };
+    }
+
     /// See [`Directory::unregister`].
     pub(super) fn unregister(&self, key: u32, address: u64) {
         // SAFETY: as above.

@@ -93,6 +93,10 @@ impl Memories for KernelMemory {
         self.device.register(key, address);
     }
 
+    fn retire(&self, key: u32, address: u64) {
+        self.device.retire(key, address);
+    }
+
     fn unregister(&self, key: u32, address: u64) {
         self.device.unregister(key, address);
     }
