@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::{directory, Kernel, Port, INBOUND_BIT};
-use crate::address::index_of;
+use crate::address::{index_of, Address};
 use crate::bell::Bell;
 use crate::error::{Error, Result};
 use crate::hlc;
@@ -18,6 +18,9 @@ use crate::{pins, queue};
 /// Messages that one reservation covers at most: their places and stamps are taken together.
 const RUN: usize = 64;
 
+/// A message as it goes into a ring: its slot, and what is to go into the slot's body.
+type Encoded<'a> = (Slot, &'a [u8]);
+
 /// Turns between looks of a caller at queues where its answer is less likely to come.
 const FAR: u32 = 32;
 
@@ -28,6 +31,12 @@ pub(crate) trait Batch {
     fn get(&self, index: usize) -> Option<(u32, Letter<'_>)>;
     /// What is wrong with a message that could not be had.
     fn flaw(&self, index: usize) -> Error;
+    /// All but receiver, correlation and payload.
+    type Likeness: Copy;
+    /// That of a letter and of message `index`, if their priorities are, and there is no deadline.
+    fn likeness(&self, index: usize, letter: &Letter<'_>) -> Option<Self::Likeness>;
+    /// Receiver's address, correlation and payload of message `index`, if the rest of it is like that.
+    fn get_like(&self, index: usize, like: Self::Likeness) -> Option<(u64, u64, &[u8])>;
 }
 
 impl Kernel {
@@ -51,14 +60,6 @@ impl Kernel {
         }
         let port = self.ports.get(self.placement.worker(index))?;
         Some((port, port.inbound.get(usize::from(letter.level))?))
-    }
-
-    /// Whether a letter goes to that port, if it is like another that does.
-    #[inline(always)]
-    fn follows(&self, letter: &Letter<'_>, port: &Port) -> bool {
-        let index = index_of(letter.actor);
-        let its = self.ports.get(self.placement.worker(index));
-        index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port))
     }
 
     /// The same, or why it cannot be sent.
@@ -246,6 +247,39 @@ impl Kernel {
         }
     }
 
+    /// Encodes messages `first..` of a batch as far as there are places, and they are like `letter`, which goes to that port, and
+    /// go there too: as nearly all do. Gives how many that were. A call, so that its loop has all registers.
+    #[inline(never)]
+    fn encode_alike<'a, B: Batch>(
+        &self,
+        batch: &'a B,
+        first: usize,
+        letter: &Letter<'_>,
+        port: &Port,
+        time: u64,
+        places: &mut [MaybeUninit<Encoded<'a>>],
+    ) -> usize {
+        let Some(likeness) = batch.likeness(first, letter) else { return 0 };
+        let like = Like::new(letter.kind as u16, letter.level, letter.payload.len());
+        let mut known = Address::new(self.key, letter.actor).to_bits();
+        let mut length = 0;
+        for place in places {
+            let Some((to, correlation, payload)) = batch.get_like(first + length, likeness) else { break };
+            if to != known {
+                let index = index_of(Address::from_bits(to).actor());
+                let its = self.ports.get(self.placement.worker(index));
+                let same = index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port));
+                if Address::from_bits(to).kernel() != self.key || !same {
+                    break;
+                }
+                known = to;
+            }
+            place.write(Slot::encode_like(like, to as u32, correlation, time + length as u64, payload));
+            length += 1;
+        }
+        length
+    }
+
     /// Sends messages `first..` of a batch as far as they go to one ring of this kernel. Gives how many were sent; an error
     /// only if that is none.
     #[inline(always)]
@@ -260,30 +294,33 @@ impl Kernel {
         let me = pins::section();
         let longest = RUN.min(batch.len() - first);
         let time = self.home.clock.reserve(me, longest as u64);
-        let mut run = [const { MaybeUninit::<(Slot, &[u8])>::uninit() }; RUN];
-        let mut length = 0;
-        let like = Like::new(letter.kind as u16, level, letter.payload.len());
-        let mut actor = letter.actor;
-        for ((index, place), time) in (first..first + longest).zip(&mut run).zip(time..) {
-            let Some((to, next)) = batch.get(index) else { break };
-            if to != key {
+        let mut run = [const { MaybeUninit::uninit() }; RUN];
+        let (mut length, mut letter) = (0, letter);
+        while length < longest {
+            length += self.encode_alike(
+                batch,
+                first + length,
+                &letter,
+                port,
+                time + length as u64,
+                &mut run[length..longest],
+            );
+            if length == longest {
                 break;
             }
-            if next.deadline_ns == 0 && alike(&next, &letter) && (next.actor == actor || self.follows(&next, port)) {
-                // As nearly all do.
-                actor = next.actor;
-                place.write(Slot::encode_like(like, actor, next.correlation, time, next.payload));
-            } else if self.find(&next).is_some_and(|(its, _)| std::ptr::eq(its, port)) && next.level == level {
-                place.write(Self::encode(&next, time, 0));
-            } else {
+            let Some((to, next)) = batch.get(first + length) else { break };
+            let same = next.level == level && self.find(&next).is_some_and(|(its, _)| std::ptr::eq(its, port));
+            if to != key || !same {
                 break;
             }
+            run[length].write(Self::encode(&next, time + length as u64, 0));
             length += 1;
+            letter = next;
         }
         if length == 0 {
             return Err(batch.flaw(first));
         }
-        let tickets = channel.ring.reserve(me, length).map_err(|refused| self.full(refused))?;
+        let tickets = channel.ring.reserve(me, length as u64).map_err(|refused| self.full(refused))?;
         let sent = tickets.remaining();
         port.mark_used(INBOUND_BIT + u32::from(level));
         let written = run[..sent].iter().map(|place| {
@@ -322,12 +359,6 @@ pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) ->
         }
     }
     Ok(())
-}
-
-/// Whether what one letter may do another may, as far as that is not for its receiver to say.
-#[inline(always)]
-fn alike(one: &Letter<'_>, other: &Letter<'_>) -> bool {
-    one.kind == other.kind && one.payload.len() == other.payload.len() && one.level == other.level
 }
 
 impl Port {

@@ -194,35 +194,22 @@ impl<S: Storage> Ring<S> {
     /// Writes a message to the position of the ticket. `body` is what [`Slot::encode`] left for it.
     #[inline(always)]
     pub fn write(&self, ticket: Ticket, slot: &Slot, body: &[u8]) {
-        let index = (ticket.0 & (self.capacity - 1)) as usize;
-        self.storage.claim(((ticket.0 + AHEAD) & (self.capacity - 1)) as usize, !body.is_empty());
         if !body.is_empty() {
-            self.storage.write_body(index, body);
+            self.write_body(ticket.0, body);
             self.storage.settle_bodies();
         }
         // Each store releases what was written before it (see Storage): whoever sees the stamps sees the body.
-        self.storage.store_slot(index, slot, self.lap(ticket.0));
+        self.storage.store_slot(self.index(ticket.0), slot, self.lap(ticket.0));
     }
 
-    /// Writes messages to consecutive positions.
+    /// Writes messages to consecutive positions. All bodies before the first slot: where memory is far, settling them takes as
+    /// long as writing dozens.
     #[inline(always)]
     pub fn write_all<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
-        if self.storage.is_far() {
-            self.write_far(tickets, messages);
-        } else {
-            for (ticket, (slot, body)) in tickets.zip(messages) {
-                self.write(ticket, slot, body);
-            }
-        }
-    }
-
-    /// All bodies before the first slot: settling them takes as long as writing dozens.
-    fn write_far<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
-        let index = |position: u64| (position & (self.capacity - 1)) as usize;
         let mut bodies = false;
         for (position, (_, body)) in (tickets.next..tickets.end).zip(messages.clone()) {
             if !body.is_empty() {
-                self.storage.write_body(index(position), body);
+                self.write_body(position, body);
                 bodies = true;
             }
         }
@@ -234,7 +221,7 @@ impl<S: Storage> Ring<S> {
         let mut next = tickets.next;
         while next < tickets.end {
             let end = tickets.end.min((next | (self.capacity - 1)) + 1);
-            self.storage.store_slots(index(next), slots.by_ref().take((end - next) as usize), self.lap(next));
+            self.storage.store_slots(self.index(next), slots.by_ref().take((end - next) as usize), self.lap(next));
             next = end;
         }
     }
@@ -251,6 +238,16 @@ impl<S: Storage> Ring<S> {
         self.storage.head().store(consumed, Ordering::Release);
         let closed = self.tail.load(Ordering::Relaxed) & CLOSED;
         self.tail.store(accepted | closed, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn write_body(&self, position: u64, body: &[u8]) {
+        self.storage.claim_body(self.index(position + AHEAD));
+        self.storage.write_body(self.index(position), body);
+    }
+
+    fn index(&self, position: u64) -> usize {
+        (position & (self.capacity - 1)) as usize
     }
 
     fn lap(&self, position: u64) -> u16 {

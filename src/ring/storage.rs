@@ -30,9 +30,9 @@ pub trait Storage {
             self.store_slot(slot, content, stamp);
         }
     }
-    /// Has a slot fetched for writing, and the first line of its body if it is to have one. Only a hint.
+    /// Has the first line of a body fetched for writing. Only a hint.
     #[inline(always)]
-    fn claim(&self, _slot: usize, _body: bool) {}
+    fn claim_body(&self, _slot: usize) {}
     /// Writes the body of a slot that the caller holds a ticket for.
     fn write_body(&self, slot: usize, bytes: &[u8]);
     /// After bodies and before their slots, where memory is far: it may take stores in any order.
@@ -81,6 +81,7 @@ mod memory {
 
     use super::{Sight, Slot, Storage, Word};
     use crate::error::{Error, Result};
+    use crate::ring::AHEAD;
 
     #[cfg(tsan)]
     extern "C" {
@@ -222,6 +223,14 @@ mod memory {
         }
     }
 
+    /// Has a line fetched for writing. Assembly: the intrinsic becomes a prefetch for reading where the compiler was not told that
+    /// the processor has the other. One without it takes it for no operation.
+    #[inline(always)]
+    fn claim(at: *const u8) {
+        // SAFETY: a hint changes nothing and faults nowhere.
+        unsafe { asm!("prefetchw [{at}]", at = in(reg) at, options(readonly, nostack, preserves_flags)) };
+    }
+
     /// Brings stores that the processor combines on their way.
     fn store_fence() {
         // SAFETY: every x86-64 has it; it orders stores.
@@ -311,8 +320,12 @@ mod memory {
             let mut at = unsafe { self.base.as_ptr().add(first * 64) };
             for (slot, content) in (first..).zip(slots) {
                 debug_assert!(slot < self.capacity);
-                // SAFETY: within the allocation, all four; and behind the last slot the pointer is at its end at most.
+                // SAFETY: within the allocation, all four; and behind the last slot the pointer is at its end at most. What is
+                // claimed may be behind that: a hint faults nowhere.
                 unsafe {
+                    if !self.combines {
+                        claim(at.wrapping_add(AHEAD as usize * 64));
+                    }
                     store_word(at.add(48), content.word(3), stamp);
                     store_word(at.add(32), content.word(2), stamp);
                     store_word(at.add(16), content.word(1), stamp);
@@ -323,19 +336,9 @@ mod memory {
         }
 
         #[inline(always)]
-        fn claim(&self, slot: usize, body: bool) {
-            // Assembly: the intrinsic becomes a prefetch for reading where the compiler was not told that the processor has
-            // the other. One without it takes it for no operation.
-            let claim = |at: *const u8| {
-                // SAFETY: a hint changes nothing and faults nowhere.
-                unsafe { asm!("prefetchw [{at}]", at = in(reg) at, options(readonly, nostack, preserves_flags)) };
-            };
+        fn claim_body(&self, slot: usize) {
             if !self.combines {
-                // SAFETY: within the allocation.
-                claim(unsafe { self.base.as_ptr().add(slot * 64) });
-                if body {
-                    claim(self.body(slot));
-                }
+                claim(self.body(slot));
             }
         }
 

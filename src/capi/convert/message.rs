@@ -49,6 +49,14 @@ pub(in crate::capi) fn level(priority: u32) -> Result<u8> {
     Ok(level_of(priority))
 }
 
+/// Of messages to send: all but receiver, correlation and payload.
+#[derive(Clone, Copy)]
+pub(in crate::capi) struct Likeness {
+    kind: u32,
+    size: u32,
+    priority: u32,
+}
+
 /// The caller's array of messages to send.
 pub(in crate::capi) struct Batch<'a>(&'a [rk_outbound]);
 
@@ -93,6 +101,33 @@ impl BatchOf for Batch<'_> {
             deadline_ns: message.deadline_ns,
         };
         Some((Address::from_bits(message.to.id).kernel(), letter))
+    }
+
+    type Likeness = Likeness;
+
+    #[inline(always)]
+    fn likeness(&self, index: usize, letter: &Letter<'_>) -> Option<Likeness> {
+        // Of the next one: whatever that is, it is to stand for the letter's level.
+        let priority = self.0[index].priority;
+        let same = priority <= PRIORITY_MAX && level_of(priority) == letter.level;
+        let like = Likeness { kind: letter.kind, size: letter.payload.len() as u32, priority };
+        (same && letter.deadline_ns == 0).then_some(like)
+    }
+
+    #[inline(always)]
+    fn get_like(&self, index: usize, like: Likeness) -> Option<(u64, u64, &[u8])> {
+        let message = &self.0[index];
+        let same = message.r#type == like.kind && message.size == like.size && message.priority == like.priority;
+        if !same || message.reserved != 0 || message.deadline_ns != 0 {
+            return None;
+        }
+        let payload = match (message.payload, like.size) {
+            (_, 0) => &[][..],
+            (at, _) if at.is_null() => return None,
+            // SAFETY: promised to `new`; not NULL.
+            (at, size) => unsafe { std::slice::from_raw_parts(at.cast(), size as usize) },
+        };
+        Some((message.to.id, message.correlation, payload))
     }
 
     #[cold]
