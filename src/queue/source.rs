@@ -94,7 +94,8 @@ impl Outbound {
                 let size = envelope.size.min(body.len() as u32);
                 hand_over(message.with(InBody { body, size }), home, sink)?
             } else {
-                hand_over(message.with(Inline { words, size: envelope.size }), home, sink)?
+                let size = envelope.size.min(INLINE_BYTES as u32);
+                hand_over(message.with(Inline { words, size }), home, sink)?
             };
             if outcome == Offer::Full {
                 return Ok(false);
