@@ -2217,7 +2217,7 @@ rk_status rk_send_many(const struct rk_outbound *messages,
  *
  * messages: room for capacity of them, at least 1. payloads: room for payload_bytes; payloads are copied there, one
  * after the other, each at a 16-byte boundary, and messages[i].payload points to them; may be NULL if no message has
- * a payload. count: receives how many came. timeout_ns: to wait for the first one, 0 not at all, RK_FOREVER without
+ * a payload; its other bytes are unspecified afterwards. count: receives how many came. timeout_ns: to wait for the first one, 0 not at all, RK_FOREVER without
  * limit; it never waits for a second.
  *
  * RK_OK: *count is at least 1. RK_AGAIN: nothing there, with timeout 0. RK_TIMEOUT: nothing came. RK_ERROR_SIZE: the
