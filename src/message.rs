@@ -238,7 +238,8 @@ pub(crate) trait Sink {
     /// How many were taken.
     fn taken(&self) -> usize;
     /// Takes what `next` gives, while there is room for whatever that may be: a sink that most messages go to, for which no
-    /// message has to be in memory. What it leaves is offered.
+    /// message has to be in memory. What it leaves is offered. Copies every [`Line`] before it returns: its place in the ring is then
+    /// given back.
     #[inline(always)]
     fn offer_run<'a>(&mut self, _next: impl FnMut() -> Option<Plain<'a>>) {}
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use ringkernel::pins::section;
-use ringkernel::ring::{flags, Cursor, Envelope, Memory, Refused, Ring, Slot};
+use ringkernel::ring::{flags, Cursor, Envelope, Like, Memory, Refused, Ring, Slot};
 
 const BODY: usize = 256;
 
@@ -53,6 +53,38 @@ proptest! {
             prop_assert_eq!(read(&ring, &cursor), Some((*envelope, payload.clone())));
             cursor.advance();
             cursor.publish(&ring);
+        }
+    }
+
+    /// The short way to a slot leads to the same one.
+    #[test]
+    fn alike_is_the_same((envelope, payload) in envelopes()) {
+        let Envelope { actor, kind, level, size, correlation, time, .. } = envelope;
+        let plain = Envelope { actor, kind, level, size, correlation, time, ..Envelope::default() };
+        let like = Like::new(kind, level, payload.len());
+        prop_assert_eq!(Slot::encode_like(like, actor, correlation, time, &payload), Slot::encode(&plain, &payload));
+    }
+
+    /// Messages that are written together come out one by one, round the ring's end, whichever of them have bodies.
+    #[test]
+    fn runs_carry_everything(shift in 0..5u32, runs in prop::collection::vec(prop::collection::vec(envelopes(), 1..20), 1..12)) {
+        let ring = ring(1 << shift);
+        let mut cursor = Cursor::default();
+        for run in &runs {
+            let mut left = &run[..];
+            while !left.is_empty() {
+                let tickets = ring.reserve(section(), left.len() as u64).expect("room");
+                let (now, later) = left.split_at(tickets.remaining());
+                let encoded: Vec<_> = now.iter().map(|(envelope, payload)| Slot::encode(envelope, payload)).collect();
+                ring.write_all(tickets, encoded.iter().map(|(slot, body)| (slot, *body)));
+                for message in now {
+                    prop_assert_eq!(read(&ring, &cursor), Some(message.clone()));
+                    cursor.advance();
+                }
+                prop_assert!(read(&ring, &cursor).is_none());
+                cursor.publish(&ring);
+                left = later;
+            }
         }
     }
 

@@ -33,7 +33,8 @@ pub(crate) trait Batch {
     fn flaw(&self, index: usize) -> Error;
     /// All but receiver, correlation and payload.
     type Likeness: Copy;
-    /// That of a letter and of message `index`, if their priorities are, and there is no deadline.
+    /// That of message `index`, if its priority is one of the letter's level; with the letter's type and size. None if that has a
+    /// deadline.
     fn likeness(&self, index: usize, letter: &Letter<'_>) -> Option<Self::Likeness>;
     /// Receiver's address, correlation and payload of message `index`, if the rest of it is like that.
     fn get_like(&self, index: usize, like: Self::Likeness) -> Option<(u64, u64, &[u8])>;
@@ -60,6 +61,24 @@ impl Kernel {
         }
         let port = self.ports.get(self.placement.worker(index))?;
         Some((port, port.inbound.get(usize::from(letter.level))?))
+    }
+
+    /// Whether a letter goes to that port, as one does that is of the same level and may be like it.
+    #[inline(always)]
+    fn follows(&self, letter: &Letter<'_>, other: &Letter<'_>, port: &Port) -> bool {
+        if alike(letter, other) {
+            // The type need not be looked up again.
+            return self.leads_to(letter.actor, port);
+        }
+        self.find(letter).is_some_and(|(its, _)| std::ptr::eq(its, port))
+    }
+
+    /// Whether an actor is there, behind that port.
+    #[inline(always)]
+    fn leads_to(&self, actor: u32, port: &Port) -> bool {
+        let index = index_of(actor);
+        let its = self.ports.get(self.placement.worker(index));
+        index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port))
     }
 
     /// The same, or why it cannot be sent.
@@ -266,10 +285,8 @@ impl Kernel {
         for place in places {
             let Some((to, correlation, payload)) = batch.get_like(first + length, likeness) else { break };
             if to != known {
-                let index = index_of(Address::from_bits(to).actor());
-                let its = self.ports.get(self.placement.worker(index));
-                let same = index < self.actors && its.is_some_and(|its| std::ptr::eq(its, port));
-                if Address::from_bits(to).kernel() != self.key || !same {
+                let to_us = Address::from_bits(to).kernel() == self.key;
+                if !to_us || !self.leads_to(Address::from_bits(to).actor(), port) {
                     break;
                 }
                 known = to;
@@ -295,27 +312,20 @@ impl Kernel {
         let longest = RUN.min(batch.len() - first);
         let time = self.home.clock.reserve(me, longest as u64);
         let mut run = [const { MaybeUninit::uninit() }; RUN];
-        let (mut length, mut letter) = (0, letter);
+        let (mut length, mut before) = (0, None);
         while length < longest {
-            length += self.encode_alike(
-                batch,
-                first + length,
-                &letter,
-                port,
-                time + length as u64,
-                &mut run[length..longest],
-            );
-            if length == longest {
-                break;
-            }
             let Some((to, next)) = batch.get(first + length) else { break };
-            let same = next.level == level && self.find(&next).is_some_and(|(its, _)| std::ptr::eq(its, port));
-            if to != key || !same {
+            if to != key || next.level != level || !self.follows(&next, &letter, port) {
                 break;
             }
             run[length].write(Self::encode(&next, time + length as u64, 0));
             length += 1;
-            letter = next;
+            if length < longest && next.deadline_ns == 0 && before.is_some_and(|before| alike(&next, &before)) {
+                // As nearly all are. Asked of the second, for where each is of another kind than the one before a call is dear.
+                let (at, places) = (first + length, &mut run[length..longest]);
+                length += self.encode_alike(batch, at, &next, port, time + length as u64, places);
+            }
+            before = Some(next);
         }
         if length == 0 {
             return Err(batch.flaw(first));
@@ -359,6 +369,12 @@ pub(crate) fn send_many(batch: &impl Batch, timeout: Timeout, sent: &mut u32) ->
         }
     }
     Ok(())
+}
+
+/// Whether what one letter may do another may, as far as that is not for its receiver to say.
+#[inline(always)]
+fn alike(one: &Letter<'_>, other: &Letter<'_>) -> bool {
+    one.kind == other.kind && one.payload.len() == other.payload.len() && one.level == other.level
 }
 
 impl Port {

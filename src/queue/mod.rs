@@ -392,7 +392,8 @@ impl Consumer {
         }
         let count = self.sources.len();
         let order = (self.first..count).chain(0..self.first);
-        let mut ahead = order.clone();
+        // The first one is looked at right away.
+        let mut ahead = order.clone().skip(1);
         ahead.by_ref().take(SOURCES_AHEAD).for_each(|index| self.sources[index].fetch());
         for index in order {
             if let Some(index) = ahead.next() {

@@ -87,7 +87,7 @@ impl Cursor {
     /// Slot of the next message, for its body.
     #[inline]
     pub fn index<S: Storage>(&self, ring: &Ring<S>) -> usize {
-        (self.position & (ring.capacity - 1)) as usize
+        ring.index(self.position)
     }
 
     /// Steps over the message that [`peek`](Self::peek) gave. Its slot is free for producers after the next publication.

@@ -202,18 +202,20 @@ impl<S: Storage> Ring<S> {
         self.storage.store_slot(self.index(ticket.0), slot, self.lap(ticket.0));
     }
 
-    /// Writes messages to consecutive positions. All bodies before the first slot: where memory is far, settling them takes as
-    /// long as writing dozens.
+    /// Writes messages to consecutive positions. Where memory is far all bodies come before the first slot, since they are settled
+    /// once; where it is near each is followed by its slot, so that the consumer can begin.
     #[inline(always)]
     pub fn write_all<'a>(&self, tickets: Reservation, messages: impl Iterator<Item = (&'a Slot, &'a [u8])> + Clone) {
-        let mut bodies = false;
-        for (position, (_, body)) in (tickets.next..tickets.end).zip(messages.clone()) {
-            if !body.is_empty() {
-                self.write_body(position, body);
-                bodies = true;
+        if messages.clone().any(|(_, body)| !body.is_empty()) {
+            if !self.storage.is_far() {
+                tickets.zip(messages).for_each(|(ticket, (slot, body))| self.write(ticket, slot, body));
+                return;
             }
-        }
-        if bodies {
+            for (position, (_, body)) in (tickets.next..tickets.end).zip(messages.clone()) {
+                if !body.is_empty() {
+                    self.write_body(position, body);
+                }
+            }
             self.storage.settle_bodies();
         }
         // Up to the ring's end, and what goes over it.
@@ -246,6 +248,7 @@ impl<S: Storage> Ring<S> {
         self.storage.write_body(self.index(position), body);
     }
 
+    /// Number of the slot of a position.
     fn index(&self, position: u64) -> usize {
         (position & (self.capacity - 1)) as usize
     }

@@ -67,7 +67,7 @@ pub struct Slot {
     words: [Word; 4],
 }
 
-/// What messages from the host without deadlines have in common that are of one type, size and priority.
+/// What messages from the host without deadlines have in common that are of one type, size and level.
 #[derive(Clone, Copy)]
 pub struct Like {
     d1: u32,
@@ -106,7 +106,7 @@ impl Slot {
 
     /// Word `index`, as yet without a stamp.
     #[inline(always)]
-    pub(super) fn word(&self, index: usize) -> Word {
+    pub(crate) fn word(&self, index: usize) -> Word {
         self.words[index]
     }
 

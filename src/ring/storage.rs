@@ -1,10 +1,10 @@
 //! Where a ring's slots lie, and how their words are read and written.
 
-use super::{Slot, Word};
+use super::Slot;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Slots, bodies and head of a ring. `store` moves a whole word at once: nobody sees a part of it. It releases everything
-/// its thread wrote before to whoever sees it by `upper` and then makes an acquire fence; on x86 both are free.
+/// Slots, bodies and head of a ring. Words are stored whole, one at a time: nobody sees a part of one. Each store releases
+/// everything its thread wrote before to whoever sees it by `upper` and then makes an acquire fence; on x86 both are free.
 pub trait Storage {
     /// How its consumer reads it.
     type Sight<'a>: Sight
@@ -14,16 +14,10 @@ pub trait Storage {
     fn sight(&self) -> Self::Sight<'_>;
     /// Slots; a power of two.
     fn capacity(&self) -> usize;
-    /// Writes word `index`, with the stamp in its highest 16 bits, which are zero.
-    fn store(&self, index: usize, word: Word, stamp: u16);
-    /// Writes all words of a slot that the caller holds a ticket for.
-    #[inline(always)]
-    fn store_slot(&self, slot: usize, content: &Slot, stamp: u16) {
-        for word in (0..4).rev() {
-            self.store(slot * 4 + word, content.word(word), stamp);
-        }
-    }
-    /// Writes slots from `first` on, which do not go over the end.
+    /// Writes a slot that the caller holds a ticket for, each word with the stamp in its highest 16 bits, which are zero; the
+    /// last word first.
+    fn store_slot(&self, slot: usize, content: &Slot, stamp: u16);
+    /// The same of slots from `first` on, none of them behind the last.
     #[inline(always)]
     fn store_slots<'a>(&self, first: usize, slots: impl Iterator<Item = &'a Slot>, stamp: u16) {
         for (slot, content) in (first..).zip(slots) {
@@ -38,7 +32,7 @@ pub trait Storage {
     /// After bodies and before their slots, where memory is far: it may take stores in any order.
     #[inline(always)]
     fn settle_bodies(&self) {}
-    /// Whether that takes long.
+    /// Whether that takes as long as writing dozens.
     #[inline(always)]
     fn is_far(&self) -> bool {
         false
@@ -79,9 +73,9 @@ mod memory {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::Arc;
 
-    use super::{Sight, Slot, Storage, Word};
+    use super::{Sight, Slot, Storage};
     use crate::error::{Error, Result};
-    use crate::ring::AHEAD;
+    use crate::ring::{Word, AHEAD};
 
     #[cfg(tsan)]
     extern "C" {
@@ -279,13 +273,6 @@ mod memory {
         }
 
         #[inline(always)]
-        fn store(&self, index: usize, word: Word, stamp: u16) {
-            debug_assert!(index < self.capacity * 4);
-            // SAFETY: the word is inside the allocation and 16-byte aligned.
-            unsafe { store_word(self.base.as_ptr().add(index * 16), word, stamp) };
-        }
-
-        #[inline(always)]
         fn write_body(&self, slot: usize, bytes: &[u8]) {
             assert!(bytes.len() <= self.body, "a payload larger than the ring's bodies");
             // SAFETY: the body is ours while we hold the slot's ticket, and large enough.
@@ -320,12 +307,11 @@ mod memory {
             let mut at = unsafe { self.base.as_ptr().add(first * 64) };
             for (slot, content) in (first..).zip(slots) {
                 debug_assert!(slot < self.capacity);
-                // SAFETY: within the allocation, all four; and behind the last slot the pointer is at its end at most. What is
-                // claimed may be behind that: a hint faults nowhere.
+                if !self.combines {
+                    claim(self.base.as_ptr().wrapping_add(((slot + AHEAD as usize) & (self.capacity - 1)) * 64));
+                }
+                // SAFETY: within the allocation, all four; and behind the last slot the pointer is at the end of the slots.
                 unsafe {
-                    if !self.combines {
-                        claim(at.wrapping_add(AHEAD as usize * 64));
-                    }
                     store_word(at.add(48), content.word(3), stamp);
                     store_word(at.add(32), content.word(2), stamp);
                     store_word(at.add(16), content.word(1), stamp);
@@ -398,7 +384,7 @@ mod memory {
 
         #[inline(always)]
         fn fetch(&self, slot: usize, body: bool) {
-            // SAFETY: within the allocation, though a hint faults nowhere.
+            // SAFETY: within the allocation; or at the end of the slots, where a device says that there is a body in a ring without.
             unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(slot * 64).cast());
                 if body {

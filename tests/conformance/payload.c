@@ -56,6 +56,57 @@ CASE(payload_sizes_to_64_kib) {
     weigh_sizes(RK_TYPE(container), 65536, sizes, COUNT);
 }
 
+/* Messages of all kinds in one rk_send_many(), most like the one before and some unlike it in any way: each is answered by the
+ * actor that it was for, as it was sent. */
+CASE(payload_in_batches) {
+    enum { BATCH = 150, LARGEST = 300, ACTORS = 5 };
+    static unsigned char bytes[BATCH][LARGEST];
+    world w = world_open();
+    rk_kernel kernels[] = {world_start(&w, "scale", OPTIONS(.actors = ACTORS)),
+                           world_start(&w, "scale", OPTIONS(.actors = ACTORS))};
+    uint64_t random = test_seed();
+    rk_outbound batch[BATCH] = {{.to = actor_of(kernels[0], 0), .type = RK_TYPE(parcel)}};
+    for (uint32_t rounds = test_load(100); rounds > 0; rounds--) {
+        const uint32_t count = 1 + test_random_below(&random, BATCH);
+        bool answered[BATCH] = {false};
+        for (uint32_t i = 0; i < count; i++) {
+            if (i > 0) batch[i] = batch[i - 1];
+            const uint32_t size = test_random_below(&random, LARGEST + 1);
+            switch (test_random_below(&random, 24)) {
+            case 0: batch[i].to = actor_of(kernels[test_random_below(&random, 2)], test_random_below(&random, ACTORS)); break;
+            case 1: batch[i].size = size; break;
+            case 2: batch[i].size = size % 33; break;
+            case 3: batch[i].priority = test_random_below(&random, 256); break;
+            case 4: batch[i].deadline_ns = batch[i].deadline_ns == 0 ? UINT64_C(3600000000000) : 0; break;
+            case 5: batch[i].type = batch[i].type == RK_TYPE(parcel) ? RK_TYPE(container) : RK_TYPE(parcel); break;
+            }
+            test_random_bytes(&random, bytes[i], batch[i].size);
+            batch[i].payload = batch[i].size == 0 ? NULL : bytes[i];
+            batch[i].correlation = i;
+        }
+        uint32_t sent = 0;
+        for (uint32_t received = 0; received < count; received++) {
+            if (sent < count) { /* as many as there is room for until answers are received */
+                uint32_t more = 0;
+                const rk_status status = rk_send_many(batch + sent, count - sent, 0, &more);
+                CHECK(status == (more == count - sent ? RK_OK : RK_AGAIN));
+                sent += more;
+            }
+            weighed got;
+            rk_message message = next_message(&w, &got, sizeof got);
+            CHECK_EQ(message.kind, RK_MESSAGE_REPLY);
+            const uint64_t which = message.correlation;
+            CHECK(which < count && !answered[which]);
+            answered[which] = true;
+            CHECK_EQ(message.from.id, batch[which].to.id);
+            CHECK_EQ(message.priority / 64, batch[which].priority == 0 ? 1 : batch[which].priority / 64);
+            CHECK_EQ(got.size, batch[which].size);
+            CHECK_EQ(got.hash, hash_of(bytes[which], got.size));
+        }
+    }
+    world_close(&w);
+}
+
 static const struct {
     uint32_t type, size;
 } blobs[] = {

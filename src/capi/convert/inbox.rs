@@ -153,3 +153,87 @@ pub(super) fn record<P: Payload>(message: &Incoming<P>, payload: *const c_void) 
         reserved: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hlc::Drift;
+    use crate::log::Log;
+    use crate::message::Timeout;
+    use crate::queue::{Outbound, Queue};
+    use crate::ring::{Channel, Slot};
+    use crate::runtime::Home;
+
+    const BODY: usize = 64;
+    const ROOM: usize = 8;
+
+    proptest! {
+        /// Whatever a device writes into slots, what is received lies where it may, and all of it is received.
+        #[test]
+        fn takes_nonsense(
+            slots in prop::collection::vec(any::<[u64; 8]>(), 1..ROOM),
+            calls in any::<bool>(),
+            bodies in any::<bool>(),
+            bytes in 0..ROOM * BODY,
+        ) {
+            let nothing = Duration::ZERO;
+            let home = Arc::new(Home::new(Drift::of(Duration::from_secs(1)), Log::default(), nothing, nothing));
+            let queue = Queue::create(&home);
+            let channel = Channel::new(ROOM, if bodies { BODY } else { 0 }).expect("memory");
+            let outbound = Arc::new(Outbound::new(channel, 7, queue.clone()));
+            prop_assert!(queue.attach(&outbound));
+            let mut expected = 0;
+            for words in &slots {
+                // Of answers to calls, which callers get, most or none.
+                let first = if calls { words[0] } else { words[0] & !(8 << 56) };
+                let low = |word: usize| words[word] & !(0xffff << 48);
+                let pairs = [[first, low(1)], [words[2], low(3)], [words[4], low(5)], [words[6], low(7)]];
+                let slot = Slot::whole(pairs, 0).expect("stamps of zero");
+                expected += u32::from(first >> 56 & 8 == 0);
+                let ring = &outbound.channel.ring;
+                ring.write(ring.reserve_sole().expect("room"), &slot, &[]);
+            }
+            let mut buffer = vec![0u8; bytes];
+            let buffer_at = buffer.as_ptr() as usize;
+            let mut messages: Vec<rk_message> = Vec::with_capacity(ROOM);
+            let mut received = 0;
+            loop {
+                let mut count = 0;
+                let capacity = messages.capacity() as u32;
+                // SAFETY: places as large as said.
+                let inbox =
+                    unsafe { Inbox::new(messages.as_mut_ptr(), capacity, buffer.as_mut_ptr().cast(), bytes, &mut count) };
+                let outcome = queue.poll(&mut inbox.expect("good arguments"), Timeout::None);
+                // SAFETY: so many were written.
+                unsafe { messages.set_len(count as usize) };
+                for message in &messages {
+                    let at = message.payload as usize;
+                    prop_assert_eq!(at == 0, message.size == 0);
+                    let fits = at >= buffer_at && at + message.size as usize <= buffer_at + bytes;
+                    prop_assert!(message.size == 0 || fits);
+                    prop_assert_eq!(message.from.id >> 32, 7);
+                }
+                received += count;
+                match outcome {
+                    Ok(()) => prop_assert!(count > 0),
+                    // One that is larger than all of the buffer.
+                    Err(Error::Size { size, .. }) => {
+                        prop_assert!(size as usize > bytes);
+                        break;
+                    }
+                    Err(Error::Again) => {
+                        prop_assert_eq!(received, expected);
+                        break;
+                    }
+                    Err(other) => prop_assert!(false, "{other}"),
+                }
+                messages.clear();
+            }
+        }
+    }
+}

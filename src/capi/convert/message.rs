@@ -108,7 +108,7 @@ impl BatchOf for Batch<'_> {
     #[inline(always)]
     fn likeness(&self, index: usize, letter: &Letter<'_>) -> Option<Likeness> {
         // Of the next one: whatever that is, it is to stand for the letter's level.
-        let priority = self.0[index].priority;
+        let priority = self.0.get(index)?.priority;
         let same = priority <= PRIORITY_MAX && level_of(priority) == letter.level;
         let like = Likeness { kind: letter.kind, size: letter.payload.len() as u32, priority };
         (same && letter.deadline_ns == 0).then_some(like)
