@@ -25,10 +25,18 @@ pub(crate) fn physical() -> u64 {
     wall().now() << LOGICAL_BITS
 }
 
-/// The stamp `ns` nanoseconds from now. For those who have a deadline, which are few.
-#[cold]
+/// The stamp `ns` nanoseconds from now; 0, which is no deadline, for none.
+#[inline(always)]
 pub(crate) fn deadline_from_now(ns: u64) -> u64 {
-    deadline(physical(), ns)
+    // For those who have one, which are few.
+    #[cold]
+    fn some(ns: u64) -> u64 {
+        deadline(physical(), ns)
+    }
+    match ns {
+        0 => 0,
+        ns => some(ns),
+    }
 }
 
 /// The stamp after which a message that may wait `ns` nanoseconds is late. Never zero.

@@ -348,10 +348,7 @@ pub unsafe extern "C" fn rk_publish(
             level,
             size,
             correlation: options.correlation,
-            deadline: match options.deadline_ns {
-                0 => 0,
-                ns => hlc::deadline_from_now(ns),
-            },
+            deadline: hlc::deadline_from_now(options.deadline_ns),
             time: topic.home.clock.tick(pins::section()),
             ..Envelope::default()
         };

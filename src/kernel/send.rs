@@ -117,10 +117,7 @@ impl Kernel {
             size: letter.payload.len() as u32,
             correlation: letter.correlation,
             sender: 0,
-            deadline: match letter.deadline_ns {
-                0 => 0,
-                ns => hlc::deadline_from_now(ns),
-            },
+            deadline: hlc::deadline_from_now(letter.deadline_ns),
             time,
         }
     }

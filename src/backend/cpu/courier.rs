@@ -87,7 +87,7 @@ impl Courier {
         }
         let to = Address::from_bits(post.to);
         let clock = &mut self.clock;
-        let stamp = || (clock.tick(), deadline(post));
+        let stamp = || (clock.tick(), hlc::deadline_from_now(post.deadline_ns));
         let key = to.kernel();
         let outcome = if key == self.kernel.key {
             self.kernel.offer(&post.envelope, payload, false, stamp)
@@ -136,7 +136,8 @@ impl Courier {
         if post.envelope.flags & flags::CALL != 0 {
             return self.give_up(post, payload, DeadReason::NoActor);
         }
-        let envelope = Envelope { time: self.clock.tick(), deadline: deadline(post), ..post.envelope };
+        let envelope =
+            Envelope { time: self.clock.tick(), deadline: hlc::deadline_from_now(post.deadline_ns), ..post.envelope };
         match self.topics.publish(topic, &envelope, payload, heard) {
             Ok(()) => self.counts.sent_actors += 1,
             Err(Refusal::Closed) => return self.give_up(post, payload, DeadReason::NoActor),
@@ -296,13 +297,5 @@ impl Courier {
                 }
             }
         }
-    }
-}
-
-/// When a post is not to be handled any more.
-fn deadline(post: &Post) -> u64 {
-    match post.deadline_ns {
-        0 => 0,
-        ns => hlc::deadline_from_now(ns),
     }
 }

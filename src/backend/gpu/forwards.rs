@@ -78,14 +78,6 @@ fn rests(wait: Wait) -> bool {
     }
 }
 
-/// The deadline of something that may take so many nanoseconds from now.
-fn deadline_of(ns: u64) -> u64 {
-    match ns {
-        0 => 0,
-        ns => hlc::deadline_from_now(ns),
-    }
-}
-
 enum Outcome {
     Sent,
     /// `rests`: there will be no room before the host does something, so this is no circle.
@@ -149,7 +141,7 @@ impl Forwards {
     pub(super) fn begin(&mut self, kernel: &Kernel) -> Vec<u32> {
         let begun_with = std::mem::take(&mut self.begun_with);
         let begin = |(worker, Unsent { post, payload, heard })| {
-            let deadline = deadline_of(post.deadline_ns);
+            let deadline = hlc::deadline_from_now(post.deadline_ns);
             let envelope = Envelope { deadline, time: kernel.home.clock.witness(), ..post.envelope };
             let (to, heard) = (Address::from_bits(post.to), Heard::of_actors(&heard));
             // Topics are places, whatever becomes of them.
@@ -193,7 +185,7 @@ impl Forwards {
             size: payload.len() as u32,
             correlation: letter.correlation,
             sender: letter.from,
-            deadline: deadline_of(letter.deadline_ns),
+            deadline: hlc::deadline_from_now(letter.deadline_ns),
             time: letter.time,
         };
         let heard = match (to.topic(), &self.fanout) {
