@@ -35,6 +35,7 @@ void measure_echoes(setup *s);
 void measure_batched(setup *s);
 void measure_hops(setup *s);
 void measure_batons(setup *s);
+void measure_fanout(setup *s);
 void measure_creation(setup *s);
 void measure_memory(setup *s);
 void measure_idle(setup *s);

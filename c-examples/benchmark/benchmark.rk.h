@@ -19,6 +19,11 @@ RK_MESSAGE(token, 8, rk_u64 id; rk_u64 hops; rk_u64 value; rk_u64 origin;)
 /* 24 bytes from actor to actor: to the next, or to any. */
 RK_MESSAGE(baton, 10, rk_u32 hops; rk_u32 random; rk_u64 value; rk_u64 passed;)
 
+/* `count` words, which follow on one another, to a topic; and of its subscribers to the host, when they have had the last. */
+RK_MESSAGE(cry, 11, rk_address topic; rk_u64 first; rk_u32 count; rk_u32 unused;)
+RK_MESSAGE(news, 12, rk_u64 value; rk_u32 left; rk_u32 unused;)
+RK_MESSAGE(heard, 13, rk_u64 mix; rk_u32 count; rk_u32 by;)
+
 RK_STATE(echoer, rk_u64 handled; rk_u64 mix;)
 
 RK_ON(echoer, ping) {
@@ -111,3 +116,31 @@ RK_ON(runner, baton) {
 }
 
 RK_ACTOR(runner, RK_HANDLES(runner, baton))
+
+RK_STATE(crier, rk_u64 mix; rk_u32 count; rk_u32 unused;)
+
+RK_ON(crier, cry) {
+    for (rk_u32 i = 0u; i < rk_msg.count; i++) {
+        RK_OUT(news).value = rk_msg.first + rk_u64(i);
+        RK_OUT(news).left = rk_msg.count - 1u - i;
+        rk_tell(rk_msg.topic, news);
+    }
+}
+
+RK_ON(crier, news) {
+    rk_u64 mix = rk_state.mix * rk_u64(3) + rk_msg.value;
+    rk_u32 count = rk_state.count + 1u;
+    rk_barrier();
+    if (rk_lane() == 0u) {
+        rk_state.mix = mix;
+        rk_state.count = count;
+    }
+    if (rk_msg.left == 0u) {
+        RK_OUT(heard).mix = mix;
+        RK_OUT(heard).count = count;
+        RK_OUT(heard).by = rk_index();
+        rk_emit(heard);
+    }
+}
+
+RK_ACTOR(crier, RK_HANDLES(crier, cry) RK_HANDLES(crier, news))

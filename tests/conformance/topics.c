@@ -24,6 +24,12 @@ rk_topic_statistics stats_of_topic(rk_topic topic) {
     return stats;
 }
 
+void wait_until_published(rk_topic topic, uint64_t published) {
+    int64_t deadline = test_now() + PATIENCE;
+    for (uint64_t now; (now = stats_of_topic(topic).published) < published;)
+        if (test_now() >= deadline) CHECK_EQ(now, published);
+}
+
 static void wait_until_delivered(rk_topic topic, uint64_t delivered) {
     int64_t deadline = test_now() + PATIENCE;
     while (stats_of_topic(topic).delivered < delivered) CHECK(test_now() < deadline);
@@ -180,8 +186,7 @@ CASE(topics_retain_what_handlers_publish) {
         rk_topic topic = topic_of(&all.w, names[i], RK_TOPIC_RETAIN);
         proclaim message = {.topic = topic.id, .first = 5, .count = 3, .speaker = 9};
         send_to(actor_of(all.kernels[i], 0), RK_TYPE(proclaim), &message, sizeof message);
-        int64_t deadline = test_now() + PATIENCE;
-        while (stats_of_topic(topic).published < 3) CHECK(test_now() < deadline);
+        wait_until_published(topic, 3);
         subscribe(&all.w, names[i], SUBSCRIBING(0));
         news got;
         rk_message kept = next_message(&all.w, &got, sizeof got);
@@ -202,8 +207,7 @@ CASE(topics_to_nobody) {
         proclaim message = {.topic = topic.id, .first = 1, .count = 2};
         send_to(actor_of(all.kernels[i], 0), RK_TYPE(proclaim), &message, sizeof message);
     }
-    int64_t deadline = test_now() + PATIENCE;
-    while (stats_of_topic(topic).published < 6) CHECK(test_now() < deadline);
+    wait_until_published(topic, 6);
     CHECK_OK(rk_topic_close(topic));
     expect_silence(&all.w);
     for (uint32_t i = 0; i < 3; i++) {
@@ -233,7 +237,7 @@ CASE(topics_to_nobody) {
     CHECK_EQ(dead.to.id, actor_of(ledger, 0).id);
     CHECK_EQ(got.number, 77);
     /* Counted when what is done about it has been done. */
-    deadline = test_now() + PATIENCE;
+    int64_t deadline = test_now() + PATIENCE;
     while (stats_of_topic(topic).dead_letters < 1) CHECK(test_now() < deadline);
     CHECK_EQ(stats_of_topic(topic).dead_letters, 1);
     world_close(&all.w);
