@@ -71,9 +71,14 @@ RK_COLD_FN void rk_bury(const rk_item &m, const rk_u8 *payload, rk_u32 size, rk_
     rk_letter(note, payload, size);
 }
 
-/* Whether the host has so many letters unread that no more may be made. */
+/* Whether the host has so many letters unread that no more may be made; as one lane sees it, for another may see less. */
+RK_PUMP_FN rk_u64 rk_peek_letters_full() {
+    return rk_peek((rk_u64)&((const rk_dev_orders *)rk_s.k.orders)[blockIdx.x].letters_full);
+}
+
+/* The same for all lanes. */
 RK_PUMP_FN bool rk_letters_full() {
-    return rk_shfl(rk_peek((rk_u64)&((rk_dev_orders *)rk_s.k.orders)[blockIdx.x].letters_full), 0);
+    return rk_shfl(rk_peek_letters_full(), 0);
 }
 
 #endif

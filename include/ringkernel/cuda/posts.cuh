@@ -7,14 +7,14 @@
 #include <ringkernel/cuda/letters.cuh>
 
 #define RK_POST_SENT 0u /* an entry of the outbox that has left */
-/* Of rk_flush: nobody is waited for, but the quantum is over. */
+/* Of rk_flush: nobody is waited for, but the quantum is over. Of a publication: everybody has it, likewise. */
 #define RK_LATER (~0ull - 2)
 /* Children told of an end between looks at the command word and at the time. */
 #define RK_TOLD 16u
 
 /* Whether to leave, asked where work is out of line: pump.cuh. */
 RK_PUMP_FN bool rk_must_leave();
-/* A post for a topic. 0, or what we wait for: topics.cuh. */
+/* A post for a topic. 0, RK_LATER, or what we wait for: topics.cuh. */
 RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload);
 
 /* The four words of a slot for a message, without stamp and time. */
@@ -83,8 +83,9 @@ RK_PUMP_FN rk_u64 rk_look_up(rk_u64 table, rk_u64 key) {
     return found.a == key ? found.b : 0;
 }
 
+/* All that is read of a kernel there is in the copy of our own too. */
 RK_PUMP_FN const rk_dev_kernel *rk_find_kernel(rk_u32 key) {
-    return key == rk_s.k.key ? rk_s.kernel : (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key);
+    return key == rk_s.k.key ? &rk_s.k : (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key);
 }
 
 /* Declared size of a type that a kernel's actors handle, or ~0. The table is src/kernel/types.rs's. */
@@ -126,9 +127,9 @@ RK_PUMP_FN rk_u64 rk_reserve(const rk_dev_ring &ring, rk_u32 want, rk_u32 &grant
     rk_u64 tail = rk_peek(ring.tail);
     for (;;) {
         granted = 0;
-        if (tail & RK_CLOSED) return tail;
-        /* Acquire: the receiver's handlers are done with the bodies. */
+        /* Acquire: the receiver's handlers are done with the bodies. Asked for before the tail has come. */
         const rk_u64 head = rk_acquire(ring.head);
+        if (tail & RK_CLOSED) return tail;
         /* A tail that others have left behind may be behind the head too; then the exchange will fail. */
         const rk_u64 room = tail < head ? capacity : capacity - (tail - head);
         if (room == 0) return RK_FULL;
@@ -153,7 +154,7 @@ RK_PUMP_FN void rk_tell_of_foreign() {
                 (rk_u64)(blockIdx.x + 1) << 40 | rk_s.w.counts[RK_C_SENT_ACTORS]);
 }
 
-/* Into the ring of the receiver's worker. 0, or what we wait for. */
+/* Into the ring of the receiver's worker, or of a topic's subscribers. As rk_publish_post. */
 RK_COLD_FN rk_u64 rk_offer(const rk_dev_post &post, const rk_u8 *payload) {
     const rk_u32 key = (rk_u32)(post.to >> 32), index = post.actor & 0xfffff;
     if (key == RK_TOPIC) return rk_publish_post(post, payload);
@@ -356,6 +357,9 @@ RK_COLD_FN rk_u64 rk_flush() {
                       : behind && post.to == 0             ? RK_WAIT_HOST
                       : post.to                            ? rk_offer(post, payload)
                                                            : rk_hand_over(post, payload);
+        /* A publication may have gone to hundreds, and a handler may have made hundreds. */
+        const bool later = wait == RK_LATER;
+        if (later) wait = 0;
         if (wait && rk_s.mode != RK_MODE_END) return wait;
         if (wait) rk_leave_behind(post, payload);
         behind |= wait && post.to == 0;
@@ -369,9 +373,7 @@ RK_COLD_FN rk_u64 rk_flush() {
         }
         __syncwarp();
         if (orphan && ++told % RK_TOLD == 0 && rk_must_leave()) return RK_LATER;
-        /* A publication may have gone to hundreds, and a handler may have made hundreds. */
-        const bool published = (rk_u32)(post.to >> 32) == RK_TOPIC && rk_s.mode != RK_MODE_END;
-        if (published && rk_must_leave()) return RK_LATER;
+        if (later) return RK_LATER;
     }
     rk_empty_outbox();
     return 0;

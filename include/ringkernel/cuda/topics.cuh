@@ -21,7 +21,8 @@ RK_COLD_FN rk_reached rk_reach(rk_u64 actor, rk_u64 delivered, rk_u64 dropped, c
     /* What a kernel takes the host knows also when that has ended: who counts must not depend on who looks first. */
     const rk_dev_kernel *asked =
         actor && !found ? (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key | RK_GONE) : found;
-    const rk_u32 declared = asked && index < asked->actors ? rk_declared_of(*asked, post.type) : ~0u;
+    const bool there = asked && index < asked->actors;
+    const rk_u32 declared = !there ? ~0u : key == rk_s.k.key ? RK_DECLARED(post.type) : rk_declared_of(*asked, post.type);
     const bool misfits = asked && (declared == ~0u || post.size > declared), fits = found && !misfits;
     const rk_u32 fitting = __ballot_sync(RK_WARP, fits);
     rk_dev_ring ring = {0, 0, 0, 0, 0, 0};
@@ -68,37 +69,56 @@ RK_COLD_FN rk_reached rk_reach(rk_u64 actor, rk_u64 delivered, rk_u64 dropped, c
     return reached;
 }
 
-/* What an rk_dev_audience says but for its places, which are of those that are used: with one way to the host's memory. One
- * lane's, for another may see more. */
+/* What an rk_dev_audience says but for its places, which are of those that are used. */
 struct rk_sheet {
     rk_u64 next, counts, used, others;
 };
 
-RK_PUMP_FN rk_sheet rk_sheet_at(rk_u64 at) {
+/* Who sits in a place, and since when. */
+struct rk_sitter {
+    rk_u64 actor, since;
+};
+
+RK_PUMP_FN rk_sitter rk_sitter_at(const rk_dev_audience *audience, rk_u32 place) {
+    const rk_sitter sitter = {rk_peek((rk_u64)&audience->actors[place]), rk_peek((rk_u64)&audience->since[place])};
+    return sitter;
+}
+
+/* With the first 32 places, by lane, which are there whether they are used or not: none of it waits for the rest. What the sheet
+ * says is as one lane sees it, for another may see more. Relaxed: it is not older than `changes`, which has been acquired, and who
+ * came later is not meant. */
+RK_PUMP_FN rk_sheet rk_sheet_at(rk_u64 at, rk_sitter &first) {
     rk_word front, back;
     rk_load_words(at, front, at + 16, back);
-    /* Acquire: places that are used have been written. */
-    __threadfence_system();
+    first = rk_sitter_at((const rk_dev_audience *)at, rk_thread());
     rk_sheet sheet;
     sheet.next = rk_shfl(front.a, 0), sheet.counts = rk_shfl(front.b, 0);
     sheet.used = rk_shfl(back.a, 0), sheet.others = rk_shfl(back.b, 0);
     return sheet;
 }
 
-/* To all who subscribe to the topic. 0, or what we wait for: then nobody has it. */
+/* To all who subscribe to the topic. 0, or RK_LATER if the worker has been told to leave; or what we wait for: then nobody has
+ * it. */
 RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload) {
+    const bool ends = rk_s.mode == RK_MODE_END;
+    /* Asked for before they are needed, so that they are not waited for. */
+    const rk_u64 full = rk_peek_letters_full();
+    const rk_u64 told = rk_peek((rk_u64)&((const rk_dev_command *)rk_s.k.command)->leave);
     /* Of several who might answer a call none is the one that does: that is for the host to say. */
     rk_u64 at = post.flags & RK_F_CALL ? 0 : rk_shfl(rk_look_up(rk_s.k.topics, (rk_u32)post.to), 0), changes = 0;
     rk_sheet sheet = {0, 0, 0, 1};
+    rk_sitter sitter = {0, 0};
     if (at) {
-        changes = rk_shfl(rk_peek((rk_u64)&((const rk_dev_audience *)at)->changes), 0);
-        sheet = rk_sheet_at(at);
+        /* Acquire, by every lane, for each looks at other places: those who came before this are there to be seen. Partner:
+         * `Fanout::admit`. */
+        changes = rk_shfl(rk_acquire((rk_u64)&((const rk_dev_audience *)at)->changes), 0);
+        sheet = rk_sheet_at(at, sitter);
     }
     const rk_u64 published = sheet.counts; /* its first word */
     bool others = sheet.others, abroad = false;
     /* Letters are memory of the host's, who is to read some before there are more. Whether there will be one is not known yet:
      * some of ours may not take such a message. */
-    if (rk_s.mode != RK_MODE_END && rk_letters_full()) return RK_WAIT_HOST;
+    if (!ends && rk_shfl(full, 0)) return RK_WAIT_HOST;
     /* When it was said: nobody hears it before. */
     const rk_u64 time = rk_tick(), deadline = rk_deadline_of(post);
     while (at) {
@@ -107,14 +127,14 @@ RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload)
         for (rk_u32 from = 0; from < sheet.used; from += 32) {
             const bool mine = from + rk_thread() < sheet.used;
             const rk_u32 place = mine ? from + rk_thread() : 0;
-            const rk_u64 actor = rk_peek((rk_u64)&audience->actors[place]);
-            const rk_u64 since = rk_peek((rk_u64)&audience->since[place]);
-            const rk_reached reached = rk_reach(mine && since <= changes ? actor : 0, (rk_u64)&counts->delivered[place],
-                                                (rk_u64)&counts->dropped[place], post, deadline, payload);
+            if (from) sitter = rk_sitter_at(audience, place);
+            const rk_reached reached =
+                rk_reach(mine && sitter.since <= changes ? sitter.actor : 0, (rk_u64)&counts->delivered[place],
+                         (rk_u64)&counts->dropped[place], post, deadline, payload);
             others |= reached.misfits, abroad |= reached.abroad;
         }
         at = sheet.next;
-        if (at) sheet = rk_sheet_at(at);
+        if (at) sheet = rk_sheet_at(at, sitter);
     }
     if (others) {
         rk_forward_by_host(post, payload, time);
@@ -124,7 +144,7 @@ RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload)
     }
     if (abroad) rk_tell_of_foreign();
     __syncwarp();
-    return 0;
+    return !ends && rk_shfl(told, 0) == rk_s.launch ? RK_LATER : 0;
 }
 
 #endif

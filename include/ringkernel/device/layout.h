@@ -2,8 +2,8 @@
  * layout. src/backend/gpu/layout.rs is the host's half, and tests compare every offset.
  *
  * Memory is of three kinds. Device: only the device touches it. Host: the host's memory, which the device writes. Inbound:
- * what the host writes and the device polls; the device's own memory where the host can reach that, and never read by
- * the host.
+ * what the host writes and the device polls; the device's own memory where the host can reach that, and read by the host
+ * only for counts that are seldom asked for.
  */
 #ifndef RINGKERNEL_DEVICE_LAYOUT_H
 #define RINGKERNEL_DEVICE_LAYOUT_H
@@ -230,10 +230,10 @@ struct rk_dev_audience {
     rk_u64 changes; /* grows with everyone who comes */
     rk_u64 pad[3];
     rk_u64 actors[RK_PLACES]; /* their addresses; 0: none */
-    rk_u64 since[RK_PLACES];  /* what `changes` came to with each; ~0: none */
+    rk_u64 since[RK_PLACES];  /* what `changes` came to with each; ~0: nobody, whatever `actors` says */
 };
 
-/* What became of publications at those of one rk_dev_audience, whose counts only grow; host memory. 1024 bytes. */
+/* What became of publications at those of one rk_dev_audience, whose counts only grow; inbound memory. 1024 bytes. */
 struct rk_dev_outcome {
     rk_u64 published; /* that were for nobody else; of a topic's first */
     rk_u64 pad[7];

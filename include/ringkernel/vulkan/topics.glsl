@@ -15,6 +15,7 @@ rk_u32 rk_topic_at;          /* and the next of them */
 rk_u64 rk_topic_changes;     /* who came later than this is not meant */
 bool rk_topic_others;        /* some are left to the host */
 bool rk_topic_abroad;        /* some that have it are of other kernels */
+bool rk_topic_taken;         /* actors of our own kernel take such a message */
 bool rk_spreading = false;   /* the letter has left, or there is none: we do not leave before all have had their turn */
 
 #define rk_count_one(place)                                                                                            \
@@ -24,6 +25,17 @@ bool rk_spreading = false;   /* the letter has left, or there is none: we do not
 void rk_spread() {
     rk_spreading = true;
     rk_topic_at = 0u;
+}
+
+/* Of those who are to be asked, who is of our own kernel need not be: it takes what all of them take. */
+void rk_pass_over_ours() {
+    rk_dev_audience_at audience = rk_dev_audience_at(rk_topic);
+    bool ours = true;
+    [[dont_unroll]] while (ours && rk_topic_at < rk_topic_used) {
+        rk_turns++;
+        ours = rk_u32(rk_peek(audience.v.actors[rk_topic_at]) >> 32) == rk_kernel.key;
+        if (ours) rk_topic_at++;
+    }
 }
 
 /* Addresses rk_post, which is for a topic, to the next subscriber, to nobody (0) if that has left its place; or leaves it as it
@@ -42,8 +54,11 @@ bool rk_next_subscriber() {
         rk_topic_others = rk_peek(audience.v.others) != rk_u64(0);
         rk_topic_at = 0u;
         rk_topic_abroad = false;
+        rk_u32 declared = rk_declared(rk_kernel.types, rk_kernel.type_shift, rk_kernel.type_mask, rk_post.type);
+        rk_topic_taken = declared != ~0u && rk_post.size <= declared;
     }
     if (!rk_spreading && rk_topic_others) return false;
+    if (!rk_spreading && rk_topic_taken) rk_pass_over_ours();
     if (!rk_spreading && rk_topic_at == rk_topic_used) rk_spread();
     rk_post.to = rk_u64(0);
     if (rk_topic_at < rk_topic_used) {

@@ -28,7 +28,7 @@ use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::runtime::Home;
-use crate::selftest::Report;
+use crate::selftest::{Inbound, Report};
 use crate::time::Deadline;
 
 /// A worker whose states fit so many bytes keeps them in shared memory while it is on the device: an access takes 30 cycles
@@ -101,9 +101,12 @@ impl Cuda {
     }
 
     fn tables(&self, device: u32) -> Result<Tables> {
+        // Where the self-test found it best, as for rings; the host's memory if it cannot be made now.
+        let trial = self.context(device)?.try_trial();
+        let bar = trial.is_some_and(|report| report.chosen == Inbound::Device);
         self.with_device(device, |opened| {
             if opened.tables.is_none() {
-                let memories = Arc::new(KernelMemory::of(&opened.context, false)?);
+                let memories = Arc::new(KernelMemory::of(&opened.context, bar)?);
                 opened.tables = Some(Tables::new(memories, &self.pumps, SHEETS)?);
             }
             Ok(opened.tables.clone().expect("made above"))

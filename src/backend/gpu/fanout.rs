@@ -5,6 +5,9 @@
 //!                                                         └──▶ what became of it, by place   the device writes that
 //! ```
 //!
+//! All of it is the device's own memory, where the host can reach that: there a device counts in passing, while counts in the
+//! host's memory would be waited for by the next fence. The host asks for them seldom, a microsecond each.
+//!
 //! Handlers look while the host writes: a place is an actor's address or zero, in one word, and is never moved. What was left
 //! or closed is used again when no quanta are left that ran then.
 
@@ -31,7 +34,7 @@ const BYTES: usize = 1 << 16;
 /// The subscribers on one device, of the topics of a runtime.
 pub(in crate::backend) struct Fanout {
     directory: Directory,
-    /// The directory's table, and behind it the sheets, of which the host reads nothing: they may be the device's memory.
+    /// The directory's table, and behind it the sheets, of which the host reads nothing.
     sheets: Block,
     /// What became of publications, by sheet.
     outcomes: Block,
@@ -82,7 +85,7 @@ impl Fanout {
     pub(in crate::backend) fn new(memories: Arc<dyn Memories>, pumps: Arc<Pumps>, most: usize) -> Result<Arc<Self>> {
         let sizes = (Directory::SIZE + SHEETS * size_of::<Audience>(), SHEETS * size_of::<Outcome>());
         let sheets = memories.allocate(Place::Inbound, sizes.0)?;
-        let outcomes = memories.allocate(Place::Host, sizes.1)?;
+        let outcomes = memories.allocate(Place::Inbound, sizes.1)?;
         memories.zero(&sheets, 0, sizes.0)?;
         memories.zero(&outcomes, 0, sizes.1)?;
         memories.finish()?;
@@ -178,6 +181,10 @@ impl Fanout {
         self.set(sheet, offset_of!(Audience, counts), counts);
         // Until we are told.
         self.set(sheet, offset_of!(Audience, others), 1);
+        // Who sees one come, and not yet when, is not to think that it was always there: the two are read in any order.
+        for place in 0..PLACES {
+            self.set(sheet, offset_of!(Audience, since) + place * 8, u64::MAX);
+        }
         if let Some(last) = sheets.last() {
             self.set(*last, offset_of!(Audience, next), self.address_of(sheet));
         }
@@ -232,7 +239,7 @@ impl topics::Fanout for Fanout {
         let Some((seat, largest)) = line.seats.remove(&place) else { return };
         line.bytes -= largest as usize;
         self.set_place(place, offset_of!(Audience, actors), 0);
-        // Whoever finds the next one there and not yet when that came, is not to think that it was there before.
+        // As in `extend`: whoever finds the next one there.
         self.set_place(place, offset_of!(Audience, since), u64::MAX);
         let until = self.pumps.quanta();
         state.left.push_back(Left { until, topic, seats: vec![(place, seat)], sheets: Vec::new() });

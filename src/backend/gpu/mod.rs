@@ -42,7 +42,7 @@ pub(super) enum Place {
     Device,
     /// The host's, which the device writes, and the host reads while the device runs.
     Host,
-    /// What the host writes and the device polls. Never read by the host, for it may be the device's own memory.
+    /// What the host writes and the device polls. It may be the device's own memory, so that the host reads it seldom or never.
     Inbound,
 }
 
