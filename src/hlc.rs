@@ -25,6 +25,12 @@ pub(crate) fn physical() -> u64 {
     wall().now() << LOGICAL_BITS
 }
 
+/// The same at a reading of the processor's counter of just now.
+#[inline(always)]
+pub(crate) fn physical_at(counter: u64) -> u64 {
+    wall().at(counter) << LOGICAL_BITS
+}
+
 /// The stamp `ns` nanoseconds from now; 0, which is no deadline, for none.
 #[inline(always)]
 pub(crate) fn deadline_from_now(ns: u64) -> u64 {

@@ -33,7 +33,7 @@ pub(crate) struct Wall {
     anchor_units: AtomicU64,
     /// Units in a tick, times 2^40. Zero: not known yet.
     rate: AtomicU64,
-    /// Ticks after the anchor that it is good for.
+    /// Ticks after the anchor that it is good for. Zero, and stays so, where the counter is not invariant.
     valid: AtomicU64,
     refreshing: AtomicBool,
 }
@@ -52,13 +52,20 @@ fn system_ns(clock: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// The processor's counter. Reading it takes as long as a fourth of a call that sends: who asks for it first has the rest to do
+/// meanwhile.
+#[inline(always)]
+pub(crate) fn counter() -> u64 {
+    // SAFETY: every x86-64 has the counter; Linux lets user space read it unless told otherwise by prctl.
+    unsafe { _rdtsc() }
+}
+
 impl Wall {
     fn start() -> Self {
         // CPUID leaf 0x8000_0007, EDX bit 8: invariant TSC.
         let invariant = __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0;
         let now = system_ns(libc::CLOCK_MONOTONIC);
-        // SAFETY: every x86-64 has the counter; Linux lets user space read it unless told otherwise by prctl.
-        let tsc = unsafe { _rdtsc() };
+        let tsc = counter();
         Self {
             offset: system_ns(libc::CLOCK_REALTIME).saturating_sub(now),
             invariant,
@@ -77,8 +84,7 @@ impl Wall {
     #[inline]
     pub(crate) fn ticks(&self) -> u64 {
         if self.invariant {
-            // SAFETY: as in `start`.
-            unsafe { _rdtsc() }
+            counter()
         } else {
             system_ns(libc::CLOCK_MONOTONIC)
         }
@@ -109,7 +115,13 @@ impl Wall {
     /// Now, in units since 1970. May step back by a microsecond or so; the hybrid clock does not.
     #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
-        self.interpolated().unwrap_or_else(|| self.to_units(self.refresh()))
+        self.at(counter())
+    }
+
+    /// The same at a reading of the [`counter`] of just now.
+    #[inline(always)]
+    pub(crate) fn at(&self, counter: u64) -> u64 {
+        self.interpolated(counter).unwrap_or_else(|| self.to_units(self.refresh()))
     }
 
     fn to_units(&self, ns: u64) -> u64 {
@@ -120,12 +132,7 @@ impl Wall {
     }
 
     #[inline(always)]
-    fn interpolated(&self) -> Option<u64> {
-        if !self.invariant {
-            return None;
-        }
-        // SAFETY: as in `start`.
-        let tsc = unsafe { _rdtsc() };
+    fn interpolated(&self, tsc: u64) -> Option<u64> {
         // Acquire: pairs with the Release that ends a change, below in `refresh`.
         let version = self.version.load(Ordering::Acquire);
         let anchor_tsc = self.anchor_tsc.load(Ordering::Relaxed);
@@ -145,8 +152,7 @@ impl Wall {
         let now = system_ns(libc::CLOCK_MONOTONIC);
         // Acquire/Release on `refreshing`: the anchor is changed by one thread after the other.
         if self.invariant && !self.refreshing.swap(true, Ordering::Acquire) {
-            // SAFETY: as in `start`.
-            let tsc = unsafe { _rdtsc() };
+            let tsc = counter();
             let ns = now.saturating_sub(self.anchor_ns.load(Ordering::Relaxed));
             let ticks = tsc.wrapping_sub(self.anchor_tsc.load(Ordering::Relaxed));
             if ns >= ANCHOR_NS && ticks > 0 {
@@ -195,7 +201,7 @@ mod tests {
         let mut interpolated = 0;
         loop {
             let before = system_ns(libc::CLOCK_MONOTONIC);
-            let now = wall.interpolated();
+            let now = wall.interpolated(counter());
             let after = system_ns(libc::CLOCK_MONOTONIC);
             match now {
                 // Some slack for the error of the rate: below a microsecond, but where a virtual machine's host interrupts the

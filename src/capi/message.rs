@@ -36,26 +36,29 @@ pub unsafe extern "C" fn rk_send(
     size: u32,
     options: *const rk_send_options,
 ) -> rk_status {
+    // Before anything else, and asked for the time it says further on.
+    let counter = crate::wall::counter();
     enter(|| {
         // SAFETY: the caller passes NULL or size readable bytes.
         let payload = unsafe { convert::payload(payload, size) }?;
         if options.is_null() {
             // Compiled apart, for constants that make much of the work go away.
             // SAFETY: NULL is as good as the defaults.
-            return send(to, r#type, payload, &unsafe { copy_in(std::ptr::null()) }?);
+            return send(to, r#type, payload, &unsafe { copy_in(std::ptr::null()) }?, counter);
         }
         // SAFETY: the caller passes NULL or a struct whose first field is its size.
-        send(to, r#type, payload, &unsafe { copy_in(options) }?)
+        send(to, r#type, payload, &unsafe { copy_in(options) }?, counter)
     })
 }
 
 #[inline(always)]
-fn send(to: rk_actor, kind: u32, payload: &[u8], options: &rk_send_options) -> Result<()> {
-    let now = crate::hlc::physical();
+fn send(to: rk_actor, kind: u32, payload: &[u8], options: &rk_send_options, counter: u64) -> Result<()> {
+    let now = crate::hlc::physical_at(counter);
     let letter = convert::letter(to, kind, payload, options)?;
     let kernel = handle::kernel_of(to)?;
     // Not the call's own result: an error's many words would be carried over the end of the pin.
     kernel.send(&letter, convert::timeout(options.timeout_ns)?, now)?;
+    kernel.release();
     Ok(())
 }
 

@@ -134,7 +134,12 @@ impl Kernel {
             let inside = me.enter();
             (channel.ring.reserve_owned(&inside), self.home.clock.tick_owned(&inside, now))
         };
-        let ticket = ticket.unwrap_or_else(|| channel.ring.reserve_one(me)).map_err(|refused| self.full(refused))?;
+        let ticket = match ticket {
+            Some(Ok(ticket)) => ticket,
+            // Not merged with the above, for a result would go through memory.
+            Some(Err(refused)) => return Err(self.full(refused)),
+            None => channel.ring.reserve_one(me).map_err(|refused| self.full(refused))?,
+        };
         let time = time.unwrap_or_else(|| self.home.clock.tick(me));
         let (slot, body) = Self::encode(letter, time, extra);
         port.mark_used(INBOUND_BIT + u32::from(letter.level));

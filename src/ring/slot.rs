@@ -11,6 +11,8 @@
 //!   t      stamp (16) | a quarter of the time stamp (16)
 //! ```
 
+use std::arch::x86_64::*;
+
 /// Bits of `d1`.
 pub mod flags {
     /// A sending actor's address is in the slot. Without it the host is the sender.
@@ -155,16 +157,27 @@ impl Slot {
         (Self::pack(actor, like.d1, correlation, time, area), if fits { &[] } else { payload })
     }
 
+    // In vectors: the words' parts move by 32 bits, which takes twice as many instructions in halves of 64.
     #[inline(always)]
     fn pack(actor: u32, d1: u32, correlation: u64, time: u64, area: [u64; AREA]) -> Self {
-        let t = |i: u32| (time >> (16 * i)) as u32 & 0xffff;
-        let words = [
-            [join(actor, d1), join(low(correlation), t(0))],
-            [join(high(correlation), low(area[0])), join(high(area[0]), t(1))],
-            [area[1], join(low(area[2]), t(2))],
-            [join(high(area[2]), low(area[3])), join(high(area[3]), t(3))],
-        ];
-        Self { words }
+        // SAFETY: every x86-64 has SSE2; the transmuted are 16 bytes each, for which all values are valid.
+        unsafe {
+            let head = _mm_set_epi64x(correlation as i64, join(actor, d1) as i64);
+            let [first, last]: [__m128i; 2] = std::mem::transmute(area);
+            // A quarter of the time in each part, and the part of a word that it goes to.
+            let quarters = _mm_unpacklo_epi16(_mm_cvtsi64_si128(time as i64), _mm_setzero_si128());
+            let top = _mm_set_epi32(-1, 0, 0, 0);
+            let word = |data, quarter| _mm_or_si128(_mm_andnot_si128(top, data), _mm_and_si128(top, quarter));
+            let second = _mm_or_si128(_mm_slli_si128(first, 4), _mm_srli_si128(head, 12));
+            let third = _mm_shuffle_ps::<0b00_00_11_10>(_mm_castsi128_ps(first), _mm_castsi128_ps(last));
+            let words = [
+                _mm_or_si128(_mm_andnot_si128(top, head), _mm_slli_si128(quarters, 12)),
+                word(second, _mm_shuffle_epi32::<0b01_01_01_01>(quarters)),
+                word(_mm_castps_si128(third), _mm_shuffle_epi32::<0b10_10_10_10>(quarters)),
+                _mm_or_si128(_mm_srli_si128(last, 4), _mm_and_si128(top, quarters)),
+            ];
+            Self { words: std::mem::transmute::<[__m128i; 4], [Word; 4]>(words) }
+        }
     }
 
     /// Takes a slot apart. The second result is the inline payload, of `size` bytes, zeros after it; it means nothing if

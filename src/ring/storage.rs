@@ -67,7 +67,7 @@ mod memory {
     use std::alloc::{alloc_zeroed, dealloc, Layout};
     use std::any::Any;
     use std::arch::asm;
-    use std::arch::x86_64::{__m128i, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
+    use std::arch::x86_64::{__m128i, _mm_or_si128, _mm_prefetch, _mm_set_epi64x, _MM_HINT_T0};
     use std::marker::PhantomData;
     use std::ptr::NonNull;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,7 +235,9 @@ mod memory {
     #[inline(always)]
     fn stamped(word: Word, stamp: u16) -> __m128i {
         // SAFETY: every x86-64 has SSE2.
-        unsafe { _mm_set_epi64x((word[1] | u64::from(stamp) << 48) as i64, word[0] as i64) }
+        unsafe {
+            _mm_or_si128(std::mem::transmute::<Word, __m128i>(word), _mm_set_epi64x((u64::from(stamp) << 48) as i64, 0))
+        }
     }
 
     /// Stores a word.
