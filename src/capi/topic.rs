@@ -278,7 +278,8 @@ pub unsafe extern "C" fn rk_topic_name(
 
 /// Reads a topic's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
 ///
-/// Each is exact when nobody publishes or receives. Thread-safe. Since 0.1.0.
+/// Each is exact when nobody publishes or receives. What a GPU brought to its own actors is counted in its memory, which takes
+/// a microsecond or so to read for each such subscriber. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_topic_stats(
     topic: rk_topic,

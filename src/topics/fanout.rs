@@ -129,18 +129,23 @@ pub(super) struct Seats {
 
 impl Seats {
     pub(super) fn add(&mut self, seat: Arc<Seat>) {
-        self.counts();
+        self.settle();
         self.seats.push(seat);
     }
 
-    pub(super) fn counts(&mut self) -> Counts {
+    /// Forgets those whose counts do not change any more. Reads nothing of the devices', which may be far.
+    fn settle(&mut self) {
         let Self { seats, before } = self;
         seats.retain(|seat| {
             let last = seat.last.get();
             *before = before.plus(last.copied().unwrap_or_default());
             last.is_none()
         });
-        seats.iter().fold(*before, |sum, seat| sum.plus(seat.counts()))
+    }
+
+    pub(super) fn counts(&mut self) -> Counts {
+        self.settle();
+        self.seats.iter().fold(self.before, |sum, seat| sum.plus(seat.counts()))
     }
 }
 

@@ -403,6 +403,7 @@ mod tests {
         assert_eq!((actors(&fanout, 0x1005)[2], actors(&fanout, 0x1005)[69]), (3000, 3001));
         let first = sheets(&fanout, 0x1005)[0];
         assert_eq!((first.since[0], first.since[2], first.changes), (1, 121, 122));
+        assert_eq!(sheets(&fanout, 0x2006)[0].since[1], u64::MAX, "nobody was there yet");
         fanout.tell_of_others(0x1005, false);
         assert_eq!((sheets(&fanout, 0x1005)[0].others, sheets(&fanout, 0x2006)[0].others), (0, 1));
         fanout.close(0x1005);
