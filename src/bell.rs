@@ -23,11 +23,21 @@ pub fn heavy() {
 #[inline(always)]
 pub fn light() {
     #[cfg(not(loom))]
-    if barrier::available() {
-        // Only the compiler must be held; the processor is, by `heavy`.
-        std::sync::atomic::compiler_fence(Ordering::SeqCst);
-        return;
+    if !barrier::available() {
+        whole();
     }
+    // Only the compiler must be held; the processor is, by `heavy`.
+    #[cfg(not(loom))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}
+
+// A call, so that where there are barriers this is a comparison in passing.
+#[cold]
+#[inline(never)]
+#[cfg(not(loom))]
+fn whole() {
     fence(Ordering::SeqCst);
 }
 
