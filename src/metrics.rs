@@ -53,11 +53,14 @@ pub(crate) fn write(runtime: &Runtime, workers: bool, mut out: impl FnMut(&str))
     out(&Family::new("buffer_bytes", "gauge", "Memory of buffers, imported ones not counted.")
         .line("", runtime.home().buffers.bytes())
         .text);
-    let topics = runtime.home().topics.all();
+    // Once each, for it may read devices' memory.
+    let topics: Vec<_> = (runtime.home().topics.all().iter())
+        .map(|topic| (format!("topic=\"{}\"", escaped(topic.name())), topic.statistics()))
+        .collect();
     for (name, kind, help, value) in OF_TOPICS {
         let mut family = Family::new(name, kind, help);
-        for topic in &topics {
-            family = family.line(&format!("topic=\"{}\"", escaped(topic.name())), value(&topic.statistics()));
+        for (labels, statistics) in &topics {
+            family = family.line(labels, value(statistics));
         }
         out(&family.text);
     }

@@ -156,8 +156,8 @@ impl Kernel {
         }
     }
 
-    /// Sends one message, waiting for room if asked to. `now`: [`hlc::physical`], which takes as long as a fourth of the
-    /// call, and so is asked for first: the way to the ring takes its time meanwhile.
+    /// Sends one message, waiting for room if asked to. `now`: [`hlc::physical`], as of the call's
+    /// beginning: see [`counter`](crate::wall::counter).
     #[inline(always)]
     pub(crate) fn send(&self, letter: &Letter<'_>, timeout: Timeout, now: u64) -> Result<()> {
         match self.try_send(letter, 0, now) {

@@ -212,6 +212,30 @@ CASE(topics_while_subscribers_come_and_go) {
     world_close(&w);
 }
 
+/* Signals too, which every actor takes: all who subscribe are ended and started, on each backend by actors of each. */
+CASE(topics_carry_signals) {
+    lands all = lands_open("herald", 2);
+    rk_topic topic = topic_of(&all.w, "t", 0);
+    for (uint32_t k = 0; k < 3; k++) subscribe(&all.w, "t", SUBSCRIBING(.actor = actor_of(all.kernels[k], 1)));
+    for (uint32_t turn = 0; turn < 6; turn++) {
+        summon message = {.topic = topic.id, .ends = turn % 2 == 0};
+        send_to(actor_of(all.kernels[turn / 2], 0), RK_TYPE(summon), &message, sizeof message);
+        wait_until_spread(topic, turn + 1, (turn + 1) * 3);
+        const rk_status expected = message.ends ? RK_ERROR_UNDELIVERED : RK_OK;
+        for (uint32_t k = 0; k < 3; k++) {
+            tally got;
+            int64_t deadline = test_now() + PATIENCE;
+            while (rk_call(actor_of(all.kernels[k], 1), RK_TYPE(inquire), NULL, 0, NULL, &got, sizeof got, NULL, PATIENCE,
+                           NULL) != expected)
+                CHECK(test_now() < deadline);
+        }
+    }
+    rk_topic_statistics stats = stats_of_topic(topic);
+    CHECK(stats.published == 6 && stats.delivered == 18 && stats.dropped == 0 && stats.dead_letters == 0);
+    expect_silence(&all.w);
+    world_close(&all.w);
+}
+
 /* Those whom a device serves beside all kinds of others: each has everything once and in order, and an actor that takes no such
  * messages is told of. */
 CASE(topics_of_all_kinds_of_subscribers) {

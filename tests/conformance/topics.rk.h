@@ -6,6 +6,7 @@
 RK_MESSAGE(proclaim, 100, rk_address topic; rk_u32 first; rk_u32 count; rk_u32 speaker; rk_u32 unused;)
 RK_MESSAGE(news, 101, rk_u32 number; rk_u32 speaker;)
 RK_MESSAGE(recite, 107, rk_u32 speaker; rk_u32 unused;)
+RK_MESSAGE(summon, 108, rk_address topic; rk_u32 ends; rk_u32 unused;)
 /* How much was heard, and how much of it was not the next of its speaker. Counter 0 has what came after a later one. */
 RK_STATE(herald, rk_u64 heard; rk_u64 late; rk_u32 last[16];)
 
@@ -39,7 +40,13 @@ RK_ON(herald, recite) {
     rk_reply(tally);
 }
 
-RK_ACTOR(herald, RK_HANDLES(herald, proclaim) RK_HANDLES(herald, news) RK_HANDLES(herald, inquire)
+/* Ends the topic's subscribers, or starts them. */
+RK_ON(herald, summon) {
+    if (rk_msg.ends != 0u) rk_tell(rk_msg.topic, rk_actor_stop);
+    else rk_tell(rk_msg.topic, rk_actor_start);
+}
+
+RK_ACTOR(herald, RK_HANDLES(herald, proclaim) RK_HANDLES(herald, news) RK_HANDLES(herald, summon) RK_HANDLES(herald, inquire)
          RK_HANDLES(herald, recite))
 
 /* Fails at a lesson so often as that says. The tries are counted in a buffer, which outlives what it remembers, and the host is

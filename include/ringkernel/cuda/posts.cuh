@@ -83,7 +83,7 @@ RK_PUMP_FN rk_u64 rk_look_up(rk_u64 table, rk_u64 key) {
     return found.a == key ? found.b : 0;
 }
 
-/* All that is read of a kernel there is in the copy of our own too. */
+/* All that is read of a kernel there is in the copy of our own too; what changes is not, `left_count` and `letter_tail`. */
 RK_PUMP_FN const rk_dev_kernel *rk_find_kernel(rk_u32 key) {
     return key == rk_s.k.key ? &rk_s.k : (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key);
 }

@@ -21,8 +21,12 @@ RK_COLD_FN rk_reached rk_reach(rk_u64 actor, rk_u64 delivered, rk_u64 dropped, c
     /* What a kernel takes the host knows also when that has ended: who counts must not depend on who looks first. */
     const rk_dev_kernel *asked =
         actor && !found ? (const rk_dev_kernel *)rk_look_up(rk_s.k.directory, key | RK_GONE) : found;
-    const bool there = asked && index < asked->actors;
-    const rk_u32 declared = !there ? ~0u : key == rk_s.k.key ? RK_DECLARED(post.type) : rk_declared_of(*asked, post.type);
+    rk_u32 declared = ~0u;
+    if (asked && index < asked->actors) {
+        if (key == rk_s.k.key) declared = RK_DECLARED(post.type);
+        /* Signals are in the table only. */
+        if (declared == ~0u) declared = rk_declared_of(*asked, post.type);
+    }
     const bool misfits = asked && (declared == ~0u || post.size > declared), fits = found && !misfits;
     const rk_u32 fitting = __ballot_sync(RK_WARP, fits);
     rk_dev_ring ring = {0, 0, 0, 0, 0, 0};
@@ -97,7 +101,7 @@ RK_PUMP_FN rk_sheet rk_sheet_at(rk_u64 at, rk_sitter &first) {
     return sheet;
 }
 
-/* To all who subscribe to the topic. 0, or RK_LATER if the worker has been told to leave; or what we wait for: then nobody has
+/* To all who subscribe to the topic. 0, or RK_LATER if the worker is to leave; or what we wait for: then nobody has
  * it. */
 RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload) {
     const bool ends = rk_s.mode == RK_MODE_END;
@@ -112,6 +116,7 @@ RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload)
         /* Acquire, by every lane, for each looks at other places: those who came before this are there to be seen. Partner:
          * `Fanout::admit`. */
         changes = rk_shfl(rk_acquire((rk_u64)&((const rk_dev_audience *)at)->changes), 0);
+        __syncwarp(); /* lane 0's, by which all go */
         sheet = rk_sheet_at(at, sitter);
     }
     const rk_u64 published = sheet.counts; /* its first word */
@@ -144,7 +149,9 @@ RK_COLD_FN rk_u64 rk_publish_post(const rk_dev_post &post, const rk_u8 *payload)
     }
     if (abroad) rk_tell_of_foreign();
     __syncwarp();
-    return !ends && rk_shfl(told, 0) == rk_s.launch ? RK_LATER : 0;
+    /* As rk_must_leave, but for the clock's catching up. */
+    const bool over = rk_shfl(told, 0) == rk_s.launch || rk_shfl(rk_timer(), 0) >= rk_s.until;
+    return over && !ends ? RK_LATER : 0;
 }
 
 #endif

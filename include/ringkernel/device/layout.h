@@ -3,7 +3,7 @@
  *
  * Memory is of three kinds. Device: only the device touches it. Host: the host's memory, which the device writes. Inbound:
  * what the host writes and the device polls; the device's own memory where the host can reach that, and read by the host
- * only for counts that are seldom asked for.
+ * only for counts that are seldom asked for (rk_dev_outcome, on CUDA).
  */
 #ifndef RINGKERNEL_DEVICE_LAYOUT_H
 #define RINGKERNEL_DEVICE_LAYOUT_H
@@ -233,7 +233,8 @@ struct rk_dev_audience {
     rk_u64 since[RK_PLACES];  /* what `changes` came to with each; ~0: nobody, whatever `actors` says */
 };
 
-/* What became of publications at those of one rk_dev_audience, whose counts only grow; inbound memory. 1024 bytes. */
+/* What became of publications at those of one rk_dev_audience, whose counts only grow; inbound memory on CUDA,
+ * host memory on Vulkan. 1024 bytes. */
 struct rk_dev_outcome {
     rk_u64 published; /* that were for nobody else; of a topic's first */
     rk_u64 pad[7];

@@ -2,7 +2,7 @@
  * rk_dev_audience, one in a step, and to all others by one letter, from which the host leaves these out. They are never waited
  * for. src/topics/fanout.rs says who they are. All by lane 0.
  *
- * First each is asked whether it takes such a message, for what one does not take is the host's too; then comes the letter, if
+ * First each of another kernel is asked whether it takes such a message, for what one does not take is the host's too; then comes the letter, if
  * there is to be one, for which the worker may have to wait, and even leave and begin again; then nothing holds it up. */
 #ifndef RINGKERNEL_VULKAN_TOPICS_GLSL
 #define RINGKERNEL_VULKAN_TOPICS_GLSL

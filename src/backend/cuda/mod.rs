@@ -22,13 +22,13 @@ use self::driver::{Context, Properties};
 use self::memory::KernelMemory;
 use self::pinned::Pinned;
 use self::share::Share;
-use super::gpu::{self, Block, Pumps, Tables};
+use super::gpu::{self, Block, BufferTable, Fanout, Memories, Place, Pumps, Tables};
 use super::{Backend, Device, Kind};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
 use crate::runtime::Home;
-use crate::selftest::{Inbound, Report};
+use crate::selftest::Report;
 use crate::time::Deadline;
 
 /// A worker whose states fit so many bytes keeps them in shared memory while it is on the device: an access takes 30 cycles
@@ -42,8 +42,10 @@ const SHEETS: usize = 16;
 #[derive(Clone)]
 struct Opened {
     context: Arc<Context>,
-    /// The runtime's, made when the first kernel or buffer needs it.
-    tables: Option<Tables>,
+    /// The runtime's, made when the first kernel or buffer needs them.
+    buffers: Option<Arc<BufferTable>>,
+    /// Made with the first kernel.
+    fanout: Option<Arc<Fanout>>,
     /// Found out with the first kernel, if the runtime is to have a part of the device only.
     share: Option<Option<Arc<Share>>>,
 }
@@ -82,7 +84,7 @@ impl Cuda {
     fn with_device<R>(&self, device: u32, with: impl FnOnce(&mut Opened) -> Result<R>) -> Result<R> {
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&device).is_none_or(|opened| opened.context.is_lost()) {
-            all.insert(device, Opened { context: Context::get(device)?, tables: None, share: None });
+            all.insert(device, Opened { context: Context::get(device)?, buffers: None, fanout: None, share: None });
         }
         with(all.get_mut(&device).expect("inserted above"))
     }
@@ -100,16 +102,29 @@ impl Cuda {
         })
     }
 
-    fn tables(&self, device: u32) -> Result<Tables> {
-        // Where the self-test found it best, as for rings; the host's memory if it cannot be made now.
-        let trial = self.context(device)?.try_trial();
-        let bar = trial.is_some_and(|report| report.chosen == Inbound::Device);
-        self.with_device(device, |opened| {
-            if opened.tables.is_none() {
-                let memories = Arc::new(KernelMemory::of(&opened.context, bar)?);
-                opened.tables = Some(Tables::new(memories, &self.pumps, SHEETS)?);
+    fn buffers(&self, device: u32) -> Result<Arc<BufferTable>> {
+        self.with_device(device, |opened| match &opened.buffers {
+            Some(buffers) => Ok(buffers.clone()),
+            None => {
+                let buffers = BufferTable::new(Arc::new(KernelMemory::of(&opened.context, false)?))?;
+                Ok(opened.buffers.insert(buffers).clone())
             }
-            Ok(opened.tables.clone().expect("made above"))
+        })
+    }
+
+    /// For a first kernel with these memories.
+    fn fanout(&self, device: u32, memories: &KernelMemory) -> Result<Arc<Fanout>> {
+        self.with_device(device, |opened| match &opened.fanout {
+            Some(fanout) => Ok(fanout.clone()),
+            None => {
+                let make = |bar| {
+                    let memories = Arc::new(KernelMemory::of(&opened.context, bar)?);
+                    Fanout::new(memories, self.pumps.clone(), SHEETS, Place::Inbound)
+                };
+                // Where its rings from the host are; or in the host's memory, if the window has no room for this too.
+                let fanout = make(memories.combines()).or_else(|_| make(false))?;
+                Ok(opened.fanout.insert(fanout).clone())
+            }
         })
     }
 }
@@ -160,7 +175,8 @@ impl Backend for Cuda {
         let code = Code::load(&self.images, &context, share, &plan, workers, near)?;
         let memories = Arc::new(KernelMemory::new(&context, plan.inbound)?);
         let me: Arc<dyn Backend> = self.me.upgrade().ok_or(Error::Stale)?;
-        let tables = self.tables(plan.device)?;
+        let fanout = self.fanout(plan.device, &memories)?;
+        let tables = Tables { buffers: self.buffers(plan.device)?, fanout };
         self.pumps.launch(me, home, key, &plan, near, memories, &tables, Box::new(code))
     }
 
@@ -168,7 +184,7 @@ impl Backend for Cuda {
         if self.context(device)?.is_occupied() {
             return Err(Error::Occupied);
         }
-        self.tables(device)?.buffers.allocate(size)
+        self.buffers(device)?.allocate(size)
     }
 
     fn import_host(&self, device: u32, host: HostMemory, size: u64) -> Result<Box<dyn Memory>> {
@@ -179,13 +195,13 @@ impl Backend for Cuda {
         let (base, size) = (host.base(), size as usize);
         let memory = Pinned::new(context, base, size)?;
         let block = Block { host: Some(base), device: memory.device(), owner: Arc::new(memory) };
-        Ok(self.tables(device)?.buffers.import(block))
+        Ok(self.buffers(device)?.import(block))
     }
 
     fn import_device(&self, device: u32, address: u64, size: u64) -> Result<Box<dyn Memory>> {
         self.context(device)?.check_memory(address, size)?;
         // The host program keeps it.
-        Ok(self.tables(device)?.buffers.import(Block { host: None, device: address, owner: Arc::new(()) }))
+        Ok(self.buffers(device)?.import(Block { host: None, device: address, owner: Arc::new(()) }))
     }
 
     fn selftest(&self, device: u32) -> Result<Arc<Report>> {
@@ -208,7 +224,7 @@ impl Backend for Cuda {
         self.pumps.stop();
         self.images.clear();
         for (_, opened) in self.opened.lock().unwrap_or_else(PoisonError::into_inner).drain() {
-            drop(opened.tables);
+            drop((opened.buffers, opened.fanout));
             opened.context.release();
         }
     }

@@ -5,8 +5,9 @@
 //!                                                         └──▶ what became of it, by place   the device writes that
 //! ```
 //!
-//! All of it is the device's own memory, where the host can reach that: there a device counts in passing, while counts in the
-//! host's memory would be waited for by the next fence. The host asks for them seldom, a microsecond each.
+//! The first is the device's own memory, where the host can reach that. On CUDA so is the other: there a device counts in
+//! passing, while counts in the host's memory would be waited for by the next fence. The host asks for them seldom, a microsecond
+//! each.
 //!
 //! Handlers look while the host writes: a place is an actor's address or zero, in one word, and is never moved. What was left
 //! or closed is used again when no quanta are left that ran then.
@@ -81,11 +82,16 @@ struct Left {
 }
 
 impl Fanout {
-    /// `most`: sheets that one topic may have.
-    pub(in crate::backend) fn new(memories: Arc<dyn Memories>, pumps: Arc<Pumps>, most: usize) -> Result<Arc<Self>> {
+    /// `most`: sheets that one topic may have. `counts`: where what becomes of publications is counted.
+    pub(in crate::backend) fn new(
+        memories: Arc<dyn Memories>,
+        pumps: Arc<Pumps>,
+        most: usize,
+        counts: Place,
+    ) -> Result<Arc<Self>> {
         let sizes = (Directory::SIZE + SHEETS * size_of::<Audience>(), SHEETS * size_of::<Outcome>());
         let sheets = memories.allocate(Place::Inbound, sizes.0)?;
-        let outcomes = memories.allocate(Place::Inbound, sizes.1)?;
+        let outcomes = memories.allocate(counts, sizes.1)?;
         memories.zero(&sheets, 0, sizes.0)?;
         memories.zero(&outcomes, 0, sizes.1)?;
         memories.finish()?;
@@ -125,6 +131,15 @@ impl Fanout {
         if self.memories.combines() {
             // SAFETY: every x86-64 has it; it orders stores.
             unsafe { std::arch::x86_64::_mm_sfence() };
+        }
+    }
+
+    /// Has what was written arrived before anything that the caller goes on to write, elsewhere too: a reading follows the
+    /// writes over the bus, which else are only on their way.
+    fn settle(&self) {
+        if self.memories.combines() {
+            // SAFETY: a word within the block, which only the host writes.
+            unsafe { host_of(&self.sheets, 0).cast::<u64>().as_ptr().read_volatile() };
         }
     }
 
@@ -228,6 +243,7 @@ impl topics::Fanout for Fanout {
         let (sheet, used) = (line.sheets[(line.used - 1) / PLACES], (line.used - 1) % PLACES + 1);
         self.set(sheet, offset_of!(Audience, used), used as u64);
         self.set(line.sheets[0], offset_of!(Audience, changes), line.changes);
+        self.settle();
         Some(seat)
     }
 
@@ -241,6 +257,7 @@ impl topics::Fanout for Fanout {
         self.set_place(place, offset_of!(Audience, actors), 0);
         // As in `extend`: whoever finds the next one there.
         self.set_place(place, offset_of!(Audience, since), u64::MAX);
+        self.settle();
         let until = self.pumps.quanta();
         state.left.push_back(Left { until, topic, seats: vec![(place, seat)], sheets: Vec::new() });
         self.recover(&mut state);
@@ -250,6 +267,7 @@ impl topics::Fanout for Fanout {
         let state = self.lock();
         if let Some(line) = state.lines.get(&topic) {
             self.set(line.sheets[0], offset_of!(Audience, others), u64::from(others));
+            self.settle();
         }
     }
 
@@ -269,6 +287,7 @@ impl topics::Fanout for Fanout {
         let Some(line) = state.lines.remove(&topic) else { return };
         // SAFETY: see `open`.
         unsafe { self.directory.unregister(self.table(), topic, self.address_of(line.sheets[0])) };
+        self.settle();
         let seats = line.seats.into_iter().map(|(place, (seat, _))| (place, seat)).collect();
         let until = self.pumps.quanta();
         state.left.push_back(Left { until, topic, seats, sheets: line.sheets });
@@ -387,7 +406,7 @@ mod tests {
 
     #[test]
     fn devices_find_who_is_there() {
-        let fanout = Fanout::new(Arc::new(Here), Arc::default(), 2).expect("memory");
+        let fanout = Fanout::new(Arc::new(Here), Arc::default(), 2, Place::Host).expect("memory");
         let admit = |topic, actor| fanout.clone().admit(topic, actor, 100);
         let mut seats: Vec<_> = (1..=2 * PLACES as u64).map(|actor| admit(0x1005, actor).expect("room")).collect();
         assert!(admit(0x1005, 1000).is_none(), "two sheets are full");
@@ -433,7 +452,7 @@ mod tests {
             held_up: AtomicBool::new(false),
         });
         pumps.lock().insert(1, pump.clone());
-        let fanout = Fanout::new(Arc::new(Here), pumps, 1).expect("memory");
+        let fanout = Fanout::new(Arc::new(Here), pumps, 1, Place::Host).expect("memory");
         let admit = |actor| fanout.clone().admit(0x1001, actor, 8).expect("room");
         let first = admit(1);
         deliver(&fanout, 0x1001, 0);

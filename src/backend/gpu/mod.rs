@@ -30,9 +30,9 @@ use crate::ring::Channel;
 use crate::runtime::Home;
 use crate::time::Deadline;
 
-use self::buffers::Table as BufferTable;
+pub(super) use self::buffers::Table as BufferTable;
 pub(in crate::backend) use self::directory::Directory;
-use self::fanout::Fanout;
+pub(super) use self::fanout::Fanout;
 pub(in crate::backend) use self::layout::{Mode, Ring};
 
 /// Where memory lies.
@@ -105,15 +105,7 @@ pub(super) trait Memories: Send + Sync {
 #[derive(Clone)]
 pub(super) struct Tables {
     pub(super) buffers: Arc<BufferTable>,
-    fanout: Arc<Fanout>,
-}
-
-impl Tables {
-    /// `pumps`: of all kernels that will have them. `sheets`: see [`Fanout::new`].
-    pub(super) fn new(memories: Arc<dyn Memories>, pumps: &Arc<Pumps>, sheets: usize) -> Result<Self> {
-        let fanout = Fanout::new(memories.clone(), pumps.clone(), sheets)?;
-        Ok(Self { buffers: BufferTable::new(memories)?, fanout })
-    }
+    pub(super) fanout: Arc<Fanout>,
 }
 
 /// Bytes of the states of a worker's actors.

@@ -32,7 +32,7 @@ use self::physical::Properties;
 use self::probe::Findings;
 use self::program::{Bounds, Pump};
 use self::spirv::Spirv;
-use super::gpu::{Block, Pumps, Tables};
+use super::gpu::{Block, BufferTable, Fanout, Place, Pumps, Tables};
 use super::signals::SignalsBlocked;
 use super::{Backend, Device, Kind};
 use crate::buffer::{HostMemory, Memory};
@@ -176,7 +176,10 @@ impl Vulkan {
             let device = Logical::open(&self.instance, properties.clone(), self.borrowed.clone())?;
             let findings = probe::probe(&device)?;
             self.home.log.write(Level::Info, format_args!("{}: {findings}", properties.name));
-            let tables = Tables::new(Arc::new(KernelMemory::new(&device)?), &self.pumps, SHEETS)?;
+            let memories = Arc::new(KernelMemory::new(&device)?);
+            // Counts in the host's memory: whether it sees through the window what a device writes there is not probed.
+            let fanout = Fanout::new(memories.clone(), self.pumps.clone(), SHEETS, Place::Host)?;
+            let tables = Tables { buffers: BufferTable::new(memories)?, fanout };
             *place = Some(Opened { device, findings, codes: Vec::new(), tables });
         }
         Ok(place.as_mut().expect("opened above"))
