@@ -50,9 +50,9 @@ impl Sight for &Model {
         self.log.lock().unwrap()[number as usize][1]
     }
 
-    fn lower(&self, index: usize) -> u64 {
+    fn word(&self, index: usize) -> Word {
         let number = self.words[index].load(Ordering::Relaxed);
-        self.log.lock().unwrap()[number as usize][0]
+        self.log.lock().unwrap()[number as usize]
     }
 }
 

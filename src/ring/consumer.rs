@@ -74,11 +74,11 @@ impl Cursor {
         if Slot::stamp(second) != stamp || Slot::stamp(third) != stamp || Slot::stamp(fourth) != stamp {
             return None;
         }
-        // Pairs with the release of each store (see Storage): lower halves and the body were written before the stamps that
-        // we have seen. One fence for all four: each keeps the compiler from what it knows of memory.
+        // Pairs with the release of each store (see Storage): the words and the body were written before the stamps that we
+        // have seen. One fence for all four: each keeps the compiler from what it knows of memory.
         fence(Ordering::Acquire);
-        let lower = |word: usize| ring.slots.lower(index + word);
-        let slot = Slot::new([[lower(0), first], [lower(1), second], [lower(2), third], [lower(3), fourth]]);
+        let word = |word: usize| ring.slots.word(index + word);
+        let slot = Slot::new([word(0), word(1), word(2), word(3)]);
         // Those that follow are mostly of its kind.
         ring.slots.fetch(ring.index(self.position + super::AHEAD), slot.has_body());
         Some(slot)

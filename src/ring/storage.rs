@@ -1,6 +1,6 @@
 //! Where a ring's slots lie, and how their words are read and written.
 
-use super::Slot;
+use super::{Slot, Word};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Slots, bodies and head of a ring. Words are stored whole, one at a time: nobody sees a part of one. Each store releases
@@ -52,8 +52,8 @@ pub trait Storage {
 pub trait Sight: Copy {
     /// Reads the upper half, with the stamp, of word `index`; slot `s` has words `4 s` to `4 s + 3`.
     fn upper(&self, index: usize) -> u64;
-    /// Reads the lower half of a word after `upper` and a fence; it must not be free yet to be written again.
-    fn lower(&self, index: usize) -> u64;
+    /// Reads a word after `upper` and a fence; it must not be free yet to be written again.
+    fn word(&self, index: usize) -> Word;
     /// Has a slot fetched, and the first line of its body if it is said to have one. Only a hint.
     #[inline(always)]
     fn fetch(&self, _slot: usize, _body: bool) {}
@@ -257,8 +257,8 @@ mod memory {
 
     // A 16-byte aligned SSE access is one access on every processor with AVX, by Intel's and AMD's manuals (SDM vol. 3A
     // 9.1.1; APM vol. 2 7.3.2); creating a runtime asks for AVX. Whoever sees one half of such a store therefore finds the
-    // other with a later load, x86's loads being in order, and so the halves are read by plain loads, which need no way from
-    // vector to other registers. The store is inline assembly, so that the compiler can neither split nor move it: for it
+    // other with a later load, x86's loads being in order, and so stamps are read by plain loads, and words when all have been
+    // seen. The store is inline assembly, so that the compiler can neither split nor move it: for it
     // the assembly reads and writes any memory, which gives the release that x86's memory order then keeps.
     //
     // ThreadSanitizer does not see assembly; built for it, we tell.
@@ -378,10 +378,10 @@ mod memory {
         }
 
         #[inline(always)]
-        fn lower(&self, index: usize) -> u64 {
+        fn word(&self, index: usize) -> Word {
             debug_assert!(index < self.capacity * 4);
-            // SAFETY: as in `upper`. Not atomic: nobody writes it now.
-            unsafe { self.base.as_ptr().add(index * 16).cast::<u64>().read() }
+            // SAFETY: as in `upper`, and any bytes are a word. Not atomic: nobody writes it now.
+            unsafe { std::mem::transmute::<__m128i, Word>(self.base.as_ptr().add(index * 16).cast::<__m128i>().read()) }
         }
 
         #[inline(always)]
