@@ -2863,8 +2863,8 @@ rk_status rk_topic_name(struct rk_topic topic,
 /**
  * Reads a topic's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
  *
- * Each is exact when nobody publishes or receives. What CUDA devices brought to their own actors is counted in their memory,
- * which takes some microseconds to read for each such subscriber. Thread-safe. Since 0.1.0.
+ * Each is exact when nobody publishes or receives. What CUDA devices brought to their own actors is counted in their memory:
+ * for each such subscriber the call goes over the bus and back, twice. Thread-safe. Since 0.1.0.
  */
 rk_status rk_topic_stats(struct rk_topic topic,
                          struct rk_topic_statistics *stats,
@@ -2928,7 +2928,8 @@ rk_status rk_unsubscribe(struct rk_subscription subscription);
 /**
  * Reads a subscription's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
  *
- * Each is exact when nobody publishes or receives. May read counts in a GPU's memory, as rk_topic_stats(). Thread-safe. Since 0.1.0.
+ * Each is exact when nobody publishes or receives. May read counts in a GPU's memory, as rk_topic_stats(). Thread-safe.
+ * Since 0.1.0.
  */
 rk_status rk_subscription_stats(struct rk_subscription subscription,
                                 struct rk_subscription_statistics *stats,

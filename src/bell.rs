@@ -24,7 +24,7 @@ pub fn heavy() {
 pub fn light() {
     #[cfg(not(loom))]
     if !barrier::available() {
-        whole();
+        whole_fence();
     }
     // Only the compiler must be held; the processor is, by `heavy`.
     #[cfg(not(loom))]
@@ -33,11 +33,12 @@ pub fn light() {
     fence(Ordering::SeqCst);
 }
 
-// A call, so that where there are barriers this is a comparison in passing.
+// The fence where there are no barriers; its partners are those of `heavy`. A call, so that where there are this is a comparison
+// in passing.
 #[cold]
 #[inline(never)]
 #[cfg(not(loom))]
-fn whole() {
+fn whole_fence() {
     fence(Ordering::SeqCst);
 }
 

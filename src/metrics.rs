@@ -43,6 +43,10 @@ pub(crate) fn write(runtime: &Runtime, workers: bool, mut out: impl FnMut(&str))
     let kernels = runtime.kernels();
     let samples: Vec<_> =
         kernels.into_iter().filter_map(directory::find).map(|kernel| Sample::of(&kernel, workers)).collect();
+    // Once each, for it may read devices' memory.
+    let topics: Vec<_> = (runtime.home().topics.all().iter())
+        .map(|topic| (format!("topic=\"{}\"", escaped(topic.name())), topic.statistics()))
+        .collect();
     out(&Family::new("build_info", "gauge", "Version of the library.")
         .line(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1)
         .text);
@@ -53,10 +57,6 @@ pub(crate) fn write(runtime: &Runtime, workers: bool, mut out: impl FnMut(&str))
     out(&Family::new("buffer_bytes", "gauge", "Memory of buffers, imported ones not counted.")
         .line("", runtime.home().buffers.bytes())
         .text);
-    // Once each, for it may read devices' memory.
-    let topics: Vec<_> = (runtime.home().topics.all().iter())
-        .map(|topic| (format!("topic=\"{}\"", escaped(topic.name())), topic.statistics()))
-        .collect();
     for (name, kind, help, value) in OF_TOPICS {
         let mut family = Family::new(name, kind, help);
         for (labels, statistics) in &topics {

@@ -52,8 +52,8 @@ fn system_ns(clock: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// The processor's counter. Reading it takes as long as a fourth of a call that sends: who asks for it first has the rest to do
-/// meanwhile.
+/// The processor's counter. Reading it takes a third of a call that sends, and what stands behind it waits for that; what is
+/// made of it, and needed late, comes about while the rest goes on. So it is asked for first.
 #[inline(always)]
 pub(crate) fn counter() -> u64 {
     // SAFETY: every x86-64 has the counter; Linux lets user space read it unless told otherwise by prctl.

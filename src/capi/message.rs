@@ -36,7 +36,7 @@ pub unsafe extern "C" fn rk_send(
     size: u32,
     options: *const rk_send_options,
 ) -> rk_status {
-    // Before anything else, and asked for the time it says further on.
+    // Before anything else: see there.
     let counter = crate::wall::counter();
     enter(|| {
         // SAFETY: the caller passes NULL or size readable bytes.

@@ -278,8 +278,8 @@ pub unsafe extern "C" fn rk_topic_name(
 
 /// Reads a topic's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
 ///
-/// Each is exact when nobody publishes or receives. What CUDA devices brought to their own actors is counted in their memory,
-/// which takes some microseconds to read for each such subscriber. Thread-safe. Since 0.1.0.
+/// Each is exact when nobody publishes or receives. What CUDA devices brought to their own actors is counted in their memory:
+/// for each such subscriber the call goes over the bus and back, twice. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_topic_stats(
     topic: rk_topic,
@@ -457,7 +457,8 @@ pub extern "C" fn rk_unsubscribe(subscription: rk_subscription) -> rk_status {
 
 /// Reads a subscription's counters. stats: caller-owned, with its struct_size set; no more is written. error: may be NULL.
 ///
-/// Each is exact when nobody publishes or receives. May read counts in a GPU's memory, as rk_topic_stats(). Thread-safe. Since 0.1.0.
+/// Each is exact when nobody publishes or receives. May read counts in a GPU's memory, as rk_topic_stats(). Thread-safe.
+/// Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_subscription_stats(
     subscription: rk_subscription,

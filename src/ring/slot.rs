@@ -194,12 +194,13 @@ impl Slot {
             let quarters = _mm_srai_epi32(_mm_slli_epi32(tops, 16), 16);
             let p = _mm_unpacklo_epi64(_mm_srli_si128(b, 4), c);
             let q = _mm_castps_si128(_mm_move_ss(float(_mm_slli_si128(d, 4)), float(_mm_srli_si128(c, 8))));
-            let (second, third) = (_mm_unpackhi_epi64(p, p), q);
+            let second = _mm_unpackhi_epi64(p, p);
+            let after_first = || [_mm_unpacklo_epi64(second, q), _mm_srli_si128(q, 8)];
             // One well-predicted branch: most messages are of one kind.
             let (sender, deadline, payload) = match (low(a) >> 56) as u8 & (flags::SENDER | flags::DEADLINE) {
                 0 => (0, 0, [p, q]),
-                flags::SENDER => (low(p), 0, [_mm_unpacklo_epi64(second, third), _mm_srli_si128(q, 8)]),
-                flags::DEADLINE => (0, low(p), [_mm_unpacklo_epi64(second, third), _mm_srli_si128(q, 8)]),
+                flags::SENDER => (low(p), 0, after_first()),
+                flags::DEADLINE => (0, low(p), after_first()),
                 _ => (low(p), low(second), [q, _mm_setzero_si128()]),
             };
             let correlation = low(_mm_unpacklo_epi32(_mm_srli_si128(a, 8), b));

@@ -1,7 +1,7 @@
 //! Device memory that the host writes in place, through the card's PCI window (BAR): rings from the host lie there, so that
 //! the device polls its own memory. CUDA does not give it; Vulkan does, as a memory type that is both the device's and
-//! visible to the host, and exports it to CUDA. The host reads it only for counts that are seldom
-//! asked for: it takes a microsecond a word.
+//! visible to the host, and exports it to CUDA. The host reads it only for counts that are seldom asked for: each word takes a
+//! way over the bus and back.
 //!
 //! That host stores arrive in order, or at all, while a kernel runs, is more than CUDA promises. It rests on PCIe's order
 //! of writes and on slots whose words validate themselves. Where any step fails, rings lie in host memory.

@@ -6,8 +6,7 @@
 //! ```
 //!
 //! The first is the device's own memory, where the host can reach that. On CUDA so is the other: there a device counts in
-//! passing, while counts in the host's memory would be waited for by the next fence. The host asks for them seldom, a microsecond
-//! each.
+//! passing, while counts in the host's memory would be waited for by the next fence. The host asks for them seldom, over the bus.
 //!
 //! Handlers look while the host writes: a place is an actor's address or zero, in one word, and is never moved. What was left
 //! or closed is used again when no quanta are left that ran then.
@@ -155,7 +154,13 @@ impl Fanout {
         // SAFETY: an aligned word within the outcomes, used by both sides as an atomic word.
         let word = unsafe { host_of(&self.outcomes, at).cast::<AtomicU64>().as_ref() };
         // Acquire: see `Seat::counts`; for the rest it is a count.
-        word.load(Ordering::Acquire)
+        let count = word.load(Ordering::Acquire);
+        if self.memories.combines() {
+            // Such memory's loads keep no order by themselves.
+            // SAFETY: every x86-64 has it; it orders loads.
+            unsafe { std::arch::x86_64::_mm_lfence() };
+        }
+        count
     }
 
     /// Takes back what no handler looks at any more.
