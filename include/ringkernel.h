@@ -1091,7 +1091,8 @@ typedef struct rk_kernel_statistics {
      */
     uint64_t pending;
     /**
-     * Most messages that ever waited at one worker.
+     * Most messages that were seen waiting at one worker: a sample, taken at times on the CPU, when a quantum begins on other
+     * backends, and by this call. At least 1 once a worker has taken any.
      */
     uint64_t high_water;
     /**

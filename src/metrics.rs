@@ -103,7 +103,7 @@ const OF_KERNELS: [OfKernel; 17] = [
     ("sent_actors_total", "counter", "Messages handed to actors.", |s| s.sum.counts.sent_actors),
     ("quanta_total", "counter", "Stays of the kernel's pumps on the device.", |s| s.sum.counts.quanta),
     ("pending", "gauge", "Messages waiting in the rings.", |s| s.sum.pending),
-    ("pending_high_water", "gauge", "Most messages that ever waited at one worker.", |s| s.sum.high_water),
+    ("pending_high_water", "gauge", "Most messages seen waiting at one worker.", |s| s.sum.high_water),
     ("deferred", "gauge", "Posts waiting for room in a ring.", |s| s.sum.counts.deferred),
     ("actors", "gauge", "Actors launched.", |s| s.actors.into()),
     ("workers", "gauge", "Workers.", |s| s.workers.into()),
@@ -129,7 +129,7 @@ const OF_WORKERS: [OfWorker; 5] = [
     ("worker_handled_total", "counter", "Messages whose handler ran at the worker.", |w| w.counts.handled),
     ("worker_quanta_total", "counter", "Stays of the worker's pump on the device.", |w| w.counts.quanta),
     ("worker_pending", "gauge", "Messages waiting in the worker's rings.", |w| w.pending),
-    ("worker_pending_high_water", "gauge", "Most messages that ever waited at the worker.", |w| w.high_water),
+    ("worker_pending_high_water", "gauge", "Most messages seen waiting at the worker.", |w| w.high_water),
 ];
 
 type Latency = (&'static str, &'static str, fn(&Sample) -> &Times);

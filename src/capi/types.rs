@@ -356,7 +356,8 @@ pub struct rk_kernel_statistics {
     pub dead_letters: u64,
     /// Messages waiting in the rings.
     pub pending: u64,
-    /// Most messages that ever waited at one worker.
+    /// Most messages that were seen waiting at one worker: a sample, taken at times on the CPU, when a quantum begins on other
+    /// backends, and by this call. At least 1 once a worker has taken any.
     pub high_water: u64,
     /// Replies and emits handed to the host's queues.
     pub sent_host: u64,

@@ -556,6 +556,8 @@ impl Pump {
                 channel.ring.mirror(report.accepted[level], report.consumed[level]);
             }
             let mut counts = report.counts(self.high_water[worker]);
+            // What came and went between two looks has waited, too.
+            counts.high_water = counts.high_water.max(u64::from(counts.handled + counts.dead > 0));
             counts.sent_actors = (counts.sent_actors + self.begun_with[worker]).saturating_sub(self.refused[worker]);
             counts.undeliverable = counts.undeliverable.saturating_add(self.refused[worker]);
             done += counts.handled + counts.dead + counts.sent_host + counts.sent_actors + counts.undeliverable;
