@@ -21,17 +21,16 @@ struct rk_alone {
     rk_u32 actor, d1;
 };
 
-/* The same of one message, into item 0, by the shortest way. Not taken: there is something special about it, or it has a
- * body. */
-RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, rk_u32 ring, const rk_word &word) {
+/* Takes one message from `ring`, which begins so, into item 0 by the shortest way. Not taken: there is something special about it,
+ * or it has a body. */
+RK_PUMP_FN rk_alone rk_take_alone(const rk_pump &p, rk_u32 ring, rk_u32 actor, rk_u32 d1, const rk_word &word) {
     rk_block &rk_s = rk_here(p);
     rk_alone m;
-    m.d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * ring);
-    m.actor = __shfl_sync(RK_WARP, (rk_u32)word.a, 4 * ring);
-    m.taken = !(m.d1 >> 24 & RK_F_BODY) && rk_is_plain(p, m.actor, m.d1);
-    if (m.taken && p.thread >> 2 == ring) {
-        rk_take_apart(rk_s.items[0], word, m.d1, p.thread & 3);
-        rk_s.items[0].size = m.d1 >> 16 & 0x3f;
+    m.d1 = d1, m.actor = actor;
+    m.taken = !(d1 >> 24 & RK_F_BODY) & rk_is_plain(p, actor, d1);
+    if (m.taken & (p.thread >> 2 == ring)) {
+        rk_take_apart(rk_s.items[0], word, d1, p.thread & 3);
+        rk_s.items[0].size = d1 >> 16 & 0x3f;
     }
     return m;
 }
@@ -299,15 +298,22 @@ RK_PUMP_FN rk_u32 rk_serve(const rk_dev_kernel &k, void *scratch) {
             rk_word word;
             const rk_u32 limit = leaves_idle ? looks + RK_IDLE : RK_LOOKS;
             const rk_out out = rk_out_at(p, RK_LANES == 1 ? p.thread >> 2 : 0);
-            const rk_u32 ready = rk_watch(rk_aim_at(p), allowed, looks, limit, word);
+            rk_u32 actor, d1;
+            const rk_u32 ready = rk_watch(rk_aim_at(p), allowed, looks, limit, word, actor, d1);
             if (ready == 0) {
                 if (!leaves_idle) continue;
                 todo = p.blocked ? 0 : RK_TO_LEAVE;
                 break;
             }
-            ring = rk_choose(ready, p.turn, ring);
+            if (ready == 1u << 4 * RK_USUAL_RING) {
+                ring = RK_USUAL_RING;
+            } else {
+                ring = rk_choose(ready, p.turn, ring);
+                actor = __shfl_sync(RK_WARP, (rk_u32)word.a, 4 * ring);
+                d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * ring);
+            }
             if (RK_LANES <= 32 && !p.blocked) {
-                const rk_alone alone = rk_take_alone(p, ring, word);
+                const rk_alone alone = rk_take_alone(p, ring, actor, d1, word);
                 if (alone.taken) {
                     rk_call call;
                     rk_u32 outcome, kept;

@@ -33,12 +33,16 @@ RK_PUMP_FN rk_aim rk_aim_at(const rk_pump &p) {
 }
 
 /* Looks until something is there, at most until `looks` has come to `limit`. Gives a bit at 4 r for every ring, of those allowed,
- * that has a whole message, and this thread's word. */
-RK_PUMP_FN rk_u32 rk_watch(const rk_aim &aim, rk_u32 allowed, rk_u32 &looks, rk_u32 limit, rk_word &word) {
+ * that has a whole message, and this thread's word; also, for all threads, the beginning of what is in the usual ring, which is
+ * handed round while it is not known yet whether it is there. */
+RK_PUMP_FN rk_u32 rk_watch(const rk_aim &aim, rk_u32 allowed, rk_u32 &looks, rk_u32 limit, rk_word &word, rk_u32 &actor,
+                           rk_u32 &d1) {
     rk_u32 ready;
     do {
         const bool seldom = looks % RK_SELDOM == 0;
         word = rk_load_word(seldom ? aim.seldom_at : aim.at);
+        actor = __shfl_sync(RK_WARP, (rk_u32)word.a, 4 * RK_USUAL_RING);
+        d1 = __shfl_sync(RK_WARP, (rk_u32)(word.a >> 32), 4 * RK_USUAL_RING);
         ready = rk_whole((rk_u32)(word.b >> 48) == (seldom ? aim.seldom_lap : aim.lap)) & allowed;
     } while (ready == 0 && ++looks < limit);
     return ready;
@@ -133,7 +137,7 @@ RK_COLD_FN rk_u64 rk_fetch(rk_u32 ring, rk_u64 position, rk_item &m, rk_u32 &siz
 /* Whether a message can be handled if its actor has a handler for it: true only if there is nothing special about it. */
 RK_PUMP_FN bool rk_is_plain(const rk_pump &p, rk_u32 actor, rk_u32 d1) {
     /* An actor of a generation other than 0 has an index that is too large. */
-    return !(d1 >> 24 & RK_F_DEADLINE) && actor < p.at.actors && !p.irregular && p.ahead != 0;
+    return !(d1 >> 24 & RK_F_DEADLINE) & (actor < p.at.actors) & !p.irregular & (p.ahead != 0);
 }
 
 /* Takes up to `count` messages from our position in a row apart, four threads with the words of each, into `items` from

@@ -75,7 +75,15 @@ layout(buffer_reference, scalar, buffer_reference_align = 8) buffer rk_counters_
 /* The number of lanes is given when the pipeline is made. */
 layout(local_size_x = 1, local_size_x_id = 0) in;
 
+/* What rk_post_() was called with. */
+struct rk_posted {
+    uint64_t to, correlation, deadline;
+    uint32_t kind, type, size, priority;
+};
+
 rk_context rk_cx;
+/* A handler's first post, which mostly is its only one. It is not in the outbox, where only its payload is: see rk_put_first_(). */
+rk_posted rk_first;
 /* Handlers have opened buffers since the pump last released what they wrote there. */
 bool rk_opened = false;
 
@@ -103,6 +111,12 @@ uint64_t rk_stage_() {
     return rk_cx.outbox + rk_cx.outbox_used + 48u;
 }
 
+void rk_put_(uint32_t at, rk_posted post) {
+    /* `reserved` is 0: the one origin. */
+    rk_outgoing_ref(rk_cx.outbox + at).v = rk_outgoing(post.to, post.correlation, post.deadline, post.kind, post.type, post.size,
+                                                       post.priority, uint64_t(0));
+}
+
 uint32_t rk_post_(uint32_t kind, uint64_t to, uint32_t type, uint32_t size, uint32_t priority, uint64_t correlation,
                   uint64_t deadline) {
     uint32_t need = 48u + ((size + 15u) & ~15u);
@@ -110,17 +124,9 @@ uint32_t rk_post_(uint32_t kind, uint64_t to, uint32_t type, uint32_t size, uint
         rk_cx.refused++;
         return 1u;
     }
-    if (rk_lane() == 0u) {
-        rk_outgoing_ref entry = rk_outgoing_ref(rk_cx.outbox + rk_cx.outbox_used);
-        entry.v.to = to;
-        entry.v.correlation = correlation;
-        entry.v.deadline = deadline;
-        entry.v.kind = kind;
-        entry.v.type = type;
-        entry.v.size = size;
-        entry.v.priority = priority;
-        entry.v.reserved = uint64_t(0); /* the one origin */
-    }
+    rk_posted post = rk_posted(to, correlation, deadline, kind, type, size, priority);
+    if (rk_cx.outbox_used == 0u) rk_first = post;
+    else if (rk_lane() == 0u) rk_put_(rk_cx.outbox_used, post);
     rk_cx.outbox_used += need;
     return 0u;
 }

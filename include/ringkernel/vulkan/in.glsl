@@ -19,7 +19,7 @@ struct rk_taken {
 rk_taken rk_m;
 
 /* What rk_m's type was last time, and its declared size: mostly what it is now. */
-rk_u32 rk_known_type = 0u, rk_known_size = 0u;
+rk_u32 rk_known_type = 0u, rk_known_size = ~0u;
 
 /* Has the arrays of all rings say how far we are in the one that we take from. */
 void rk_put_back() {
@@ -55,7 +55,8 @@ void rk_take_from(rk_u32 ring, rk_u32 messages) {
     RK_EACH_RING_(RK_FROM_)
 }
 
-/* Of the rings that are ready the one of the highest level, or now and then of another, actors and the host in turns. */
+/* Of the rings that are ready the one of the highest level, or now and then of another; actors and the host in turns, after the ring
+ * that was taken from last. */
 rk_u32 rk_choose(rk_u32 ready) {
     rk_u32 first = rk_turn % RK_FAIRNESS == RK_FAIRNESS - 1u ? rk_turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1u;
     rk_u32 levels = (ready | ready >> 4) & 15u;
@@ -63,7 +64,7 @@ rk_u32 rk_choose(rk_u32 ready) {
     rk_u32 turned = (levels << 4 | levels) >> (first + 1u) & 15u;
     rk_u32 level = (rk_u32(findMSB(turned)) + first + 1u) & 3u;
     rk_u32 host = ready >> (level + RK_LEVELS) & 1u, actors = ready >> level & 1u;
-    return level + ((rk_turn % 2u == 1u && host == 1u) || actors == 0u ? RK_LEVELS : 0u);
+    return level + ((rk_from.ring < RK_LEVELS && host == 1u) || actors == 0u ? RK_LEVELS : 0u);
 }
 
 /* At the kernel's end: a ring that has accepted more than we have taken; RK_RINGS if there is none. */
@@ -74,16 +75,25 @@ rk_u32 rk_choose_unfinished() {
     return ring;
 }
 
+/* After how many messages their slots are given back. */
+rk_u32 rk_due() {
+    return rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u);
+}
+
+/* Gives slots back, if there are so many. */
+void rk_give_back() {
+    if (rk_from.unpublished < rk_due()) return;
+    rk_from.unpublished = 0u;
+    rk_publish(rk_dev_ring_at(rk_ring_at(rk_from.ring)).v.head, rk_from.position);
+}
+
 /* Steps over the message at our position. */
 void rk_consume() {
     rk_from.position++;
     rk_from.more--;
-    rk_consumed++;
     rk_turn++;
-    if (++rk_from.unpublished >= rk_clamp((1u << rk_from.shift) / 4u, 1u, 32u)) {
-        rk_from.unpublished = 0u;
-        rk_publish(rk_dev_ring_at(rk_ring_at(rk_from.ring)).v.head, rk_from.position);
-    }
+    rk_from.unpublished++;
+    rk_give_back();
 }
 
 /* Address of the slot that is next. */
@@ -91,14 +101,13 @@ rk_u64 rk_next_slot() {
     return rk_slot_at(rk_from.slots, rk_from.position, rk_from.shift);
 }
 
-/* Whether that slot, so read, has its message. */
-bool rk_is_there(rk_words words) {
-    rk_u32 stamp = rk_stamp(rk_from.position, rk_from.shift);
+/* Whether a slot, so read, has the message of a lap with that stamp. */
+bool rk_is_there(rk_words words, rk_u32 stamp) {
     return rk_has_stamp((words.a.w ^ stamp | words.b.w ^ stamp) | (words.c.w ^ stamp | words.d.w ^ stamp), 0u);
 }
 
-/* Takes a message out of the next slot's words, into rk_m, and its payload to where handlers can read it. */
-void rk_take_apart(rk_words words) {
+/* Takes a message out of the words of a slot, by its place in the ring, into rk_m, and its payload to where handlers can read it. */
+void rk_take_apart(rk_words words, rk_u32 place) {
     u32vec4 a = words.a, b = words.b, c = words.c, d = words.d;
     rk_u32 d1 = a.y, bits = d1 >> 24;
     u64vec4 area = u64vec4(rk_join(b.y, b.z), rk_join(c.x, c.y), rk_join(c.z, d.x), rk_join(d.y, d.z));
@@ -109,13 +118,15 @@ void rk_take_apart(rk_words words) {
     rk_m.again = bits & RK_F_AGAIN;
     rk_m.correlation = rk_join(a.z, b.x);
     rk_m.sender = rk_m.deadline = rk_u64(0);
-    if ((bits & RK_F_SENDER) != 0u) {
-        rk_m.sender = area.x;
-        area = u64vec4(area.yzw, 0);
-    }
-    if ((bits & RK_F_DEADLINE) != 0u) {
-        rk_m.deadline = area.x;
-        area = u64vec4(area.yzw, 0);
+    if ((bits & (RK_F_SENDER | RK_F_DEADLINE)) != 0u) {
+        if ((bits & RK_F_SENDER) != 0u) {
+            rk_m.sender = area.x;
+            area = u64vec4(area.yzw, 0);
+        }
+        if ((bits & RK_F_DEADLINE) != 0u) {
+            rk_m.deadline = area.x;
+            area = u64vec4(area.yzw, 0);
+        }
     }
     rk_m.time = rk_join(a.w & 0xffffu | b.w << 16, c.w & 0xffffu | d.w << 16);
     if ((bits & RK_F_BODY) != 0u) {
@@ -123,7 +134,7 @@ void rk_take_apart(rk_words words) {
         rk_dev_ring_at ring = rk_dev_ring_at(rk_ring_at(rk_from.ring));
         rk_u32 body = ring.v.body;
         rk_m.size = rk_min(rk_u32(area.x), body);
-        rk_m.payload = ring.v.bodies + rk_u64(rk_place(rk_from.position, rk_from.shift)) * rk_u64(body);
+        rk_m.payload = ring.v.bodies + rk_u64(place) * rk_u64(body);
     } else {
         rk_m.size = d1 >> 16 & 0x3fu;
         /* Handlers may read the whole declared size, whatever was sent. */
@@ -136,8 +147,8 @@ void rk_take_apart(rk_words words) {
 /* The same, of a slot that is read here. False if the message is not all there. */
 bool rk_take() {
     rk_words words = rk_load_slot(rk_next_slot());
-    bool there = rk_is_there(words);
-    if (there) rk_take_apart(words);
+    bool there = rk_is_there(words, rk_stamp(rk_from.position, rk_from.shift));
+    if (there) rk_take_apart(words, rk_place(rk_from.position, rk_from.shift));
     return there;
 }
 
@@ -178,15 +189,20 @@ rk_dev_entry_at rk_failed_entry() {
     return rk_dev_entry_at(rk_kernel.entries + 16u * (rk_u32(rk_failed_actor) & 0xfffffu));
 }
 
-/* Whether it is to be restarted; src/kernel/supervision.rs says the rule. */
-bool rk_may_restart() {
+/* Whether it is to be restarted, which is counted here; src/kernel/supervision.rs says the rule. */
+bool rk_counts_restart() {
     rk_dev_entry_at entry = rk_failed_entry();
     rk_u32 now = rk_u32(rk_clock >> 22);
     if (entry.v.restarts == 0u || now - entry.v.since > rk_kernel.restart_window) {
         entry.v.restarts = 0u;
         entry.v.since = now;
     }
-    return entry.v.restarts < rk_kernel.restarts;
+    bool restarts = entry.v.restarts < rk_kernel.restarts;
+    if (restarts) {
+        entry.v.restarts++;
+        rk_counts[RK_C_RESTARTS]++;
+    }
+    return restarts;
 }
 
 /* Hands rk_m, whose handler failed, to its actor again, by a post behind those of the handler. Room for one more than it may
@@ -202,6 +218,7 @@ void rk_add_again() {
 
 /* After the handler of rk_m ran. */
 void rk_conclude() {
+    if (rk_cx.outbox_used != 0u) rk_put_(0u, rk_first);
     rk_handled++;
     rk_counts[RK_C_HANDLED]++;
     rk_counts[RK_C_REFUSED] += rk_u64(rk_cx.refused);
@@ -214,7 +231,7 @@ void rk_conclude() {
         rk_counts[RK_C_FAILURES] += rk_u64(failed ? 1u : 0u);
         rk_failed_actor = rk_cx.self;
         rk_failed_code = rk_cx.fail_code;
-        bool restarts = failed && rk_may_restart();
+        bool restarts = failed && rk_counts_restart();
         rk_failed_entry().v.status = restarts ? RK_RESTARTING : failed ? RK_FAILED : RK_STOPPED;
         if (restarts && rk_m.again != 0u) rk_add_again();
     }

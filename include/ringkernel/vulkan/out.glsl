@@ -253,9 +253,25 @@ u64vec4 rk_cut(u64vec4 area, rk_u32 size) {
                           size < 24u ? (size > 16u ? mask : none) : all, size > 24u ? mask : none);
 }
 
+/* A payload of at most 32 bytes, and zeros, for nothing of what lies behind it is to go out. The outbox has room for a largest
+ * message behind its end. */
+u64vec4 rk_area_at(rk_u64 payload, rk_u32 size) {
+    u64vec4 area = u64vec4(rk_pair_at(payload).v, rk_pair_at(payload + 16u).v);
+    return size < 32u ? rk_cut(area, size) : area;
+}
+
 /* Whether rk_post's payload is in its slot, and not in a body. */
 bool rk_is_inside() {
     return rk_out.size <= 32u - (rk_post.sender != rk_u64(0) ? 8u : 0u) - (rk_out.deadline != rk_u64(0) ? 8u : 0u);
+}
+
+/* The words of a slot; `area` is the payload, behind sender and deadline if it has any. */
+rk_words rk_put_together(rk_u32 actor, rk_u32 d1, rk_u64 correlation, u64vec4 area, rk_u64 time, rk_u32 stamp) {
+    u32vec2 c = unpackUint2x32(correlation), t = unpackUint2x32(time);
+    u32vec4 p = rk_parts(area.xy), q = rk_parts(area.zw);
+    u32vec4 last = u32vec4(t.x & 0xffffu, t.x >> 16, t.y & 0xffffu, t.y >> 16) | stamp;
+    return rk_words(u32vec4(actor, d1, c.x, last.x), u32vec4(c.y, p.xy, last.y), u32vec4(p.zw, q.x, last.z),
+                    u32vec4(q.yzw, last.w));
 }
 
 /* Writes rk_post into the slot in rk_out, its body if it has one. */
@@ -264,9 +280,7 @@ void rk_write_slot() {
     u64vec4 area = u64vec4(size, 0, 0, 0);
     bool inside = rk_is_inside();
     if (inside) {
-        /* The outbox has room for a largest message behind its end. */
-        area = u64vec4(rk_pair_at(rk_out.payload).v, rk_pair_at(rk_out.payload + 16u).v);
-        if (size < 32u) area = rk_cut(area, size); /* nothing of what lies behind the payload */
+        area = rk_area_at(rk_out.payload, size);
     } else {
         rk_copy(rk_out.body, rk_out.payload, size);
         bits |= RK_F_BODY;
@@ -280,12 +294,7 @@ void rk_write_slot() {
         area = u64vec4(rk_post.sender, area.xyz);
     }
     rk_u32 d1 = rk_post.type | (inside ? size : 0u) << 16 | rk_post.level << 22 | bits << 24;
-    u32vec2 correlation = unpackUint2x32(rk_post.correlation), time = unpackUint2x32(rk_out.time);
-    u32vec4 p = rk_parts(area.xy), q = rk_parts(area.zw);
-    u32vec4 last = u32vec4(time.x & 0xffffu, time.x >> 16, time.y & 0xffffu, time.y >> 16) | rk_out.stamp;
-    rk_words words = rk_words(u32vec4(rk_post.actor, d1, correlation.x, last.x), u32vec4(correlation.y, p.xy, last.y),
-                              u32vec4(p.zw, q.x, last.z), u32vec4(q.yzw, last.w));
-    rk_store_slot(rk_out.slot, words, !inside);
+    rk_store_slot(rk_out.slot, rk_put_together(rk_post.actor, d1, rk_post.correlation, area, rk_out.time, rk_out.stamp), !inside);
 }
 
 /* Writes what rk_out says. `letter`: the place of the letter, if there is one, and its ticket. */

@@ -28,6 +28,7 @@ void RK_DISPATCH();
 #define RK_GO_ON 0u
 #define RK_HANDLE 1u
 #define RK_LEAVE 2u
+#define RK_WATCH 4u /* for the next message of a row, quick.glsl */
 
 /* Turns that a step's loops take when there is nothing for them to do, see rk_turns. */
 #define RK_STEP_TURNS 16u
@@ -95,13 +96,6 @@ void rk_start(rk_u32 index, bool again) {
     }
         RK_EACH_LEVEL_(RK_RESET_)
     }
-}
-
-/* Counts the restart of the actor whose handler failed. Gives its index. */
-rk_u32 rk_restart() {
-    rk_failed_entry().v.restarts++;
-    rk_counts[RK_C_RESTARTS]++;
-    return rk_u32(rk_failed_actor) & 0xfffffu;
 }
 
 /* Starts or stops the actor of rk_m, as that asks for, or because its parent has ended. Gives the index of one that is to start,
@@ -318,8 +312,9 @@ rk_u32 rk_step() {
         next = RK_GO_ON;
     }
     if (failure) {
-        if (restarts) starts = rk_restart();
-        else ended = rk_u32(rk_failed_actor) & 0xfffffu;
+        rk_u32 index = rk_u32(rk_failed_actor) & 0xfffffu;
+        if (restarts) starts = index;
+        else ended = index;
         rk_failed_actor = rk_u64(0);
     } else if (orphan != 0u) {
         rk_u64 on = rk_u64(rk_kernel.key) << 32 | rk_u64(orphan - 1u);
@@ -354,10 +349,12 @@ rk_u32 rk_step() {
 
 /* State back to device memory, counts to the host. The last worker out says that all have left. */
 void rk_leave() {
+    if (RK_THOROUGH == 0u) rk_end_row();
     /* An end of which others are still to be told is a post that waits. */
     rk_counts[RK_C_DEFERRED] = rk_count_waiting() + rk_u64(rk_failed_actor != rk_u64(0) ? 1u : 0u);
-    if (rk_consumed != rk_consumed_before) rk_counts[RK_C_QUANTA]++;
-    if (rk_counts[RK_C_DEFERRED] == rk_u64(0)) rk_counts[RK_C_COMPLETED] = rk_consumed;
+    if (rk_turn != rk_turn_before) rk_counts[RK_C_QUANTA]++;
+    if (rk_counts[RK_C_DEFERRED] == rk_u64(0))
+        rk_counts[RK_C_COMPLETED] = rk_dev_worker_at(rk_me).v.consumed + rk_u64(rk_turn - rk_turn_before);
     rk_put_back();
     rk_save();
     rk_dev_report_at report = rk_dev_report_at(rk_kernel.reports + gl_WorkGroupID.x * rk_dev_report_rk_sizeof());
@@ -401,22 +398,22 @@ void main() {
         if (rk_lane() == 0u) {
             [[dont_unroll]] do {
                 next = RK_THOROUGH != 0u ? rk_step() : rk_quick();
-                if (RK_MEASURES != 0u && (rk_steps & 7u) == 0u) rk_catch_up();
+                if (RK_MEASURES != 0u && (RK_THOROUGH == 0u || (rk_steps & 7u) == 0u)) rk_catch_up();
             } while (next == RK_GO_ON);
         }
-        if (!sole) {
-            if (rk_lane() == 0u) {
-                rk_told = next;
-                rk_told_cx = rk_cx;
+        [[dont_unroll]] for (;;) {
+            if (RK_THOROUGH == 0u && rk_lane() == 0u && next == RK_WATCH) next = rk_watch();
+            if (!sole) {
+                if (rk_lane() == 0u) {
+                    rk_told = next;
+                    rk_told_cx = rk_cx;
+                }
+                rk_barrier();
+                next = rk_told;
+                rk_cx = rk_told_cx;
+                if (next != RK_HANDLE) rk_barrier(); /* who has read it, before it is written again */
             }
-            rk_barrier();
-            next = rk_told;
-            rk_cx = rk_told_cx;
-        }
-        if (next == RK_LEAVE) {
-            left = true;
-            if (rk_lane() == 0u) atomicExchange(rk_left, 1u);
-        } else {
+            if (next != RK_HANDLE) break;
             rk_cx.outbox_used = 0u;
             rk_cx.result = 0u;
             rk_cx.refused = 0u;
@@ -424,7 +421,23 @@ void main() {
             RK_DISPATCH();
             if (!sole) rk_barrier(); /* the posts are whole */
             if (RK_MEASURES != 0u && rk_lane() == 0u) rk_end_handler();
-            if (rk_lane() == 0u) rk_conclude();
+            if (RK_THOROUGH != 0u) {
+                if (rk_lane() == 0u) rk_conclude();
+                break;
+            }
+            next = RK_GO_ON;
+            if (rk_lane() == 0u) {
+                if (rk_answer()) {
+                    next = RK_WATCH;
+                } else {
+                    rk_end_row();
+                    rk_conclude();
+                }
+            }
+        }
+        if (next == RK_LEAVE) {
+            left = true;
+            if (rk_lane() == 0u) atomicExchange(rk_left, 1u);
         }
     }
     if (rk_lane() == 0u && atomicAdd(rk_left, 0u) == 1u) rk_leave();

@@ -54,11 +54,12 @@ rk_u64 rk_message;
 rk_u64 rk_out_tail, rk_out_head;
 rk_u64 rk_clock;
 rk_u64 rk_waits; /* what we wait for, as published */
-rk_u64 rk_consumed, rk_consumed_before, rk_found_waiting;
+rk_u64 rk_found_waiting;
 rk_u64 rk_failed_actor; /* that has ended or failed, of which others are still to be told */
 rk_i32 rk_failed_code;
 rk_u32 rk_aside_count, rk_outbox_used, rk_outbox_sent;
-rk_u32 rk_turn, rk_ended;
+rk_u32 rk_turn, rk_turn_before; /* counts messages; and when the dispatch began */
+rk_u32 rk_ended;
 rk_u32 rk_irregular; /* an actor is not running, or not of generation 0 */
 rk_u32 rk_idle, rk_handled;
 rk_u64 rk_counts[RK_C_COUNT];
@@ -102,11 +103,9 @@ void rk_load() {
     rk_clock = rk_max(me.v.clock, rk_task.now);
     rk_outbox_used = me.v.outbox_used;
     rk_outbox_sent = me.v.outbox_sent;
-    rk_turn = me.v.turn;
+    rk_turn = rk_turn_before = me.v.turn;
     rk_ended = me.v.ended;
     rk_irregular = me.v.irregular;
-    rk_consumed = me.v.consumed;
-    rk_consumed_before = rk_consumed;
     rk_found_waiting = me.v.found_waiting;
     rk_waits = rk_peek(rk_u64_at(rk_kernel.waits + gl_WorkGroupID.x * 8u).v);
     rk_idle = 0u;
@@ -161,7 +160,7 @@ void rk_save() {
     me.v.turn = rk_turn;
     me.v.ended = rk_ended;
     me.v.irregular = rk_irregular;
-    me.v.consumed = rk_consumed;
+    me.v.consumed += rk_u64(rk_turn - rk_turn_before);
     me.v.found_waiting = rk_found_waiting;
 }
 

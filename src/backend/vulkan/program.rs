@@ -22,7 +22,7 @@ const IN_FLIGHT: usize = 2;
 /// Rounds with nothing to do after which a bounded pump leaves; and where it would see what comes, and nobody waits for its
 /// queue: for who comes when it has left waits for a submission, 67 us on an H200.
 const IDLE: u32 = 2;
-const LINGER: u32 = 100;
+const LINGER: u32 = 200;
 /// Launches of the thorough pump after one that was needed, for what is seldom comes in series; of one that stays, each of
 /// which is a quantum.
 const THOROUGH: u32 = 64;
