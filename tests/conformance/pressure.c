@@ -225,8 +225,33 @@ CASE(pressure_priorities_overtake) {
     world_close(&w);
 }
 
+/* A low message among many of normal priority that wait has its turn after at most so many messages: one in 32 is of another
+ * level, each of the four in turn. */
+static void expect_turn_of_low(void) {
+    enum { NORMAL = 1000, TURN = 4 * 32 };
+    world w = world_open();
+    rk_kernel kernel = world_launch(&w, "recorder", OPTIONS(.actors = 1, .workers = 1, .inbound_capacity = 1024));
+    const rk_send_options low = SENDING(.priority = RK_PRIORITY_LOW);
+    for (uint32_t i = 0; i < NORMAL; i++) {
+        mark message = {.id = i};
+        send_to(actor_of(kernel, 0), RK_TYPE(mark), &message, sizeof message);
+    }
+    mark message = {.id = NORMAL};
+    send_with(actor_of(kernel, 0), RK_TYPE(mark), &message, sizeof message, low);
+    CHECK_DONE(rk_kernel_activate(kernel, &test_error));
+    for (uint32_t i = 0, normal = 0; i <= NORMAL; i++) {
+        marked got;
+        next_message(&w, &got, sizeof got);
+        CHECK_EQ(got.place, i);
+        if (got.id == NORMAL) CHECK(i < TURN);
+        else CHECK_EQ(got.id, normal++);
+    }
+    world_close(&w);
+}
+
 /* Critical messages without end, and still a low one gets its turn. */
 CASE(pressure_no_starvation) {
+    expect_turn_of_low();
     world w = world_open();
     rk_kernel kernel = world_start(&w, "recorder", OPTIONS(.actors = 1, .workers = 1));
     const rk_send_options critical = SENDING(.priority = RK_PRIORITY_CRITICAL);

@@ -12,8 +12,9 @@ void main() {
     rk_contexts_ref contexts = rk_contexts_ref(rk_bare.contexts);
     rk_cx = contexts.v[gl_WorkGroupID.x];
     RK_DISPATCH();
-    rk_barrier(); /* the outbox is complete before the context says so */
+    rk_barrier(); /* the outbox is complete, but for the first post, before the context says so */
     if (rk_lane() == 0u) {
+        if (rk_cx.outbox_used != 0u) rk_put_(0u, rk_first);
         contexts.v[gl_WorkGroupID.x] = rk_cx;
     }
 }

@@ -82,7 +82,8 @@ struct rk_posted {
 };
 
 rk_context rk_cx;
-/* A handler's first post, which mostly is its only one. It is not in the outbox, where only its payload is: see rk_put_first_(). */
+/* A handler's first post, which mostly is its only one. Of it only the payload is in the outbox: the pump, or whoever called the
+ * handler, takes the rest from here, or puts it there with rk_put_(0u, rk_first). */
 rk_posted rk_first;
 /* Handlers have opened buffers since the pump last released what they wrote there. */
 bool rk_opened = false;

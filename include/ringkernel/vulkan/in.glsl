@@ -55,16 +55,18 @@ void rk_take_from(rk_u32 ring, rk_u32 messages) {
     RK_EACH_RING_(RK_FROM_)
 }
 
-/* Of the rings that are ready the one of the highest level, or now and then of another; actors and the host in turns, after the ring
- * that was taken from last. */
+/* Of the rings that are ready the one of the highest level, or now and then of another; actors and the host in turns: after the
+ * ring that was taken from last, and where another level has its turn by how often all of them have had theirs. */
 rk_u32 rk_choose(rk_u32 ready) {
-    rk_u32 first = rk_turn % RK_FAIRNESS == RK_FAIRNESS - 1u ? rk_turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1u;
+    bool other = rk_turn % RK_FAIRNESS == RK_FAIRNESS - 1u;
+    rk_u32 first = other ? rk_turn / RK_FAIRNESS % RK_LEVELS : RK_LEVELS - 1u;
+    bool host_first = other ? (rk_turn / (RK_FAIRNESS * RK_LEVELS) & 1u) != 0u : rk_from.ring < RK_LEVELS;
     rk_u32 levels = (ready | ready >> 4) & 15u;
     /* Turned so that the level to begin with is the highest bit. */
     rk_u32 turned = (levels << 4 | levels) >> (first + 1u) & 15u;
     rk_u32 level = (rk_u32(findMSB(turned)) + first + 1u) & 3u;
     rk_u32 host = ready >> (level + RK_LEVELS) & 1u, actors = ready >> level & 1u;
-    return level + ((rk_from.ring < RK_LEVELS && host == 1u) || actors == 0u ? RK_LEVELS : 0u);
+    return level + ((host_first && host == 1u) || actors == 0u ? RK_LEVELS : 0u);
 }
 
 /* At the kernel's end: a ring that has accepted more than we have taken; RK_RINGS if there is none. */

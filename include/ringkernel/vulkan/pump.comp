@@ -432,6 +432,7 @@ void main() {
                 } else {
                     rk_end_row();
                     rk_conclude();
+                    rk_idle = 0u;
                 }
             }
         }

@@ -101,7 +101,7 @@ rk_u32 rk_watch() {
     } while (!there && --looks != 0u);
     if (!there) {
         rk_idle += rk_row.looks;
-        return RK_GO_ON;
+        return rk_row.done == 0u && rk_idle >= rk_task.idle ? RK_LEAVE : RK_GO_ON;
     }
     rk_u32 d1 = words.a.y, size = d1 >> 16 & 0x3fu;
     /* All of d1 but two flags, level and size. */
@@ -170,8 +170,8 @@ bool rk_aim_at_peer() {
     return reserved;
 }
 
-/* What rk_aim_first() gives for what does not go this way. */
-#define RK_OTHERWISE (~rk_u64(0))
+/* What rk_aim_first() gives for what does not go this way: no worker's wait, for no kernel has key 0. */
+#define RK_OTHERWISE rk_u64(1)
 
 /* A place for rk_first, posted by the handler of rk_m, which becomes rk_post. What we wait for, or RK_OTHERWISE. */
 rk_u64 rk_aim_first() {
@@ -274,7 +274,7 @@ rk_u32 rk_quick() {
         if (next == RK_LEAVE || !watches) return next;
     }
     rk_u32 here = 1u << rk_from.ring;
-    bool alone = (rk_used & ~here) == 0u, ends = !watches || (ready & ~here) != 0u;
+    bool alone = ((rk_used | ready) & ~here) == 0u, ends = !watches || (ready & ~here) != 0u;
     rk_begin_row(alone ? RK_ROW : rk_clamp(RK_FAIRNESS - 1u - rk_turn % RK_FAIRNESS, 1u, RK_ROW),
                  ends ? 1u : alone ? RK_SELDOM : RK_OFTEN);
     return RK_WATCH;

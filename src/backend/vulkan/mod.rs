@@ -45,7 +45,8 @@ use crate::selftest::{Inbound, Measured, Report};
 use crate::time::Deadline;
 
 /// Turns of loops after which a dispatch leaves, well below where Mesa 22's lavapipe ends them all (65,535), with room for
-/// what comes after the last look: one post of the largest message, and leaving.
+/// what comes after the last look: posts of the largest message, of 1024 turns each, one for each message of a row (eight), and
+/// leaving.
 const TURNS: u32 = 40_000;
 /// The same where loops may go on: some tenths of a second on a slow device.
 const TURNS_UNCUT: u32 = 1 << 20;
