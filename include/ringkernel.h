@@ -120,7 +120,11 @@ template <class T> static inline T rk_sized_() {
 #define RK_ERROR_MESSAGE_SIZE 488
 
 /**
- * Backend by choice: as configured (see rk_runtime_create()), else the CPU. GPU backends are asked for by name.
+ * Backend by choice: as configured (see rk_runtime_create()), else CUDA where there is a device that can be used and code for
+ * it or an NVRTC that makes some, else the CPU. It is found out once for a runtime, by the first kernel or buffer that leaves
+ * it open, which opens the CUDA driver if there is one (some tenths of a second); a later kernel whose module has nothing
+ * for that device goes to the CPU. rk_kernel_stats() and rk_buffer_info() say where, the log at RK_LOG_INFO why. Vulkan is
+ * asked for by name.
  */
 #define RK_BACKEND_AUTO 0
 
@@ -684,7 +688,7 @@ typedef struct rk_runtime_options {
      */
     uint32_t struct_size;
     /**
-     * RK_BACKEND_... for kernels that do not name one.
+     * RK_BACKEND_... for kernels and buffers that do not name one.
      */
     uint32_t backend;
     /**

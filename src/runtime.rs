@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, Backends, Device, Kind, VulkanContext};
+use crate::backend::{Backend, Backends, Device, Kind, Tenant, VulkanContext};
 use crate::bell::heavy;
 use crate::buffer;
 use crate::calls::{Calls, CALLS};
@@ -184,12 +184,12 @@ impl Runtime {
     pub(crate) fn selftest(&self, index: u32) -> Result<Arc<Report>> {
         let devices = self.devices();
         let device = devices.get(index as usize).ok_or_else(|| Error::not_found("device", index))?;
-        self.backends.get(Some(device.kind))?.selftest(device.ordinal)
+        self.backends.get(device.kind)?.selftest(device.ordinal)
     }
 
-    /// The backend for kernels that ask for `kind`, or for none in particular.
-    pub(crate) fn backend(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {
-        self.backends.get(kind)
+    /// The backend for a kernel or buffer that asks for `kind`, or for none in particular.
+    pub(crate) fn backend(&self, kind: Option<Kind>, device: u32, tenant: &Tenant<'_>) -> Result<Arc<dyn Backend>> {
+        self.backends.home_of(kind, device, tenant)
     }
 
     /// Launches a kernel and gives its key.

@@ -15,6 +15,8 @@ pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatu
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Plan, Route};
+use crate::log::Level;
+use crate::module::Module;
 use crate::runtime::Home;
 use crate::selftest::Report;
 use crate::time::Deadline;
@@ -45,6 +47,17 @@ pub(crate) struct Device {
     pub(crate) memory: u64,
     /// Why it cannot be used, if so.
     pub(crate) unusable: Option<String>,
+}
+
+/// What is to be at home on a backend that nobody named.
+pub(crate) enum Tenant<'a> {
+    /// A kernel of that actor type of the module, with so many lanes.
+    Kernel {
+        module: &'a Module,
+        actor: usize,
+        lanes: u32,
+    },
+    Buffer,
 }
 
 /// Runs the workers of kernels.
@@ -116,7 +129,10 @@ pub(crate) struct Backends {
     /// The host program's, if it gives us its own.
     vulkan_context: Option<Arc<VulkanContext>>,
     cuda_multiprocessors: u32,
-    preferred: Kind,
+    /// What the program or its user asked for.
+    named: Option<Kind>,
+    /// Otherwise: found out with the first kernel or buffer that leaves it open, so that buffers are where kernels are.
+    chosen: OnceLock<Kind>,
 }
 
 impl Backends {
@@ -128,7 +144,6 @@ impl Backends {
         vulkan_context: Option<VulkanContext>,
         cuda_multiprocessors: u32,
     ) -> Result<Self> {
-        let preferred = kind.unwrap_or(Kind::Cpu);
         let backends = Self {
             cpu: cpu::Cpu::start(home, threads, cpus)?,
             cuda: OnceLock::new(),
@@ -136,32 +151,57 @@ impl Backends {
             home: home.clone(),
             vulkan_context: vulkan_context.map(Arc::new),
             cuda_multiprocessors,
-            preferred,
+            named: kind,
+            chosen: OnceLock::new(),
         };
         // Found out now rather than at the first launch.
-        if let Err(error) = backends.get(None) {
+        if let Some(Err(error)) = kind.map(|kind| backends.get(kind)) {
             backends.cpu.stop();
             return Err(error);
         }
         Ok(backends)
     }
 
-    pub(crate) fn get(&self, kind: Option<Kind>) -> Result<Arc<dyn Backend>> {
-        match kind.unwrap_or(self.preferred) {
+    pub(crate) fn get(&self, kind: Kind) -> Result<Arc<dyn Backend>> {
+        match kind {
             Kind::Cpu => Ok(self.cpu.clone()),
-            Kind::Cuda => {
-                if let Some(cuda) = self.cuda.get() {
-                    return Ok(cuda.clone());
-                }
-                let cuda = cuda::Cuda::start(self.cuda_multiprocessors)?;
-                Ok(self.cuda.get_or_init(|| cuda).clone())
-            }
+            Kind::Cuda => Ok(self.cuda()?.clone()),
             Kind::Vulkan => {
                 let vulkan = self.vulkan()?;
                 vulkan.check()?;
                 Ok(vulkan.clone())
             }
         }
+    }
+
+    /// The one that was asked for, by the call or for the runtime. Otherwise CUDA, if it could have this tenant and had the
+    /// first, else the CPU.
+    pub(crate) fn home_of(&self, kind: Option<Kind>, device: u32, tenant: &Tenant<'_>) -> Result<Arc<dyn Backend>> {
+        if let Some(kind) = kind.or(self.named) {
+            return self.get(kind);
+        }
+        let found = match self.chosen.get() {
+            Some(Kind::Cpu) => None,
+            _ => (self.cuda().and_then(|cuda| cuda.admits(device, tenant).map(|()| cuda)))
+                .inspect_err(|reason| {
+                    self.home.log.write(Level::Info, format_args!("on the CPU instead of a CUDA device: {reason}"));
+                })
+                .ok(),
+        };
+        // Another thread may have been first meanwhile.
+        let chosen = self.chosen.get_or_init(|| if found.is_some() { Kind::Cuda } else { Kind::Cpu });
+        match found {
+            Some(cuda) if *chosen == Kind::Cuda => Ok(cuda.clone()),
+            _ => self.get(Kind::Cpu),
+        }
+    }
+
+    fn cuda(&self) -> Result<&Arc<cuda::Cuda>> {
+        if let Some(cuda) = self.cuda.get() {
+            return Ok(cuda);
+        }
+        let cuda = cuda::Cuda::start(self.cuda_multiprocessors)?;
+        Ok(self.cuda.get_or_init(|| cuda))
     }
 
     fn vulkan(&self) -> Result<&Arc<vulkan::Vulkan>> {

@@ -9,7 +9,7 @@ use super::options::{copy_in, copy_out, write_init};
 use super::status::{rk_error, rk_status};
 use super::types::{rk_queue, rk_runtime};
 use super::{convert, handle};
-use crate::backend::Kind;
+use crate::backend::{Kind, Tenant};
 use crate::buffer::{Buffer, HostMemory, Memory, SIZE_MAX};
 use crate::error::{Error, Result};
 use crate::transfers::{Copy, Transfer};
@@ -101,8 +101,8 @@ pub unsafe extern "C" fn rk_buffer_create(
         let options = unsafe { copy_in(options) }?;
         check(&options)?;
         let runtime = handle::runtime(runtime)?;
-        let backend = runtime.backend(convert::backend(options.backend)?)?;
         let (size, device) = (options.size, options.device);
+        let backend = runtime.backend(convert::backend(options.backend)?, device, &Tenant::Buffer)?;
         let memory: Box<dyn Memory> = match NonNull::new(options.host.cast()) {
             Some(base) => {
                 // SAFETY: the caller promises that the memory stays.

@@ -13,7 +13,7 @@ use super::topic::{rk_subscription, rk_topic};
 use super::types::{rk_actor, rk_kernel, rk_module, rk_queue, rk_runtime};
 use crate::address::Address;
 use crate::alerts::{Alert, Notice, Rule};
-use crate::backend::Backend;
+use crate::backend::{Backend, Tenant};
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::kernel::{directory, Plan};
@@ -314,7 +314,8 @@ fn plan(
     if queues.is_empty() {
         queues.push(runtime.queue().clone());
     }
-    let backend = runtime.backend(spec.backend)?;
+    let tenant = Tenant::Kernel { module: &module.module, actor: number, lanes: spec.lanes() };
+    let backend = runtime.backend(spec.backend, spec.device(), &tenant)?;
     let plan = spec.plan(runtime.home(), &*backend, module.module.clone(), number, queues)?;
     Ok((backend, plan))
 }

@@ -45,7 +45,11 @@ pub struct rk_actor {
     pub id: u64,
 }
 
-/// Backend by choice: as configured (see rk_runtime_create()), else the CPU. GPU backends are asked for by name.
+/// Backend by choice: as configured (see rk_runtime_create()), else CUDA where there is a device that can be used and code for
+/// it or an NVRTC that makes some, else the CPU. It is found out once for a runtime, by the first kernel or buffer that leaves
+/// it open, which opens the CUDA driver if there is one (some tenths of a second); a later kernel whose module has nothing
+/// for that device goes to the CPU. rk_kernel_stats() and rk_buffer_info() say where, the log at RK_LOG_INFO why. Vulkan is
+/// asked for by name.
 pub const RK_BACKEND_AUTO: u32 = 0;
 /// Worker threads of this process. Always there.
 pub const RK_BACKEND_CPU: u32 = 1;
@@ -145,7 +149,7 @@ pub struct rk_vulkan_context {
 pub struct rk_runtime_options {
     /// sizeof this struct, as RK_RUNTIME_OPTIONS_INIT sets it.
     pub struct_size: u32,
-    /// RK_BACKEND_... for kernels that do not name one.
+    /// RK_BACKEND_... for kernels and buffers that do not name one.
     pub backend: u32,
     /// Threads of the CPU backend, 1 to 1024. 0: one less than the processors this process may use, at least one.
     pub cpu_threads: u32,

@@ -269,3 +269,36 @@ CASE(guest_logs_to_its_host) {
     for (uint32_t level = RK_LOG_WARN; level <= RK_LOG_DEBUG; level++) CHECK(lines[level] >= lines[level - 1]);
     CHECK(lines[RK_LOG_DEBUG] > 0);
 }
+
+/* Counts lines that say why something is not on a CUDA device. */
+static void count_reasons(void *user, uint32_t level, const char *text, size_t length) {
+    const char says[] = "on the CPU instead of a CUDA device: ";
+    if (level == RK_LOG_INFO && length > sizeof says && memcmp(text, says, sizeof says - 1) == 0) ++*(unsigned *)user;
+}
+
+/* What names no backend is on CUDA if a kernel that does name it can be there, and else on the CPU; buffers where kernels are. */
+CASE(guest_that_names_no_backend) {
+    for (int buffer_first = 0; buffer_first < 2; buffer_first++) {
+        unsigned reasons = 0;
+        rk_runtime_options options = RK_RUNTIME_OPTIONS_INIT;
+        options.log_level = RK_LOG_INFO, options.log = count_reasons, options.log_user = &reasons;
+        fixture all = {0};
+        CHECK_DONE(rk_runtime_create(RK_VERSION, &options, &all.runtime, &test_error));
+        all.module = fixture_module(all.runtime);
+        rk_buffer buffer;
+        if (buffer_first) CHECK_DONE(fixture_buffer(&all, &buffer, &test_error));
+        rk_kernel kernel = fixture_launch(all.runtime, all.module, NULL), named;
+        if (!buffer_first) CHECK_DONE(fixture_buffer(&all, &buffer, &test_error));
+        rk_kernel_options on_cuda = RK_KERNEL_OPTIONS_INIT;
+        on_cuda.backend = RK_BACKEND_CUDA;
+        const bool is_there = rk_kernel_launch(all.runtime, all.module, "responder", 9, &on_cuda, &named, NULL) == RK_OK;
+        rk_kernel_statistics statistics = RK_KERNEL_STATISTICS_INIT;
+        CHECK_DONE(rk_kernel_stats(kernel, &statistics, &test_error));
+        CHECK_EQ(statistics.backend, is_there ? RK_BACKEND_CUDA : RK_BACKEND_CPU);
+        rk_buffer_properties properties = RK_BUFFER_PROPERTIES_INIT;
+        CHECK_DONE(rk_buffer_info(buffer, &properties, &test_error));
+        CHECK_EQ(properties.backend, statistics.backend);
+        CHECK_OK(rk_runtime_destroy(all.runtime));
+        CHECK_EQ(reasons, is_there ? 0 : 1);
+    }
+}

@@ -61,9 +61,9 @@ CASE(lifecycle_transitions) {
         {"drain", drain, {0, ILLEGAL, TERMINATED, TERMINATED, TERMINATED, ILLEGAL}},
         {"terminate", terminate, {0, TERMINATED, TERMINATED, TERMINATED, TERMINATED, ILLEGAL}},
     };
+    world w = world_open();
     for (size_t t = 0; t < sizeof table / sizeof table[0]; t++)
         for (uint32_t from = CREATED; from <= TERMINATED; from++) {
-            world w = world_open();
             rk_kernel kernel = in_state(&w, from);
             uint32_t expected = table[t].leads_to[from];
             transition with = {.w = &w, .kernel = kernel, .call = table[t].call};
@@ -80,8 +80,8 @@ CASE(lifecycle_transitions) {
                 CHECK_STATUS(rk_send(actor_of(kernel, 0), RK_TYPE(visit), &message, sizeof message, NULL),
                              RK_ERROR_BAD_STATE);
             CHECK_OK(rk_kernel_destroy(kernel)); /* legal in every state */
-            world_close(&w);
         }
+    world_close(&w);
 }
 
 /* Suspended: everything is kept, and goes on in order. */
@@ -238,8 +238,8 @@ CASE(lifecycle_terminate_with_work_waiting) {
 /* After the event that says that it is over a kernel has nothing more for the host, whichever worker it came from. */
 CASE(lifecycle_the_end_comes_last) {
     enum { ACTORS = 16, SENT = 400 };
+    world w = world_open();
     for (int round = 0; round < 20; round++) {
-        world w = world_open();
         rk_kernel kernel = world_start(&w, "patient", OPTIONS(.actors = ACTORS, .workers = 8, .outbound_capacity = 64));
         for (uint32_t i = 0; i < SENT; i++) {
             visit message = {.nonce = i};
@@ -256,8 +256,9 @@ CASE(lifecycle_the_end_comes_last) {
         rk_message event = next_message(&w, NULL, 0);
         CHECK_EQ(event.kind, RK_MESSAGE_EVENT);
         CHECK_EQ(event.type, RK_EVENT_KERNEL_TERMINATED);
-        world_close(&w);
+        CHECK_OK(rk_kernel_destroy(kernel));
     }
+    world_close(&w);
 }
 
 /* A call whose message dies. */

@@ -119,6 +119,31 @@ CASE(guest_of_a_program_without_nvrtc) {
 #endif
 }
 
+static uint32_t backend_of(rk_kernel kernel) {
+    rk_kernel_statistics statistics = RK_KERNEL_STATISTICS_INIT;
+    CHECK_DONE(rk_kernel_stats(kernel, &statistics, &test_error));
+    return statistics.backend;
+}
+
+/* A program that names no backend is on the device, its buffers too. */
+CASE(guest_that_names_no_backend) {
+    CHECK_OK(rk_runtime_destroy(cuda_runtime())); /* skipped where there is no device */
+    uint64_t random = test_seed();
+    rk_runtime runtime;
+    CHECK_DONE(rk_runtime_create(RK_VERSION, NULL, &runtime, &test_error));
+    victims v = victims_start_in(runtime, NULL);
+    for (int i = 0; i < 100; i++) victims_add(&v, &random);
+    CHECK_EQ(backend_of(v.kernel), RK_BACKEND_CUDA);
+    rk_buffer_options options = RK_BUFFER_OPTIONS_INIT;
+    options.size = 1 << 20;
+    rk_buffer buffer;
+    CHECK_DONE(rk_buffer_create(runtime, &options, &buffer, &test_error));
+    rk_buffer_properties properties = RK_BUFFER_PROPERTIES_INIT;
+    CHECK_DONE(rk_buffer_info(buffer, &properties, &test_error));
+    CHECK_EQ(properties.backend, RK_BACKEND_CUDA);
+    victims_end(&v);
+}
+
 /* Highest number of a multiprocessor that there may be. */
 #define MULTIPROCESSORS 4096
 

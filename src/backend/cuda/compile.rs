@@ -244,6 +244,16 @@ fn ahead(root: &str, files: &[(String, String)], own: &[String], arch: &str) -> 
     Ok(code)
 }
 
+/// Why there is nothing to compile or nothing to compile it with, if so.
+pub(super) fn check(source: &[(String, String)]) -> Result<()> {
+    pump(source)?;
+    check_compiler()
+}
+
+pub(super) fn check_compiler() -> Result<()> {
+    Nvrtc::get().map(|_| ())
+}
+
 /// The program, and the files of the module that it includes.
 fn pump(source: &[(String, String)]) -> Result<(String, &[(String, String)])> {
     let Some(((_, root), files)) = source.split_first() else {

@@ -23,7 +23,7 @@ use self::memory::KernelMemory;
 use self::pinned::Pinned;
 use self::share::Share;
 use super::gpu::{self, Block, BufferTable, Fanout, Memories, Place, Pumps, Tables};
-use super::{Backend, Device, Kind};
+use super::{Backend, Device, Kind, Tenant};
 use crate::buffer::{HostMemory, Memory};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Placement, Plan};
@@ -75,6 +75,22 @@ impl Cuda {
             multiprocessors,
             me: me.clone(),
         }))
+    }
+
+    /// Why it could not have that tenant, if so, as far as can be told without trying.
+    pub(super) fn admits(&self, device: u32, tenant: &Tenant<'_>) -> Result<()> {
+        let capability = self.context(device)?.properties.capability;
+        match tenant {
+            Tenant::Kernel { module, actor, lanes } => {
+                let name = &module.actors()[*actor].name;
+                match prebuilt::find(module, name, *lanes, capability) {
+                    Some(_) => Ok(()),
+                    None => compile::check(&module.cuda_source),
+                }
+            }
+            // Kernels of this runtime will need it, or bring code and have been there first.
+            Tenant::Buffer => compile::check_compiler(),
+        }
     }
 
     fn context(&self, device: u32) -> Result<Arc<Context>> {

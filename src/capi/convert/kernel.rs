@@ -138,6 +138,14 @@ pub(in crate::capi) unsafe fn kernel_spec(options: &rk_kernel_options, state_siz
 }
 
 impl KernelSpec {
+    pub(in crate::capi) fn device(&self) -> u32 {
+        self.options.device
+    }
+
+    pub(in crate::capi) fn lanes(&self) -> u32 {
+        self.options.lanes.max(1)
+    }
+
     /// Fills in what was left open.
     pub(in crate::capi) fn plan(
         self,
@@ -174,8 +182,8 @@ impl KernelSpec {
             actor,
             actors,
             workers,
-            lanes: options.lanes.max(1),
-            device: options.device,
+            lanes: self.lanes(),
+            device: self.device(),
             quantum: if options.quantum_us == 0 { home.quantum } else { quantum(options.quantum_us)? },
             watchdog: watchdog(options.watchdog_ms),
             inbound_capacity: capacity(options.inbound_capacity, handled),
