@@ -244,7 +244,7 @@ impl Runtime {
         self.home.parked.fetch_add(1, Ordering::SeqCst);
         heavy();
         for backend in self.backends.open() {
-            if !backend.rest(None, deadline) {
+            if !backend.rest(None, self.home.spin, deadline) {
                 self.undo_park();
                 return Err(if self.home.is_closing() { Error::Stale } else { Error::Timeout });
             }

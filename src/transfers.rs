@@ -130,19 +130,19 @@ impl Transfers {
 
     /// Returns when all has been freed that was to be; false if the deadline came first. While handlers run it may take long.
     pub(crate) fn settle(&self, deadline: Deadline) -> bool {
-        loop {
+        // Without a thread, and when it is stopped or a bug of ours ended it, it is freed with the runtime.
+        let is_settled = |jobs: &Jobs| jobs.frees.is_empty() && !jobs.freeing || jobs.thread.is_none() || jobs.ended;
+        while !is_settled(&self.desk.jobs()) {
             let mark = self.desk.freed.mark();
-            let jobs = self.desk.jobs();
-            // Without a thread, and when it is stopped or a bug of ours ended it, it is freed with the runtime.
-            if jobs.frees.is_empty() && !jobs.freeing || jobs.thread.is_none() || jobs.ended {
-                return true;
+            if is_settled(&self.desk.jobs()) {
+                break;
             }
-            drop(jobs);
             if deadline.has_passed() {
                 return false;
             }
             self.desk.freed.wait(mark, deadline);
         }
+        true
     }
 
     fn start(&self, jobs: &mut Jobs) -> Result<()> {
@@ -224,7 +224,8 @@ fn serve(desk: &Desk, backends: &Backends) {
             Next::Free(frees) => {
                 // Handlers that found a buffer before it was withdrawn are over when every backend has rested since.
                 heavy();
-                let rested = backends.open().all(|backend| backend.rest(None, Deadline::after(PATIENCE)));
+                let rested =
+                    backends.open().all(|backend| backend.rest(None, Duration::ZERO, Deadline::after(PATIENCE)));
                 if rested {
                     frees.into_iter().for_each(|free| free());
                     desk.jobs().freeing = false;

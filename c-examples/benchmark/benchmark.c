@@ -35,7 +35,7 @@ static const char *const help =
     "  --batch N          messages of one rk_send_many(); default 64\n"
     "  --runs N           runs of each measurement, of which the median is printed; default 5\n"
     "  --only TEXT        only measurements whose name begins so: floors round-trip send batches echo batched\n"
-    "                     hops batons fanout creation memory calls idle\n"
+    "                     hops batons fanout creation memory park calls idle\n"
     "  --trace N          meanwhile a trace of one message in N is recorded, which nobody reads\n"
     "  --quick            few messages: checks all replies, measures badly\n"
     "  --json             one JSON object a line\n"
@@ -57,6 +57,7 @@ static const struct {
     {"hops", measure_hops},
     {"batons", measure_batons},
     {"fanout", measure_fanout},
+    {"park", measure_park},
     {"calls", measure_calls},
     {"idle", measure_idle},
 };

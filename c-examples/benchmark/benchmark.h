@@ -38,6 +38,7 @@ void measure_batons(setup *s);
 void measure_fanout(setup *s);
 void measure_creation(setup *s);
 void measure_memory(setup *s);
+void measure_park(setup *s);
 void measure_idle(setup *s);
 void measure_floors(setup *s);
 void measure_calls(setup *s);

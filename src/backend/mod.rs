@@ -9,6 +9,7 @@ mod vulkan;
 pub(crate) use signals::SignalsBlocked;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub use self::cuda::{code as cuda_code, selftest_code as cuda_selftest_code};
 pub(crate) use self::vulkan::{Borrowed as VulkanContext, Features as VulkanFeatures, LoaderFn as VulkanLoaderFn};
@@ -107,9 +108,9 @@ pub(crate) trait Backend: Send + Sync {
     /// Has all workers look at what they are to do.
     fn kick(&self);
 
-    /// Waits until no handler runs, of one kernel or of any. Call after changing what workers are to do and a
-    /// [`heavy`](crate::bell::heavy) fence. False if the deadline came first, or [`interrupt`](Self::interrupt).
-    fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool;
+    /// Waits until no handler runs, of one kernel or of any, for `spin` without sleeping. Call after changing what workers are
+    /// to do and a [`heavy`](crate::bell::heavy) fence. False if the deadline came first, or [`interrupt`](Self::interrupt).
+    fn rest(&self, kernel: Option<&Kernel>, spin: Duration, deadline: Deadline) -> bool;
 
     /// Makes waiting calls of `rest` return, for good.
     fn interrupt(&self);

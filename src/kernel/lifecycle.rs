@@ -188,7 +188,7 @@ impl Kernel {
         }
         heavy();
         // Without a deadline only the runtime's end cuts it short.
-        if self.backend.rest(Some(self), Deadline::Never) {
+        if self.backend.rest(Some(self), self.home.spin, Deadline::Never) {
             Ok(())
         } else {
             Err(Error::Stale)

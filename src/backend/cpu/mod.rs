@@ -11,6 +11,7 @@ mod worker;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::actors::Actors;
 use self::pool::{Pool, Seat};
@@ -182,8 +183,8 @@ impl Backend for Cpu {
         self.pool.kick();
     }
 
-    fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
-        self.pool.rest(kernel, deadline)
+    fn rest(&self, kernel: Option<&Kernel>, spin: Duration, deadline: Deadline) -> bool {
+        self.pool.rest(kernel, spin, deadline)
     }
 
     fn interrupt(&self) {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::super::signals::SignalsBlocked;
 use super::worker::{Visit, Worker};
@@ -145,31 +146,40 @@ impl Pool {
     }
 
     /// Waits until each thread that has workers of `kernel` (all threads without one) has begun a new pass or sleeps.
-    pub(super) fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
+    pub(super) fn rest(&self, kernel: Option<&Kernel>, spin: Duration, deadline: Deadline) -> bool {
         let has = |seat: &Seat| {
             kernel.is_none_or(|kernel| kernel.ports.iter().any(|port| Arc::ptr_eq(&port.bell, &seat.bell)))
         };
         self.seats.iter().filter(|seat| has(seat)).all(|seat| {
-            seat.watchers.fetch_add(1, Ordering::SeqCst);
-            heavy();
-            let rested = self.await_pass(seat, deadline);
-            seat.watchers.fetch_sub(1, Ordering::SeqCst);
-            rested
+            // Acquire, here and below: pairs with the Release stores of the thread; its handlers' effects are ours to see.
+            let first = seat.pass.load(Ordering::Acquire);
+            let has_rested = || seat.asleep.load(Ordering::Acquire) == 1 || seat.pass.load(Ordering::Acquire) != first;
+            // A thread that has no long handler begins a pass before we could fall asleep.
+            let mut spin = Spin::new(spin, deadline);
+            while !has_rested() {
+                if !spin.turn() {
+                    return self.sleep_until(has_rested, seat, first, deadline);
+                }
+            }
+            true
         })
     }
 
-    fn await_pass(&self, seat: &Seat, deadline: Deadline) -> bool {
-        // Acquire: pairs with the Release stores of the thread; its handlers' effects are ours to see.
-        let first = seat.pass.load(Ordering::Acquire);
-        loop {
-            if seat.asleep.load(Ordering::Acquire) == 1 || seat.pass.load(Ordering::Acquire) != first {
-                return true;
+    fn sleep_until(&self, has_rested: impl Fn() -> bool, seat: &Seat, first: u32, deadline: Deadline) -> bool {
+        seat.watchers.fetch_add(1, Ordering::SeqCst);
+        // From here on the thread wakes us, or we see what it has done.
+        heavy();
+        let rested = loop {
+            if has_rested() {
+                break true;
             }
             if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
-                return false;
+                break false;
             }
             futex::wait(&seat.pass, first, deadline);
-        }
+        };
+        seat.watchers.fetch_sub(1, Ordering::SeqCst);
+        rested
     }
 
     pub(super) fn interrupt(&self) {

@@ -15,6 +15,7 @@ mod share;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use self::code::{Code, Images};
 pub use self::compile::{code, selftest_code};
@@ -228,8 +229,8 @@ impl Backend for Cuda {
         self.pumps.kick();
     }
 
-    fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
-        self.pumps.rest(kernel, deadline)
+    fn rest(&self, kernel: Option<&Kernel>, spin: Duration, deadline: Deadline) -> bool {
+        self.pumps.rest(kernel, spin, deadline)
     }
 
     fn interrupt(&self) {

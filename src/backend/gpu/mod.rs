@@ -17,6 +17,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use self::arena::Arena;
 use self::pump::Pump;
@@ -28,7 +29,7 @@ use crate::kernel::{Kernel, Life, Placement, Plan, Port, Tally, TypeTable};
 use crate::queue::Outbound;
 use crate::ring::Channel;
 use crate::runtime::Home;
-use crate::time::Deadline;
+use crate::time::{Deadline, Spin};
 
 pub(super) use self::buffers::Table as BufferTable;
 pub(in crate::backend) use self::directory::Directory;
@@ -272,8 +273,13 @@ impl Pumps {
     /// The quanta in which handlers may not have seen what was changed before. One that begins later looks first at that.
     fn quanta(&self) -> Quanta {
         heavy();
+        self.quanta_after_heavy()
+    }
+
+    /// The same, where a [`heavy`] fence has been since what was changed.
+    fn quanta_after_heavy(&self) -> Quanta {
+        // SeqCst: after that fence.
         let now = |pump: Arc<Shared>| {
-            // SeqCst: after `heavy`.
             let rests = pump.rests.load(Ordering::SeqCst);
             (pump, rests)
         };
@@ -281,18 +287,26 @@ impl Pumps {
     }
 
     /// See [`Backend::rest`].
-    pub(super) fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
-        let Quanta(quanta) = self.quanta();
+    pub(super) fn rest(&self, kernel: Option<&Kernel>, spin: Duration, deadline: Deadline) -> bool {
+        let Quanta(quanta) = self.quanta_after_heavy();
         let mut concerned = quanta.iter().filter(|(pump, _)| kernel.is_none_or(|kernel| kernel.key == pump.key));
-        concerned.all(|(pump, rests)| loop {
-            let mark = pump.rested.mark();
-            if pump.has_rested_since(*rests) {
-                return true;
+        concerned.all(|(pump, rests)| {
+            // A pump that is told to leave has left before we could fall asleep, unless a handler is long.
+            let mut spin = Spin::new(spin, deadline);
+            while !pump.has_rested_since(*rests) {
+                if spin.turn() {
+                    continue;
+                }
+                let mark = pump.rested.mark();
+                if pump.has_rested_since(*rests) {
+                    break;
+                }
+                if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
+                    return false;
+                }
+                pump.rested.wait(mark, deadline);
             }
-            if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
-                return false;
-            }
-            pump.rested.wait(mark, deadline);
+            true
         })
     }
 

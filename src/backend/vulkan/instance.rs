@@ -36,7 +36,7 @@ enum Validation {
     Off,
     /// Valid use and synchronization.
     Host,
-    /// Also what shaders do, which takes instrumented shaders.
+    /// What shaders do, which takes instrumented shaders; and nothing else, as the layers ask.
     Device,
 }
 
@@ -58,6 +58,23 @@ impl Validation {
                 vk::ValidationFeatureEnableEXT::GPU_ASSISTED,
                 vk::ValidationFeatureEnableEXT::GPU_ASSISTED_RESERVE_BINDING_SLOT,
             ],
+        }
+    }
+
+    /// What it is not to look at.
+    fn disabled(self) -> &'static [vk::ValidationFeatureDisableEXT] {
+        match self {
+            Self::Device => &[vk::ValidationFeatureDisableEXT::CORE_CHECKS],
+            _ => &[],
+        }
+    }
+
+    /// What it is to tell. Instrumenting makes it change features and limits, of which it warns.
+    fn severity(self) -> vk::DebugUtilsMessageSeverityFlagsEXT {
+        use vk::DebugUtilsMessageSeverityFlagsEXT as Severity;
+        match self {
+            Self::Device => Severity::ERROR,
+            _ => Severity::ERROR | Severity::WARNING,
         }
     }
 }
@@ -111,7 +128,9 @@ impl Instance {
             extensions.push(ash::ext::debug_utils::NAME.as_ptr());
         }
         let application = vk::ApplicationInfo::default().engine_name(c"ringkernel").api_version(vk::API_VERSION_1_2);
-        let mut wanted = vk::ValidationFeaturesEXT::default().enabled_validation_features(validation.features());
+        let mut wanted = vk::ValidationFeaturesEXT::default()
+            .enabled_validation_features(validation.features())
+            .disabled_validation_features(validation.disabled());
         let mut info = vk::InstanceCreateInfo::default()
             .flags(flags)
             .application_info(&application)
@@ -127,7 +146,7 @@ impl Instance {
         };
         let mut instance = Self { raw, messages: None, borrowed: false, _entry: entry };
         if validation != Validation::Off {
-            instance.messages = Some(Messages::new(&instance, home)?);
+            instance.messages = Some(Messages::new(&instance, home, validation)?);
         }
         Ok(instance)
     }
@@ -147,13 +166,12 @@ impl Drop for Instance {
 }
 
 impl Messages {
-    fn new(instance: &Instance, home: &Arc<Home>) -> Result<Self> {
-        use vk::DebugUtilsMessageSeverityFlagsEXT as Severity;
+    fn new(instance: &Instance, home: &Arc<Home>, validation: Validation) -> Result<Self> {
         use vk::DebugUtilsMessageTypeFlagsEXT as Kind;
         let loader = ash::ext::debug_utils::Instance::new(&instance._entry, &instance.raw);
         let home = home.clone();
         let info = vk::DebugUtilsMessengerCreateInfoEXT::default()
-            .message_severity(Severity::ERROR | Severity::WARNING)
+            .message_severity(validation.severity())
             .message_type(Kind::VALIDATION)
             .pfn_user_callback(Some(pass_on))
             .user_data(Arc::as_ptr(&home).cast_mut().cast());

@@ -19,6 +19,7 @@ mod spirv;
 mod transfer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use ash::vk::{self, Handle};
 
@@ -316,8 +317,8 @@ impl Backend for Vulkan {
         self.pumps.kick();
     }
 
-    fn rest(&self, kernel: Option<&Kernel>, deadline: Deadline) -> bool {
-        self.pumps.rest(kernel, deadline)
+    fn rest(&self, kernel: Option<&Kernel>, spin: Duration, deadline: Deadline) -> bool {
+        self.pumps.rest(kernel, spin, deadline)
     }
 
     fn interrupt(&self) {
