@@ -730,7 +730,7 @@ typedef struct rk_runtime_options {
     uint32_t reserved;
     /**
      * How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
-     * 0: 1000. RK_NONE: no bound.
+     * 0: 1000. RK_NONE: no bound but the 36 years before the last stamp that there can be.
      */
     uint32_t clock_drift_ms;
     /**
@@ -2680,7 +2680,7 @@ rk_status rk_snapshot_describe(const void *data,
  * than asked for if what waits needs it. kernel: receives the handle. error: may be NULL.
  *
  * RK_ERROR_BAD_IMAGE: it is no snapshot, truncated, damaged, of another version, or does not fit the module.
- * RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses.
+ * RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses, or they are such as no kernel gets.
  * RK_ERROR_LIMIT: what waits needs too much memory with so many workers. Others as of rk_kernel_launch(). Thread-safe. Since 0.1.0.
  */
 rk_status rk_kernel_restore(struct rk_runtime runtime,

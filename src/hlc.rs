@@ -87,6 +87,9 @@ pub(crate) fn text(stamp: u64) -> String {
     format!("{}/{}", humantime::format_rfc3339_nanos(time), logical(stamp))
 }
 
+/// 36 years before the last one.
+const LAST_BELIEVED: u64 = u64::MAX - (1 << 60);
+
 /// How far ahead of physical time a clock lets itself be taken by others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drift {
@@ -102,9 +105,9 @@ impl Drift {
 
     pub(crate) const NONE: Self = Self { bound: u64::MAX };
 
-    /// The largest stamp that is believed now.
+    /// The largest stamp that is believed now, whatever the bound: a clock that has been taken further would come to its end.
     pub(crate) fn limit(self) -> u64 {
-        physical().saturating_add(self.bound)
+        physical().saturating_add(self.bound).min(LAST_BELIEVED)
     }
 }
 
@@ -145,13 +148,9 @@ impl Clock {
     /// A stamp came from outside the runtime: later stamps are larger. The next one is given. Refused if it is further
     /// ahead than the bound.
     pub(crate) fn observe(&self, me: &'static Section, stamp: u64) -> Result<u64> {
-        let limit = self.drift.limit();
-        if stamp > limit {
+        if stamp > self.drift.limit() {
             let time = |stamps: u64| Duration::from_nanos(unix_ns(stamps));
-            return Err(Error::Drift {
-                ahead: time(stamp - (limit - self.drift.bound)),
-                bound: time(self.drift.bound),
-            });
+            return Err(Error::Drift { ahead: time(stamp.saturating_sub(physical())), bound: time(self.drift.bound) });
         }
         self.merged.fetch_max(stamp, Ordering::Relaxed);
         Ok(self.tick(me))

@@ -208,8 +208,11 @@ impl Runtime {
         let place = if new_addresses {
             directory::reserve()?
         } else {
-            directory::reserve_again(image.key)
-                .ok_or_else(|| Error::Exists("a kernel of this process has the addresses of the snapshot's".into()))?
+            directory::reserve_again(image.key).ok_or_else(|| {
+                Error::Exists(
+                    "the addresses of the snapshot's kernel are another one's, or such as no kernel has".into(),
+                )
+            })?
         };
         image.rename(place.key());
         image.limit(self.home.clock.drift().limit());

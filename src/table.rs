@@ -26,6 +26,8 @@ pub(crate) const CAPACITY: usize = 1 << SLOT_BITS;
 const CHUNK: usize = 64;
 /// One less than there could be: keys whose generation is all ones are left to addresses of topics.
 const LAST_GENERATION: u32 = (1 << (32 - SLOT_BITS)) - 2;
+/// Of a key that comes from outside: where nobody means well, it leaves the slot a quarter of its generations.
+const LAST_RESTORED: u32 = LAST_GENERATION / 4 * 3;
 
 /// What can be in a table.
 pub(crate) trait Noun {
@@ -144,7 +146,7 @@ impl<T: Noun> Table<T> {
     /// Takes the place of a key that nothing has any more, or never had. None if something has it or its slot.
     pub(crate) fn reserve_again(&self, key: u32) -> Option<Vacant<'_, T>> {
         let (slot, generation) = (slot(key) as u32, key >> SLOT_BITS);
-        if generation == 0 || generation > LAST_GENERATION {
+        if generation == 0 || generation > LAST_RESTORED {
             return None;
         }
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -389,14 +391,20 @@ mod tests {
         }
         drop(table.remove(far).expect("there").take());
         assert_eq!(fill(), 8 << SLOT_BITS | 1234);
-        // The last generation.
-        let last = LAST_GENERATION << SLOT_BITS | slot(third) as u32;
+        // The last generations.
+        let at = |generation: u32| generation << SLOT_BITS | slot(third) as u32;
         drop(table.remove(third).expect("there").take());
+        let last = at(LAST_RESTORED);
         for _ in 0..2 {
             assert_eq!(table.reserve_again(last).expect("nobody has it").fill(Thing(&DROPS)), last);
             drop(table.remove(last).expect("there").take());
-            assert!(table.reserve().is_err(), "it is used up");
         }
+        assert!(table.reserve_again(at(LAST_RESTORED + 1)).is_none());
+        for generation in LAST_RESTORED + 1..=LAST_GENERATION {
+            assert_eq!(fill(), at(generation));
+            drop(table.remove(at(generation)).expect("there").take());
+        }
+        assert!(table.reserve().is_err(), "it is used up");
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub struct rk_runtime_options {
     /// Zero.
     pub reserved: u32,
     /// How far ahead of this machine's time another clock may be, in milliseconds, 1 to 3,600,000: see rk_hlc_merge().
-    /// 0: 1000. RK_NONE: no bound.
+    /// 0: 1000. RK_NONE: no bound but the 36 years before the last stamp that there can be.
     pub clock_drift_ms: u32,
     /// Multiprocessors of a CUDA device that all kernels of the runtime together may use at most, rounded up to what the
     /// device can set apart (groups of 8 on compute capability 9.0); the others never run them. 0, or so many that no

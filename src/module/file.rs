@@ -187,7 +187,10 @@ pub fn parse(file: &[u8]) -> Result<&[u8], Error> {
             .ok_or(Error::Malformed("a section lies outside of it"))?;
         if section.kind == SECTION_ELF {
             if section.machine == u32::from(MACHINE) && elf_machine(data)? == MACHINE {
-                return Ok(data);
+                return match has_its_segments(data) {
+                    true => Ok(data),
+                    false => Err(Error::Malformed("its shared object is cut short")),
+                };
             }
             other_machine = Error::Machine { found: section.machine };
         }
@@ -208,6 +211,25 @@ fn elf_machine(elf: &[u8]) -> Result<u16, Error> {
         return Err(Error::Malformed("its shared object is none"));
     }
     Ok(half(18))
+}
+
+/// Whether what the linker maps of it is there: it would only find out by a fault.
+fn has_its_segments(elf: &[u8]) -> bool {
+    // Offsets of e_phoff, e_phentsize and e_phnum; of p_offset and p_filesz.
+    let half = |at: usize| usize::from(u16::from_ne_bytes([elf[at], elf[at + 1]]));
+    let word = |bytes: &[u8], at: usize| bytes[at..at + 8].try_into().map_or(u64::MAX, u64::from_ne_bytes);
+    let (size, count) = (half(54), half(56));
+    if count == 0 {
+        return true;
+    }
+    let segments = usize::try_from(word(elf, 32)).ok().and_then(|at| elf.get(at..at.checked_add(size * count)?));
+    size == size_of::<libc::Elf64_Phdr>()
+        && segments.is_some_and(|segments| {
+            segments.chunks_exact(size).all(|segment| {
+                let end = word(segment, 8).checked_add(word(segment, 32));
+                end.is_some_and(|end| end <= elf.len() as u64)
+            })
+        })
 }
 
 /// A module file in memory, with its code mapped for as long as this lives.
@@ -405,6 +427,28 @@ mod tests {
         for count in [0, 20, 0x0aaa_aaab, u32::MAX] {
             let file = forged(|header, _| header.section_count = count);
             assert!(matches!(parse(&file), Err(Error::Malformed(_))), "count {count}");
+        }
+    }
+
+    #[test]
+    fn an_object_cut_short_is_refused() {
+        let object = |offset: u64, length: u64, entry: u16| {
+            let mut elf = elf(MACHINE);
+            elf.resize(64, 0);
+            elf[32..40].copy_from_slice(&64u64.to_ne_bytes());
+            elf[54..56].copy_from_slice(&entry.to_ne_bytes());
+            elf[56..58].copy_from_slice(&1u16.to_ne_bytes());
+            elf.resize(64 + 56 + 100, 0);
+            elf[64 + 8..64 + 16].copy_from_slice(&offset.to_ne_bytes());
+            elf[64 + 32..64 + 40].copy_from_slice(&length.to_ne_bytes());
+            pack(&elf).unwrap()
+        };
+        assert!(parse(&object(120, 100, 56)).is_ok());
+        for (offset, length, entry) in
+            [(120, 101, 56), (221, 0, 56), (u64::MAX, 2, 56), (0, u64::MAX, 56), (120, 100, 55)]
+        {
+            let file = object(offset, length, entry);
+            assert!(matches!(parse(&file), Err(Error::Malformed(_))), "{offset} {length} {entry}");
         }
     }
 

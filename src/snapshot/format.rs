@@ -37,7 +37,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Entry, Image, Kin, Message, Part, Post, Unsent};
+use super::{reserve, Entry, Image, Kin, Message, Part, Post, Unsent};
 use crate::address::{index_of, Address, MAX_ACTORS};
 use crate::error::{Error, Result};
 use crate::layout::{COUNTERS, PAYLOAD_MAX, STATE_MAX};
@@ -247,6 +247,14 @@ fn bad(what: impl Into<String>) -> Error {
     Error::BadImage(format!("the snapshot {}", what.into()))
 }
 
+/// Values out of bytes that need not be aligned; an error if there is no memory for them.
+fn copy<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    reserve(&mut values, bytes.len() / size_of::<T>())?;
+    values.extend(bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned::<T>));
+    Ok(values)
+}
+
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
 
@@ -328,24 +336,28 @@ impl Image {
         let (head, counters, mut reader) = Head::take(bytes)?;
         let actors = head.actors as usize;
         let entries = reader.bytes(actors * size_of::<Entry>())?;
-        let entries: Vec<Entry> = entries.chunks_exact(size_of::<Entry>()).map(bytemuck::pod_read_unaligned).collect();
+        let entries: Vec<Entry> = copy(entries)?;
         if entries.iter().any(|entry| entry.status > Entry::FAILED) {
             return Err(bad("has an actor of unknown status"));
         }
         let kin = reader.section(actors * size_of::<Kin>())?;
-        let kin: Vec<Kin> = kin.chunks_exact(size_of::<Kin>()).map(bytemuck::pod_read_unaligned).collect();
+        let kin: Vec<Kin> = copy(kin)?;
         if !kin.iter().all(|kin| kin.is_within(head.actors)) {
             return Err(bad("has an actor with relatives that there cannot be"));
         }
-        let states = reader.section(actors * head.state_size as usize)?.to_vec();
+        let states = copy(reader.section(actors * head.state_size as usize)?)?;
         let fits = |level: u8, size: u32| usize::from(level) < LEVELS && size <= PAYLOAD_MAX;
         let mut all = Part { first: 0, entries, kin, states, counters, time: head.time, ..Part::default() };
+        // As many as there can be in what is left, whatever it says.
+        let room =
+            |said: u64, each: usize, left: &[u8]| usize::try_from(said).unwrap_or(usize::MAX).min(left.len() / each);
+        reserve(&mut all.messages, room(head.messages, size_of::<MessageHead>(), reader.0))?;
         for _ in 0..head.messages {
             let message: MessageHead = reader.read()?;
             if !fits(message.level, message.size) || index_of(message.actor) >= head.actors {
                 return Err(bad("has a message that there cannot be"));
             }
-            let payload = reader.section(message.size as usize)?.into();
+            let payload = copy(reader.section(message.size as usize)?)?.into();
             let envelope = Envelope {
                 actor: message.actor,
                 kind: message.kind,
@@ -359,6 +371,7 @@ impl Image {
             };
             all.messages.push(Message { from_host: message.bits & FROM_HOST != 0, envelope, payload });
         }
+        reserve(&mut all.posts, room(head.posts, size_of::<PostHead>(), reader.0))?;
         for _ in 0..head.posts {
             let post: PostHead = reader.read()?;
             // To nobody's address, which would mean something else on its way.
@@ -366,7 +379,7 @@ impl Image {
                 return Err(bad("has a post that there cannot be"));
             }
             let by = Address::new(head.key, post.by as u32).to_bits();
-            let payload = reader.section(post.size as usize)?.into();
+            let payload = copy(reader.section(post.size as usize)?)?.into();
             let envelope = Envelope {
                 actor: if post.to == 0 { by as u32 } else { post.to as u32 },
                 kind: post.kind,

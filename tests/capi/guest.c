@@ -270,6 +270,42 @@ CASE(guest_logs_to_its_host) {
     CHECK(lines[RK_LOG_DEBUG] > 0);
 }
 
+/* A snapshot of many actors, restored where there is memory for a part of it only: an error, and then room for something small. */
+CASE(guest_restores_with_little_memory) {
+    if (TEST_SANITIZED) test_skip("a sanitizer's shadow is larger than the limits that this sets");
+    enum { ACTORS = 1 << 18 };
+    rk_runtime runtime = fixture_runtime();
+    rk_module module = fixture_module(runtime);
+    rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
+    options.actors = ACTORS, options.workers = 1;
+    rk_kernel kernel = fixture_launch(runtime, module, &options), copy;
+    void *bytes;
+    size_t size;
+    CHECK_DONE(rk_kernel_snapshot(kernel, 0, &bytes, &size, &test_error));
+    struct rlimit all;
+    CHECK_EQ(getrlimit(RLIMIT_AS, &all), 0);
+    unsigned refused = 0;
+    for (size_t room = 1 << 20;; room += 1 << 20, refused++) {
+        rk_error error;
+        unsigned long pages;
+        FILE *self = fopen("/proc/self/statm", "r");
+        CHECK(self != NULL && fscanf(self, "%lu", &pages) == 1);
+        fclose(self);
+        struct rlimit little = {pages * 4096 + room, all.rlim_max};
+        CHECK_EQ(setrlimit(RLIMIT_AS, &little), 0);
+        const rk_status status =
+            rk_kernel_restore(runtime, module, bytes, size, RK_RESTORE_NEW_ADDRESSES, NULL, &copy, &error);
+        CHECK_EQ(setrlimit(RLIMIT_AS, &all), 0);
+        if (status == RK_OK) break;
+        test_error_check(__FILE__, __LINE__, &error, status);
+        CHECK_STATUS(status, RK_ERROR_NO_MEMORY);
+        CHECK_OK(rk_kernel_destroy(fixture_launch(runtime, module, NULL)));
+    }
+    CHECK(refused >= 4);
+    rk_snapshot_free(bytes);
+    CHECK_OK(rk_runtime_destroy(runtime));
+}
+
 /* Counts lines that say why something is not on a CUDA device. */
 static void count_reasons(void *user, uint32_t level, const char *text, size_t length) {
     const char says[] = "on the CPU instead of a CUDA device: ";

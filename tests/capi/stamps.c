@@ -78,6 +78,9 @@ CASE(stamps_drift_bound) {
         CHECK(next > taken);
         CHECK_OK(rk_hlc_now(runtime, &now));
         CHECK(now > next);
+        /* The clock's end is nobody's, whatever the bound: nothing would come after. */
+        CHECK_ERROR(rk_hlc_merge(runtime, UINT64_MAX, NULL, &test_error), RK_ERROR_DRIFT);
+        CHECK_ERROR(rk_hlc_merge(runtime, UINT64_MAX - (UINT64_C(1) << 60) + 1, NULL, &test_error), RK_ERROR_DRIFT);
         CHECK_DONE(rk_hlc_merge(runtime, 0, NULL, &test_error)); /* of long ago: changes nothing */
         CHECK_OK(rk_hlc_now(runtime, &next));
         CHECK(next > now);
