@@ -1492,7 +1492,7 @@ typedef struct rk_snapshot_info {
      */
     uint64_t posts;
     /**
-     * The latest stamp of the kernel's clocks, see rk_hlc_split().
+     * The latest stamp of the kernel's clocks, see rk_hlc_unix_ns().
      */
     uint64_t time;
     /**
@@ -2024,7 +2024,7 @@ rk_status rk_device_info(struct rk_runtime runtime,
  * index: of the device, below rk_device_count(). report: caller-owned, with its struct_size set; no more is written.
  * error: may be NULL. Takes some hundredths of a second at the first call for a device, and keeps two processors busy
  * meanwhile. RK_ERROR_NOT_FOUND: no such device. RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED, RK_ERROR_DRIVER: it cannot be
- * used, as the error says. Thread-safe. Since 0.1.0.
+ * used, as the error says. RK_TIMEOUT: the processors were too busy with other things to tell. Thread-safe. Since 0.1.0.
  */
 rk_status rk_selftest(struct rk_runtime runtime,
                       uint32_t index,

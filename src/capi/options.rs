@@ -112,16 +112,25 @@ pub(super) unsafe fn copy_in<T: Sized32>(from: *const T) -> Result<T> {
     Ok(options)
 }
 
+/// An error if [`copy_out`] would give one, for who has much to do before it; the size otherwise.
+///
+/// # Safety
+/// As for [`copy_out`].
+pub(super) unsafe fn check_out<T: Sized32>(to: *mut T) -> Result<usize> {
+    if to.is_null() {
+        return Err(Error::invalid("the struct to fill is NULL"));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { claimed_size(to) }
+}
+
 /// Fills the caller's struct as far as the caller knows it, and with zeros where only the caller knows it.
 ///
 /// # Safety
 /// `to` is NULL or points to as many writable bytes as its struct_size says.
 pub(super) unsafe fn copy_out<T: Sized32>(to: *mut T, value: T) -> Result<()> {
-    if to.is_null() {
-        return Err(Error::invalid("the struct to fill is NULL"));
-    }
     // SAFETY: the caller's promise.
-    let size = unsafe { claimed_size(to) }?;
+    let size = unsafe { check_out(to) }?;
     // SAFETY: the caller's promise, and T begins with the size, which is kept.
     unsafe { fill(to, &value, size) };
     Ok(())

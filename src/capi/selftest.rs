@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::convert;
 use super::guard::in_out;
 use super::handle;
-use super::options::copy_out;
+use super::options::{check_out, copy_out};
 use super::status::{rk_error, rk_status};
 use super::types::rk_runtime;
 use crate::selftest::{Measured, Report};
@@ -43,7 +43,7 @@ pub struct rk_selftest_report {
 /// index: of the device, below rk_device_count(). report: caller-owned, with its struct_size set; no more is written.
 /// error: may be NULL. Takes some hundredths of a second at the first call for a device, and keeps two processors busy
 /// meanwhile. RK_ERROR_NOT_FOUND: no such device. RK_ERROR_NO_DEVICE, RK_ERROR_UNSUPPORTED, RK_ERROR_DRIVER: it cannot be
-/// used, as the error says. Thread-safe. Since 0.1.0.
+/// used, as the error says. RK_TIMEOUT: the processors were too busy with other things to tell. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_selftest(
     runtime: rk_runtime,
@@ -52,8 +52,11 @@ pub unsafe extern "C" fn rk_selftest(
     error: *mut rk_error,
 ) -> rk_status {
     in_out(error, || {
-        let found = handle::runtime(runtime)?.selftest(index)?;
-        // SAFETY: the caller passes NULL or a struct whose first field is its size.
+        let runtime = handle::runtime(runtime)?;
+        // SAFETY: the caller passes NULL or a struct whose first field is its size, here and below.
+        unsafe { check_out(report) }?;
+        let found = runtime.selftest(index)?;
+        // SAFETY: as above.
         unsafe { copy_out(report, convert(&found)) }
     })
 }

@@ -33,7 +33,7 @@ pub struct rk_snapshot_info {
     pub messages: u64,
     /// What handlers had sent and nobody had room for.
     pub posts: u64,
-    /// The latest stamp of the kernel's clocks, see rk_hlc_split().
+    /// The latest stamp of the kernel's clocks, see rk_hlc_unix_ns().
     pub time: u64,
     /// Address of the first actor, when the snapshot was taken.
     pub first_actor: rk_actor,
