@@ -156,4 +156,23 @@ fn macros_and_include_directories_reach_every_compiler() {
     ]);
     run(&mut command);
     assert!(out.join("mod.rkm").exists());
+    // And the C compiler, whoever calls it: with the definitions once more or without.
+    let mut command = rkc();
+    command.current_dir(&out).args(["s.rk.h", "-m", "mod", "-Iinc", "-DNUMBER=5", "-D", "EXTRA=2u", "-o", "mod.c"]);
+    run(&mut command);
+    for more in [&[][..], &["-DNUMBER=5", "-DEXTRA=2u"]] {
+        let mut cc = crate::tools::command("cc");
+        cc.current_dir(&out).args([
+            "-std=c11",
+            "-Werror",
+            "-Iinc",
+            "-I",
+            crate::tools::INCLUDE,
+            "-c",
+            "mod.c",
+            "-o",
+            "mod.o",
+        ]);
+        run(cc.args(more));
+    }
 }

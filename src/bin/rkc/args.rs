@@ -17,7 +17,8 @@ Options:
     -o, --output FILE     write the C file
         --file FILE       write the loadable file
     -I DIR                look here for files that yours include; may be repeated
-    -D NAME[=VALUE]       define a macro; may be repeated; define it for your compiler too
+    -D NAME[=VALUE]       define a macro; may be repeated; programs that include the
+                          sources must define it too
         --include-dir DIR where ringkernel/actor.h is; else RINGKERNEL_INCLUDE, else beside this program
         --no-vulkan       leave out the Vulkan images, which need glslc
         --depfile FILE    write the files that the module depends on as a Makefile rule
@@ -62,6 +63,14 @@ pub struct Args {
     pub cuda_report: Vec<report::Wish>,
     /// Of the report.
     pub lanes: u32,
+}
+
+impl Args {
+    /// What `-D` defines: names and values.
+    pub fn definitions(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.flags.iter().filter_map(|flag| flag.strip_prefix("-D"));
+        all.map(|text| text.split_once('=').unwrap_or((text, "1")))
+    }
 }
 
 pub fn parse() -> Result<Action, Error> {

@@ -94,11 +94,7 @@ pub fn scratch(actor: &Actor) -> String {
 
 /// What `-D` defines, which NVRTC is not told of.
 fn definitions(args: &Args) -> String {
-    let definition = |text: &str| {
-        let (name, value) = text.split_once('=').unwrap_or((text, "1"));
-        format!("#define {name} {value}\n")
-    };
-    args.flags.iter().filter_map(|flag| flag.strip_prefix("-D")).map(definition).collect()
+    args.definitions().map(|(name, value)| format!("#define {name} {value}\n")).collect()
 }
 
 fn section(name: String, text: String) -> Section {

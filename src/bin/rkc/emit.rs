@@ -43,6 +43,15 @@ pub fn include_lines(paths: &[String]) -> String {
     paths.iter().map(|path| format!("#include \"{path}\"\n")).collect()
 }
 
+/// What `-D` defines: without it the compiler's handlers would be others than those of the devices.
+fn definitions(args: &Args) -> String {
+    let definition = |(name, value): (&str, &str)| {
+        let macro_name = name.split('(').next().unwrap_or(name);
+        format!("#ifndef {macro_name}\n#define {name} {value}\n#endif\n")
+    };
+    args.definitions().map(definition).collect()
+}
+
 /// The C file that defines the module's image.
 pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[String]) -> String {
     let mut c = String::new();
@@ -52,8 +61,9 @@ pub fn module(args: &Args, names: &Names, sections: &[Section], includes: &[Stri
     let _ = write!(
         c,
         "/* Module {module}, written by rkc {version} from {sources}; do not edit. */\n\
-         #include <ringkernel/module.h>\n{}\n\
+         {}#include <ringkernel/module.h>\n{}\n\
          RK_ASSERT(RK_LAYOUT_VERSION == {LAYOUT_VERSION}u, \"rkc is not of this version of ringkernel/module.h\");\n",
+        definitions(args),
         include_lines(includes)
     );
     for (i, section) in sections.iter().enumerate() {
