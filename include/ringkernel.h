@@ -2250,10 +2250,9 @@ rk_status rk_poll(struct rk_runtime runtime,
  * A full ring is waited for within the timeout; with timeout 0 it is RK_AGAIN. A message whose handler fails, or returns
  * without a reply, counts as handled: there is no reply then, and RK_FOREVER waits for one until the runtime ends.
  * RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes, as a second reply to one
- * call is. RK_ERROR_UNDELIVERED: the
- * message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity; message->size says how large,
- * and the reply is lost. Waits without holding anything: any number of threads may call at once. Thread-safe. Since
- * 0.1.0.
+ * call is. RK_ERROR_UNDELIVERED: the message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity;
+ * message->size says how large, and the reply is lost. Waits without holding anything: any number of threads may call at
+ * once. Thread-safe. Since 0.1.0.
  */
 rk_status rk_call(struct rk_actor to,
                   uint32_t type,
@@ -2681,8 +2680,9 @@ rk_status rk_snapshot_describe(const void *data,
  * than asked for if what waits needs it. kernel: receives the handle. error: may be NULL.
  *
  * RK_ERROR_BAD_IMAGE: it is no snapshot, truncated, damaged, of another version, or does not fit the module.
- * RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses, or they are such as no kernel gets.
- * RK_ERROR_LIMIT: what waits needs too much memory with so many workers. Others as of rk_kernel_launch(). Thread-safe. Since 0.1.0.
+ * RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses, or
+ * they are such as no kernel gets. RK_ERROR_LIMIT: what waits needs too much memory with so many workers. Others as of
+ * rk_kernel_launch(). Thread-safe. Since 0.1.0.
  */
 rk_status rk_kernel_restore(struct rk_runtime runtime,
                             struct rk_module module,

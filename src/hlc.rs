@@ -150,7 +150,9 @@ impl Clock {
     pub(crate) fn observe(&self, me: &'static Section, stamp: u64) -> Result<u64> {
         if stamp > self.drift.limit() {
             let time = |stamps: u64| Duration::from_nanos(unix_ns(stamps));
-            return Err(Error::Drift { ahead: time(stamp.saturating_sub(physical())), bound: time(self.drift.bound) });
+            let now = physical();
+            let bound = self.drift.bound.min(LAST_BELIEVED.saturating_sub(now));
+            return Err(Error::Drift { ahead: time(stamp.saturating_sub(now)), bound: time(bound) });
         }
         self.merged.fetch_max(stamp, Ordering::Relaxed);
         Ok(self.tick(me))

@@ -181,8 +181,10 @@ impl Backends {
         if let Some(kind) = kind.or(self.named) {
             return self.get(kind);
         }
-        let found = match self.chosen.get() {
-            Some(Kind::Cpu) => None,
+        let found = match (self.chosen.get(), tenant) {
+            (Some(Kind::Cpu), _) => None,
+            // Where the kernels are, whatever they were compiled with.
+            (Some(_), Tenant::Buffer) => Some(self.cuda()?),
             _ => (self.cuda().and_then(|cuda| cuda.admits(device, tenant).map(|()| cuda)))
                 .inspect_err(|reason| {
                     self.home.log.write(Level::Info, format_args!("on the CPU instead of a CUDA device: {reason}"));

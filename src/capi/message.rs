@@ -128,10 +128,9 @@ pub unsafe extern "C" fn rk_poll(
 /// A full ring is waited for within the timeout; with timeout 0 it is RK_AGAIN. A message whose handler fails, or returns
 /// without a reply, counts as handled: there is no reply then, and RK_FOREVER waits for one until the runtime ends.
 /// RK_OK: the reply is there. RK_TIMEOUT: none came in time; it is discarded when it comes, as a second reply to one
-/// call is. RK_ERROR_UNDELIVERED: the
-/// message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity; message->size says how large,
-/// and the reply is lost. Waits without holding anything: any number of threads may call at once. Thread-safe. Since
-/// 0.1.0.
+/// call is. RK_ERROR_UNDELIVERED: the message became a dead letter. RK_ERROR_SIZE: the reply is larger than reply_capacity;
+/// message->size says how large, and the reply is lost. Waits without holding anything: any number of threads may call at
+/// once. Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_call(
     to: rk_actor,

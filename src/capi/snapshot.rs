@@ -149,8 +149,9 @@ pub unsafe extern "C" fn rk_snapshot_describe(
 /// than asked for if what waits needs it. kernel: receives the handle. error: may be NULL.
 ///
 /// RK_ERROR_BAD_IMAGE: it is no snapshot, truncated, damaged, of another version, or does not fit the module.
-/// RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses, or they are such as no kernel gets.
-/// RK_ERROR_LIMIT: what waits needs too much memory with so many workers. Others as of rk_kernel_launch(). Thread-safe. Since 0.1.0.
+/// RK_ERROR_NOT_FOUND: the module has no such actor type. RK_ERROR_EXISTS: a kernel of this process has the addresses, or
+/// they are such as no kernel gets. RK_ERROR_LIMIT: what waits needs too much memory with so many workers. Others as of
+/// rk_kernel_launch(). Thread-safe. Since 0.1.0.
 #[no_mangle]
 pub unsafe extern "C" fn rk_kernel_restore(
     runtime: rk_runtime,

@@ -92,6 +92,23 @@ static bool is_loaded(const char *part) {
     return found;
 }
 
+static uint32_t backend_of(rk_kernel kernel) {
+    rk_kernel_statistics statistics = RK_KERNEL_STATISTICS_INIT;
+    CHECK_DONE(rk_kernel_stats(kernel, &statistics, &test_error));
+    return statistics.backend;
+}
+
+/* Of one that leaves it open. */
+static uint32_t backend_of_a_buffer(rk_runtime runtime) {
+    rk_buffer_options options = RK_BUFFER_OPTIONS_INIT;
+    options.size = 1 << 20;
+    rk_buffer buffer;
+    CHECK_DONE(rk_buffer_create(runtime, &options, &buffer, &test_error));
+    rk_buffer_properties properties = RK_BUFFER_PROPERTIES_INIT;
+    CHECK_DONE(rk_buffer_info(buffer, &properties, &test_error));
+    return properties.backend;
+}
+
 /* Modules whose pumps are compiled run without NVRTC, be it machine code or PTX. */
 CASE(guest_of_a_program_without_nvrtc) {
 #if defined(AHEAD)
@@ -106,6 +123,14 @@ CASE(guest_of_a_program_without_nvrtc) {
         victims_end(&v);
         CHECK(!is_loaded("nvrtc"));
     }
+    /* Nor does a program that names no backend need it, for its buffers either. */
+    rk_runtime runtime;
+    CHECK_DONE(rk_runtime_create(RK_VERSION, NULL, &runtime, &test_error));
+    victims anywhere = victims_start_of(&ahead, runtime, NULL);
+    CHECK_EQ(backend_of(anywhere.kernel), RK_BACKEND_CUDA);
+    CHECK_EQ(backend_of_a_buffer(runtime), RK_BACKEND_CUDA);
+    victims_end(&anywhere);
+    CHECK(!is_loaded("nvrtc"));
     /* The check would see it: another number of lanes has to be compiled. */
     rk_kernel_options options = RK_KERNEL_OPTIONS_INIT;
     options.lanes = 3;
@@ -119,12 +144,6 @@ CASE(guest_of_a_program_without_nvrtc) {
 #endif
 }
 
-static uint32_t backend_of(rk_kernel kernel) {
-    rk_kernel_statistics statistics = RK_KERNEL_STATISTICS_INIT;
-    CHECK_DONE(rk_kernel_stats(kernel, &statistics, &test_error));
-    return statistics.backend;
-}
-
 /* A program that names no backend is on the device, its buffers too. */
 CASE(guest_that_names_no_backend) {
     CHECK_OK(rk_runtime_destroy(cuda_runtime())); /* skipped where there is no device */
@@ -134,13 +153,7 @@ CASE(guest_that_names_no_backend) {
     victims v = victims_start_in(runtime, NULL);
     for (int i = 0; i < 100; i++) victims_add(&v, &random);
     CHECK_EQ(backend_of(v.kernel), RK_BACKEND_CUDA);
-    rk_buffer_options options = RK_BUFFER_OPTIONS_INIT;
-    options.size = 1 << 20;
-    rk_buffer buffer;
-    CHECK_DONE(rk_buffer_create(runtime, &options, &buffer, &test_error));
-    rk_buffer_properties properties = RK_BUFFER_PROPERTIES_INIT;
-    CHECK_DONE(rk_buffer_info(buffer, &properties, &test_error));
-    CHECK_EQ(properties.backend, RK_BACKEND_CUDA);
+    CHECK_EQ(backend_of_a_buffer(runtime), RK_BACKEND_CUDA);
     victims_end(&v);
 }
 

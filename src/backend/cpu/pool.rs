@@ -57,7 +57,7 @@ impl Seat {
         // Release: pairs with the Acquire in `rest`; what was done in the pass before is seen by who waited for this one.
         self.pass.store(self.pass.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         light();
-        // Relaxed: ordered after the store by `light`; its partner is `heavy` in `rest`.
+        // Relaxed: ordered after the store by `light`; its partner is `heavy` in `sleep_until`.
         if self.watchers.load(Ordering::Relaxed) != 0 {
             futex::wake_all(&self.pass);
         }
@@ -157,7 +157,8 @@ impl Pool {
             // A thread that has no long handler begins a pass before we could fall asleep.
             let mut spin = Spin::new(spin, deadline);
             while !has_rested() {
-                if !spin.turn() {
+                // SeqCst: as in `sleep_until`.
+                if self.interrupted.load(Ordering::SeqCst) || !spin.turn() {
                     return self.sleep_until(has_rested, seat, first, deadline);
                 }
             }
@@ -166,13 +167,15 @@ impl Pool {
     }
 
     fn sleep_until(&self, has_rested: impl Fn() -> bool, seat: &Seat, first: u32, deadline: Deadline) -> bool {
+        // SeqCst: the thread that finds it in `Seat::begin_pass` wakes us; one that does not has begun its pass before the
+        // fence, and we see that.
         seat.watchers.fetch_add(1, Ordering::SeqCst);
-        // From here on the thread wakes us, or we see what it has done.
         heavy();
         let rested = loop {
             if has_rested() {
                 break true;
             }
+            // SeqCst: set by `interrupt` before it wakes who waits.
             if deadline.has_passed() || self.interrupted.load(Ordering::SeqCst) {
                 break false;
             }

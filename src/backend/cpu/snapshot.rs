@@ -58,6 +58,8 @@ impl Worker {
         let time = self.courier.clock.next() - 1;
         let mut part = Part { first: mine.start, counters: *self.user_counters, time, ..Part::default() };
         reserve(&mut part.states, mine.len() * size)?;
+        reserve(&mut part.entries, mine.len())?;
+        reserve(&mut part.kin, mine.len())?;
         for index in mine {
             // SAFETY: states and entries of our actors are ours, and no handler runs.
             let (entry, state) =

@@ -80,18 +80,19 @@ impl Cuda {
 
     /// Why it could not have that tenant, if so, as far as can be told without trying.
     pub(super) fn admits(&self, device: u32, tenant: &Tenant<'_>) -> Result<()> {
-        let capability = self.context(device)?.properties.capability;
+        let capability = Properties::of(device)?.capability;
         match tenant {
             Tenant::Kernel { module, actor, lanes } => {
                 let name = &module.actors()[*actor].name;
-                match prebuilt::find(module, name, *lanes, capability) {
-                    Some(_) => Ok(()),
-                    None => compile::check(&module.cuda_source),
+                if prebuilt::find(module, name, *lanes, capability).is_none() {
+                    compile::check(&module.cuda_source)?;
                 }
             }
-            // Kernels of this runtime will need it, or bring code and have been there first.
-            Tenant::Buffer => compile::check_compiler(),
+            // Of a runtime without kernels so far, which will need it.
+            Tenant::Buffer => compile::check_compiler()?,
         }
+        // Last, for it takes memory of the device.
+        self.context(device).map(drop)
     }
 
     fn context(&self, device: u32) -> Result<Arc<Context>> {

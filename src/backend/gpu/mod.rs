@@ -294,7 +294,8 @@ impl Pumps {
             // A pump that is told to leave has left before we could fall asleep, unless a handler is long.
             let mut spin = Spin::new(spin, deadline);
             while !pump.has_rested_since(*rests) {
-                if spin.turn() {
+                // SeqCst, here and below: see `interrupt`.
+                if !self.interrupted.load(Ordering::SeqCst) && spin.turn() {
                     continue;
                 }
                 let mark = pump.rested.mark();
