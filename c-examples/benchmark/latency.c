@@ -1,12 +1,11 @@
 /* One message at a time: the round trip, and what rk_send() costs its caller. */
 #define _GNU_SOURCE
-#include "benchmark.h"
 
-#include "benchmark.rk.h"
 #include "clock.h"
 #include "floor.h"
 #include "floor_cuda.h"
 #include "floor_vulkan.h"
+#include "round_trip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,8 +71,7 @@ static int is_pong(const ping *sent, const void *payload, uint64_t handled) {
     return differ == 0;
 }
 
-/* Sends, then polls without sleeping. */
-static uint32_t by_polling(const setup *s, rk_actor to, const ping *message, uint64_t handled, inbox *in) {
+uint32_t by_polling(const setup *s, rk_actor to, const ping *message, uint64_t handled, inbox *in) {
     const uint64_t begin = ticks();
     must(rk_send(to, RK_TYPE(ping), message, RK_SIZE(ping), NULL), "rk_send", NULL);
     receive(s->runtime, own_queue, in);
@@ -98,7 +96,7 @@ static uint32_t by_call(const setup *s, rk_actor to, const ping *message, uint64
     return (uint32_t)taken;
 }
 
-static ping random_ping(setup *s) {
+ping random_ping(setup *s) {
     ping message;
     for (int w = 0; w < 4; w++)
         message.words[w] = random_next(&s->seed);

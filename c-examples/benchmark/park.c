@@ -1,26 +1,8 @@
 /* A runtime brought to rest, and back: what a program waits for that wants the device for itself for a while. */
-#include "benchmark.h"
-
-#include "benchmark.rk.h"
 #include "clock.h"
+#include "round_trip.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static void answered(setup *s, rk_actor to, uint64_t handled, inbox *in) {
-    ping message;
-    pong reply;
-    for (int w = 0; w < 4; w++)
-        message.words[w] = random_next(&s->seed);
-    must(rk_send(to, RK_TYPE(ping), &message, RK_SIZE(ping), NULL), "rk_send", NULL);
-    receive(s->runtime, (rk_queue){0}, in);
-    if (in->count != 1 || in->messages[0].type != RK_TYPE(pong) || in->messages[0].size != RK_SIZE(pong))
-        wrong("reply before or after a park");
-    memcpy(&reply, in->messages[0].payload, sizeof reply);
-    for (int w = 0; w < 4; w++)
-        if (reply.words[w] != message.words[w] + handled)
-            wrong("words of a reply before or after a park");
-}
 
 /* The kernel has just answered when the park begins, so its pump is on the device. */
 void measure_park(setup *s) {
@@ -42,13 +24,15 @@ void measure_park(setup *s) {
         uint32_t i = 0;
         for (; i < count && (i < 100 || seconds() < until); i++) {
             rk_error error;
-            answered(s, to, handled++, in);
+            ping message = random_ping(s);
+            by_polling(s, to, &message, handled++, in);
+            message = random_ping(s);
             uint64_t begin = ticks();
             must(rk_runtime_park(s->runtime, INT64_C(10000000000), &error), "rk_runtime_park", &error);
             parks[i] = (uint32_t)(ticks() - begin);
             begin = ticks();
             must(rk_runtime_unpark(s->runtime, &error), "rk_runtime_unpark", &error);
-            answered(s, to, handled++, in);
+            by_polling(s, to, &message, handled++, in);
             replies[i] = (uint32_t)(ticks() - begin);
         }
         add_run(&parked, run, parks, i, s->ns_per_tick / 1000);
